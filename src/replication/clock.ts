@@ -1,0 +1,55 @@
+/**
+ * Time and chance, handed in so that the same classes run on a virtual clock (STYLE 1.4).
+ * Real ones are made in src/node only.
+ */
+export type Clock = {
+  /** ms since the Unix epoch */
+  readonly now: () => number
+  /** runs `job` once after `ms`; the answer cancels it */
+  readonly after: (ms: number, job: () => void) => () => void
+  /** 0 ≤ random < 1 */
+  readonly random: () => number
+}
+
+export function wait(clock: Clock, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    clock.after(ms, resolve)
+  })
+}
+
+/** Resolves with `late` when `work` takes longer than `ms`; a later failure of `work` is not lost on anybody. */
+export async function within<T, L>(
+  clock: Clock,
+  ms: number,
+  work: Promise<T>,
+  late: L,
+): Promise<T | L> {
+  let cancel = () => {}
+  const deadline = new Promise<L>((resolve) => {
+    cancel = clock.after(ms, () => resolve(late))
+  })
+  try {
+    return await Promise.race([work, deadline])
+  } finally {
+    cancel()
+    work.catch(() => undefined)
+  }
+}
+
+/** Calls `job` again and again, `everyMs` apart with up to 20 % jitter, until cancelled. */
+export function repeat(clock: Clock, everyMs: number, job: () => Promise<void>): () => void {
+  let stopped = false
+  let cancel = () => {}
+  const next = () => {
+    cancel = clock.after(everyMs * (0.9 + 0.2 * clock.random()), () => {
+      void job().finally(() => {
+        if (!stopped) next()
+      })
+    })
+  }
+  next()
+  return () => {
+    stopped = true
+    cancel()
+  }
+}

@@ -1,0 +1,429 @@
+import { accept, type Refusal, refuse, type Verdict } from '../../auth/verdict.ts'
+import { type Head, type Item, type LogName, placeItem } from './log.ts'
+import type { LogRules, Offer } from './rules.ts'
+import type { LogRecord, LogStore, Stored, Write } from './store.ts'
+import type { EntryId } from './text.ts'
+
+/** By which way an entry came; counted, so that tests and operators see which ways work. */
+export type Way = 'submit' | 'gossip' | 'push' | 'pull'
+
+/** Whose log an offer is part of (REPLICATION 8 and 10). */
+export type Following = {
+  /** epoch whose primary the offer comes from, or whose receipt covers it; 0 for the council's own logs */
+  readonly epoch: number
+  /** where the primary's log ended; on following a new epoch what lies beyond moves aside */
+  readonly head: Head
+}
+
+export type Outcome =
+  /** all are in the log now, or were before; `added` are the new ones */
+  | { readonly kind: 'held'; readonly head: Head; readonly added: readonly Item[] }
+  /** entries between `have` (-1: none) and the offer are missing; what came before them is stored */
+  | { readonly kind: 'gap'; readonly have: number }
+  /** the log holds another entry for `seq`; the offered one is kept aside as proof */
+  | { readonly kind: 'fork'; readonly seq: number; readonly head: Head }
+  /** the offer is of an epoch before the one that this log follows */
+  | { readonly kind: 'stale'; readonly follows: number }
+  | { readonly kind: 'refused'; readonly refusal: Refusal }
+
+/** What listeners hear after the write is durable. */
+export type Added = {
+  readonly log: LogName
+  readonly items: readonly Item[]
+  readonly head: Head
+  readonly way: Way
+}
+
+type Open<S> = { record: LogRecord | null; state: S | null }
+type Plan<S> = {
+  writes: Write[]
+  record: LogRecord | null
+  state: S | null
+  added: Item[]
+  /** whether the newest entry's own signature was checked: it covers all before it */
+  covered: boolean
+}
+
+/**
+ * The only door into the logs (DESIGN 4): verify, place, write durably, tell listeners. One offer
+ * per log at a time; nothing overtakes it.
+ */
+export class Ingest {
+  readonly #store: LogStore
+  readonly #rulesOf: (log: LogName) => LogRules<unknown>
+  readonly #now: () => number
+  readonly #open = new Map<LogName, Open<unknown>>()
+  readonly #queues = new Map<LogName, Promise<unknown>>()
+  readonly #listeners: ((added: Added) => void)[] = []
+  readonly counts: Record<Way, number> = { submit: 0, gossip: 0, push: 0, pull: 0 }
+
+  constructor(parts: {
+    readonly store: LogStore
+    readonly rulesOf: (log: LogName) => LogRules<unknown>
+    readonly now: () => number
+  }) {
+    this.#store = parts.store
+    this.#rulesOf = parts.rulesOf
+    this.#now = parts.now
+  }
+
+  /** Called after each durable write, in order of the log. A listener must not throw. */
+  onAdded(listener: (added: Added) => void): void {
+    this.#listeners.push(listener)
+  }
+
+  /** The log as it stands on disk now, or null when none is held. */
+  async record(log: LogName): Promise<LogRecord | null> {
+    return (await this.#load(log)).record
+  }
+
+  /** What the log comes down to for its rules: a blog's author, the roster, the names. */
+  async state(log: LogName): Promise<unknown> {
+    return (await this.#load(log)).state
+  }
+
+  /** Runs `job` alone on the log, after all offers before it. */
+  alone<T>(log: LogName, job: () => Promise<T>): Promise<T> {
+    const before = this.#queues.get(log) ?? Promise.resolve()
+    const run = before.then(job, job)
+    const settled = run.catch(() => undefined)
+    this.#queues.set(log, settled)
+    void settled.then(() => {
+      if (this.#queues.get(log) === settled) this.#queues.delete(log)
+    })
+    return run
+  }
+
+  /**
+   * Takes items of one log in order. What fits is in the log and synced when this returns; an
+   * item that does not fit ends the offer, and those before it stay.
+   *
+   * @param checkAll - false in catch-up: every item's place and links are checked, the newest
+   *   signature too; the others wait for `checkSignature` (DESIGN 4, Pull)
+   * Throws STORE_WRITE_FAILED, then nothing of the offer is in the log.
+   */
+  offer(
+    log: LogName,
+    offers: readonly Offer[],
+    { way, following, checkAll = true }: { way: Way; following: Following; checkAll?: boolean },
+  ): Promise<Outcome> {
+    return this.alone(log, async () => {
+      const open = await this.#load(log)
+      const items: Item[] = []
+      for (const offer of offers) {
+        const item = this.#decode(log, offer)
+        if (!item.ok) return { kind: 'refused', refusal: item }
+        items.push(item.value)
+      }
+      const plan: Plan<unknown> = {
+        writes: [],
+        record: open.record,
+        state: open.state,
+        added: [],
+        covered: true,
+      }
+      const follows = open.record?.follows ?? 0
+      if (following.epoch < follows) return { kind: 'stale', follows }
+      if (following.epoch > follows && open.record !== null) {
+        const missing = await this.#follow(log, items, following, plan)
+        if (missing !== null) return missing
+      }
+      const stop = await this.#append(
+        log,
+        offers,
+        items,
+        { checkAll, epoch: following.epoch },
+        plan,
+      )
+      if (!plan.covered) {
+        // Links alone must not let anything in. The rules' state may have moved on: read it again.
+        this.#open.delete(log)
+        return (
+          stop ?? {
+            kind: 'refused',
+            refusal: refuse('PAGE_DISORDER', 'The entries of the page are not in order.'),
+          }
+        )
+      }
+      await this.#commit(log, plan, way)
+      if (stop !== null) return stop
+      return plan.record === null
+        ? { kind: 'gap', have: -1 }
+        : { kind: 'held', head: plan.record.head, added: plan.added }
+    })
+  }
+
+  /**
+   * Keeps a validly signed item that has no place in the log: a fork, a stale primary's tail.
+   * Refused when no key of this log signed it.
+   */
+  keepAside(log: LogName, offer: Offer): Promise<Verdict<Item>> {
+    return this.alone(log, async () => {
+      const item = this.#decode(log, offer)
+      if (!item.ok) return item
+      const signature = await this.#checkAlone(log, item.value, offer)
+      if (!signature.ok) return signature
+      await this.#store.write([this.#store.putAside(item.value, signature.value, this.#now())])
+      return item
+    })
+  }
+
+  /**
+   * The entry at `seq`, its own signature checked: an entry that came in catch-up is checked
+   * before it is served by itself. null: not held, or damaged.
+   */
+  async read(log: LogName, seq: number): Promise<Stored | null> {
+    const stored = await this.#store.entry(log, seq)
+    if (stored === null || stored.checked) return stored
+    return (await this.#isSigned(log, stored)) ? stored : null
+  }
+
+  /**
+   * Checks the own signatures of entries that came in catch-up, at most `limit` of them.
+   * @returns seqs whose signature is wrong: they must be fetched again from another replica
+   */
+  async checkSome(log: LogName, limit: number): Promise<number[]> {
+    const { record } = await this.#load(log)
+    if (record === null || record.uncheckedFrom === null) return []
+    const from = record.uncheckedFrom
+    const bad: number[] = []
+    const rows = await this.#store.entries(log, from, limit)
+    for (const [index, stored] of rows.entries()) {
+      if (!stored.checked && !(await this.#isSigned(log, stored))) bad.push(from + index)
+    }
+    await this.alone(log, async () => {
+      const open = await this.#load(log)
+      if (open.record === null || open.record.uncheckedFrom !== from) return
+      const reached = from + rows.length
+      const uncheckedFrom =
+        bad.length > 0 ? (bad[0] as number) : reached > open.record.head.seq ? null : reached
+      open.record = { ...open.record, uncheckedFrom }
+      await this.#store.write([this.#store.putRecord(log, open.record)], { sync: false })
+    })
+    return bad
+  }
+
+  /** Puts the same entry's signature anew, after the one held turned out wrong. */
+  heal(log: LogName, offer: Offer): Promise<Verdict<void>> {
+    return this.alone(log, async () => {
+      const item = this.#decode(log, offer)
+      if (!item.ok) return item
+      const held = await this.#store.entry(log, item.value.seq)
+      if (held === null || Buffer.compare(held.text, offer.text) !== 0) {
+        return refuse(
+          'HEAL_OTHER_ENTRY',
+          'The text is not the one that this log holds for that seq.',
+        )
+      }
+      const healed = { ...held, signature: offer.signature, checked: true }
+      if (!(await this.#isSigned(log, healed))) {
+        return refuse('HEAL_SIGNATURE', 'This signature does not hold either.')
+      }
+      await this.#store.write([this.#store.putEntry(item.value, healed)])
+      return accept(undefined)
+    })
+  }
+
+  #decode(log: LogName, offer: Offer): Verdict<Item> {
+    const item = this.#rulesOf(log).decode(offer.text)
+    if (item.ok && item.value.log !== log) {
+      return refuse('ITEM_OTHER_LOG', `The text belongs to ${item.value.log}, not to ${log}.`)
+    }
+    return item
+  }
+
+  async #load(log: LogName): Promise<Open<unknown>> {
+    const open = this.#open.get(log)
+    if (open !== undefined) return open
+    const record = await this.#store.record(log)
+    const state = record === null ? null : await this.#restore(log, record)
+    const loaded = this.#open.get(log) ?? { record, state }
+    this.#open.set(log, loaded)
+    return loaded
+  }
+
+  #restore(log: LogName, record: LogRecord): Promise<unknown> {
+    return this.#rulesOf(log).load(record.saved, async (seq) =>
+      seq > record.head.seq ? null : ((await this.#store.entry(log, seq))?.text ?? null),
+    )
+  }
+
+  async #idAt(log: LogName, seq: number): Promise<EntryId | null> {
+    const stored = await this.#store.entry(log, seq)
+    const item = stored === null ? null : this.#rulesOf(log).decode(stored.text)
+    return item?.ok ? item.value.id : null
+  }
+
+  /**
+   * Makes the log a prefix of a new epoch's primary: finds where they part, and moves what lies
+   * beyond aside (REPLICATION 8 and 10).
+   * @returns a gap when the offer does not reach back to where they agree
+   */
+  async #follow(
+    log: LogName,
+    items: readonly Item[],
+    following: Following,
+    plan: Plan<unknown>,
+  ): Promise<Outcome | null> {
+    const record = plan.record as LogRecord
+    const first = items[0]
+    // Where the primary's log is known: before the offer by its first prev, in it by the items' ids.
+    const known = new Map<number, EntryId>([[following.head.seq, following.head.id]])
+    if (first !== undefined && first.prev !== null) known.set(first.seq - 1, first.prev)
+    for (const item of items) known.set(item.seq, item.id)
+    let agreed = -1
+    for (const seq of [...known.keys()]
+      .filter((each) => each <= record.head.seq)
+      .sort((a, b) => b - a)) {
+      if ((await this.#idAt(log, seq)) === known.get(seq)) {
+        agreed = seq
+        break
+      }
+    }
+    const start = first?.seq ?? following.head.seq + 1
+    if (agreed < start - 1) {
+      return { kind: 'gap', have: Math.min(Math.floor((start - 1) / 2), record.head.seq) - 1 }
+    }
+    if (agreed < 0) {
+      return {
+        kind: 'refused',
+        refusal: refuse('OTHER_GENESIS', 'This log begins with another genesis.'),
+      }
+    }
+    for (let seq = agreed + 1; seq <= record.head.seq; seq++) {
+      const stored = await this.#store.entry(log, seq)
+      const item = stored === null ? null : this.#rulesOf(log).decode(stored.text)
+      plan.writes.push(this.#store.deleteEntry(log, seq))
+      if (stored !== null && item?.ok)
+        plan.writes.push(this.#store.putAside(item.value, stored.signature, stored.firstMs))
+    }
+    if (agreed < record.head.seq) await this.#cut(log, agreed, plan)
+    if (plan.record !== null) plan.record = { ...plan.record, follows: following.epoch }
+    return null
+  }
+
+  /** Sets record and state back to the log's first `last + 1` entries. */
+  async #cut(log: LogName, last: number, plan: Plan<unknown>): Promise<void> {
+    const before = plan.record as LogRecord
+    const rules = this.#rulesOf(log)
+    plan.record = null
+    plan.state = null
+    for (let seq = 0; seq <= last; seq++) {
+      const stored = await this.#store.entry(log, seq)
+      const item = stored === null ? null : rules.decode(stored.text)
+      if (stored === null || !item?.ok) throw new Error(`entry ${seq} of ${log} is damaged`)
+      const step = await rules.next(plan.state, item.value, stored, false)
+      if (!step.ok) throw new Error(`entry ${seq} of ${log} is damaged: ${step.reason}`)
+      plan.state = step.value.state
+      plan.record = {
+        head: { seq, id: item.value.id },
+        dateMs: item.value.dateMs,
+        follows: before.follows,
+        keys: before.keys.filter((each) => each <= last),
+        uncheckedFrom:
+          before.uncheckedFrom !== null && before.uncheckedFrom <= last
+            ? before.uncheckedFrom
+            : null,
+        saved: rules.save(plan.state),
+      }
+    }
+  }
+
+  async #append(
+    log: LogName,
+    offers: readonly Offer[],
+    items: readonly Item[],
+    { checkAll, epoch }: { checkAll: boolean; epoch: number },
+    plan: Plan<unknown>,
+  ): Promise<Outcome | null> {
+    const rules = this.#rulesOf(log)
+    const firstMs = this.#now()
+    for (const [index, item] of items.entries()) {
+      const offer = offers[index] as Offer
+      const head = plan.record?.head ?? null
+      const isNew = head === null || item.seq > head.seq
+      const place = placeItem(head, item, isNew ? null : await this.#idAt(log, item.seq))
+      if (place.place === 'known') continue
+      if (place.place === 'gap') return { kind: 'gap', have: place.have }
+      if (place.place === 'fork') {
+        const proof = await this.#checkAlone(log, item, offer)
+        if (!proof.ok) return { kind: 'refused', refusal: proof }
+        plan.writes.push(this.#store.putAside(item, proof.value, firstMs))
+        return { kind: 'fork', seq: place.seq, head: head as Head }
+      }
+      if (plan.record !== null && item.dateMs < plan.record.dateMs) {
+        return {
+          kind: 'refused',
+          refusal: refuse(
+            'DATE_FALLS',
+            'The date lies before that of the entry before it. Dates never fall within a log.',
+          ),
+        }
+      }
+      const checkSignature = checkAll || index === items.length - 1
+      const step = await rules.next(plan.state, item, offer, checkSignature)
+      if (!step.ok) {
+        return { kind: 'refused', refusal: step }
+      }
+      const { state, signature, checked } = step.value
+      plan.state = state
+      plan.writes.push(
+        this.#store.putEntry(item, {
+          text: item.text,
+          signature,
+          checked,
+          firstMs,
+          receipts: offer.receipts ?? [],
+        }),
+      )
+      plan.added.push(item)
+      plan.covered = checked
+      plan.record = {
+        head: { seq: item.seq, id: item.id },
+        dateMs: item.dateMs,
+        follows: epoch,
+        keys: rules.holdsKeys(item)
+          ? [...(plan.record?.keys ?? []), item.seq]
+          : (plan.record?.keys ?? []),
+        uncheckedFrom: plan.record?.uncheckedFrom ?? (checked ? null : item.seq),
+        saved: null,
+      }
+    }
+    return null
+  }
+
+  async #commit(log: LogName, plan: Plan<unknown>, way: Way): Promise<void> {
+    const open = await this.#load(log)
+    if (plan.record === null || (plan.writes.length === 0 && plan.record === open.record)) return
+    const record = { ...plan.record, saved: this.#rulesOf(log).save(plan.state) }
+    try {
+      await this.#store.write([...plan.writes, this.#store.putRecord(log, record)])
+    } catch (error) {
+      this.#open.delete(log)
+      throw error
+    }
+    this.#open.set(log, { record, state: plan.state })
+    if (plan.added.length === 0) return
+    this.counts[way] += plan.added.length
+    for (const listener of this.#listeners) {
+      listener({ log, items: plan.added, head: record.head, way })
+    }
+  }
+
+  /** Checks an item's own signature by the keys of the log before it; answers it as it is stored. */
+  async #checkAlone(log: LogName, item: Item, offer: Offer): Promise<Verdict<Uint8Array>> {
+    const { record } = await this.#load(log)
+    const keys = (record?.keys ?? []).filter((seq) => seq < item.seq)
+    return this.#rulesOf(log).checkAlone(
+      item,
+      offer,
+      keys,
+      async (seq) => (await this.#store.entry(log, seq))?.text ?? null,
+    )
+  }
+
+  async #isSigned(log: LogName, stored: Stored): Promise<boolean> {
+    const item = this.#rulesOf(log).decode(stored.text)
+    return item.ok && (await this.#checkAlone(log, item.value, stored)).ok
+  }
+}

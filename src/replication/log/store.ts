@@ -1,0 +1,197 @@
+import { decode, encode } from 'cborg'
+import type { PeerName } from '../../auth/peer-signature.ts'
+import { ReplicationError } from '../errors.ts'
+import { maxAsidePerLog } from '../protocol.ts'
+import type { Head, Item, LogName } from './log.ts'
+import type { StoreId } from './peer-text.ts'
+import type { EntryId, Signed } from './text.ts'
+
+/** The slice of `level` that the store needs. `sync` is the only durable write (REPLICATION 2). */
+export type Disk = {
+  get(key: string): Promise<Uint8Array | undefined>
+  batch(operations: Write[], options: { sync: boolean }): Promise<void>
+  iterator(range: { gte: string; lt: string; limit?: number; reverse?: boolean }): {
+    all(): Promise<[string, Uint8Array][]>
+  }
+}
+export type Write =
+  | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
+  | { readonly type: 'del'; readonly key: string }
+
+/** An entry or act as it lies in a log. */
+export type Stored = Signed & {
+  /** whether its own signature was checked, not only covered by a later one's chain */
+  readonly checked: boolean
+  /** when this peer first held it, ms */
+  readonly firstMs: number
+  /** of an act: the holders' receipts that put it in force */
+  readonly receipts: readonly Signed[]
+}
+
+/** What the store keeps with each log beside its entries. */
+export type LogRecord = {
+  readonly head: Head
+  readonly dateMs: number
+  /** epoch of the log: the last one whose primary it followed (REPLICATION 8) */
+  readonly follows: number
+  /** seqs of the entries that hold keys: genesis and rekeys */
+  readonly keys: readonly number[]
+  /** entries from this seq on may still wait for the check of their own signature; null: none */
+  readonly uncheckedFrom: number | null
+  /** what the log's rules need to go on without reading the whole log again */
+  readonly saved: unknown
+}
+
+// Key layout, also in PROTOCOL.md: seqs and epochs have 16 digits so that they sort.
+const pad = (seq: number) => String(seq).padStart(16, '0')
+const entryKey = (log: LogName, seq: number) => `entry/${log}/${pad(seq)}`
+const recordKey = (log: LogName) => `log/${log}`
+const asideKey = (log: LogName, seq: number, id: EntryId) => `aside/${log}/${pad(seq)}/${id}`
+const receiptKey = (log: LogName, act: EntryId, peer: PeerName, store: StoreId) =>
+  `receipt/${log}/${act}/${peer}/${store}`
+/** Behind every key that begins with `prefix`. */
+const after = (prefix: string) => `${prefix}\uffff`
+
+/** All that one peer keeps on disk. Reads and writes bytes; the decisions are made elsewhere. */
+export class LogStore {
+  readonly #disk: Disk
+
+  constructor(disk: Disk) {
+    this.#disk = disk
+  }
+
+  /** Writes all or nothing; returns after the sync. Throws STORE_WRITE_FAILED. */
+  async write(operations: Write[], { sync }: { sync: boolean } = { sync: true }): Promise<void> {
+    try {
+      await this.#disk.batch(operations, { sync })
+    } catch (cause) {
+      throw new ReplicationError('STORE_WRITE_FAILED', 'the disk did not take a write', { cause })
+    }
+  }
+
+  async record(log: LogName): Promise<LogRecord | null> {
+    const value = await this.#disk.get(recordKey(log))
+    return value === undefined ? null : (decodeStored(value) as LogRecord)
+  }
+
+  putRecord(log: LogName, record: LogRecord): Write {
+    return { type: 'put', key: recordKey(log), value: encode(record) }
+  }
+
+  /** Names of all logs held here. */
+  async logs(): Promise<LogName[]> {
+    const rows = await this.#disk.iterator({ gte: 'log/', lt: after('log/') }).all()
+    return rows.map(([key]) => key.slice('log/'.length))
+  }
+
+  async entry(log: LogName, seq: number): Promise<Stored | null> {
+    const value = await this.#disk.get(entryKey(log, seq))
+    return value === undefined ? null : readStored(value)
+  }
+
+  putEntry(item: Item, stored: Stored): Write {
+    return { type: 'put', key: entryKey(item.log, item.seq), value: writeStored(stored) }
+  }
+
+  /** Entries from `from` on, at most `limit`, in order. */
+  async entries(log: LogName, from: number, limit: number): Promise<Stored[]> {
+    const rows = await this.#disk
+      .iterator({ gte: entryKey(log, from), lt: after(`entry/${log}/`), limit })
+      .all()
+    return rows.map(([, value]) => readStored(value))
+  }
+
+  deleteEntry(log: LogName, seq: number): Write {
+    return { type: 'del', key: entryKey(log, seq) }
+  }
+
+  /** Validly signed, but not in the log: served by id, never answered as a head (REPLICATION 10). */
+  putAside(item: Item, signature: Uint8Array, firstMs: number): Write {
+    const stored = { text: item.text, signature, checked: true, firstMs, receipts: [] }
+    return { type: 'put', key: asideKey(item.log, item.seq, item.id), value: writeStored(stored) }
+  }
+
+  async aside(log: LogName): Promise<Stored[]> {
+    const prefix = `aside/${log}/`
+    const rows = await this.#disk
+      .iterator({ gte: prefix, lt: after(prefix), limit: maxAsidePerLog })
+      .all()
+    return rows.map(([, value]) => readStored(value))
+  }
+
+  async asideById(log: LogName, seq: number, id: EntryId): Promise<Stored | null> {
+    const value = await this.#disk.get(asideKey(log, seq, id))
+    return value === undefined ? null : readStored(value)
+  }
+
+  putReceipt(log: LogName, act: EntryId, peer: PeerName, store: StoreId, signed: Signed): Write {
+    return { type: 'put', key: receiptKey(log, act, peer, store), value: encodeSigned(signed) }
+  }
+
+  /** The newest receipt of each replica of a log, under one act. */
+  async receipts(log: LogName, act: EntryId): Promise<Signed[]> {
+    const prefix = `receipt/${log}/${act}/`
+    const rows = await this.#disk.iterator({ gte: prefix, lt: after(prefix) }).all()
+    return rows.map(([, value]) => decodeSigned(value))
+  }
+
+  /** A small value under a key of its owner's own prefix. */
+  async value(key: string): Promise<unknown> {
+    const value = await this.#disk.get(key)
+    return value === undefined ? undefined : decodeStored(value)
+  }
+
+  putValue(key: string, value: unknown): Write {
+    return { type: 'put', key, value: encode(value) }
+  }
+
+  deleteValue(key: string): Write {
+    return { type: 'del', key }
+  }
+
+  async values(prefix: string): Promise<[key: string, value: unknown][]> {
+    const rows = await this.#disk.iterator({ gte: prefix, lt: after(prefix) }).all()
+    return rows.map(([key, value]) => [key, decodeStored(value)])
+  }
+}
+
+type StoredRow = [Uint8Array, Uint8Array, number, number, [Uint8Array, Uint8Array][]]
+
+function writeStored(stored: Stored): Uint8Array {
+  const row: StoredRow = [
+    stored.text,
+    stored.signature,
+    stored.checked ? 1 : 0,
+    stored.firstMs,
+    stored.receipts.map(({ text, signature }) => [text, signature]),
+  ]
+  return encode(row)
+}
+
+function readStored(value: Uint8Array): Stored {
+  const [text, signature, checked, firstMs, receipts] = decodeStored(value) as StoredRow
+  return {
+    text,
+    signature,
+    checked: checked === 1,
+    firstMs,
+    receipts: receipts.map(([each, by]) => ({ text: each, signature: by })),
+  }
+}
+
+function encodeSigned({ text, signature }: Signed): Uint8Array {
+  return encode([text, signature])
+}
+
+function decodeSigned(value: Uint8Array): Signed {
+  const [text, signature] = decodeStored(value) as [Uint8Array, Uint8Array]
+  return { text, signature }
+}
+
+function decodeStored(value: Uint8Array): unknown {
+  try {
+    return decode(value)
+  } catch (cause) {
+    throw new ReplicationError('STORE_DAMAGED', 'a value on disk does not decode', { cause })
+  }
+}

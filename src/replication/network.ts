@@ -1,0 +1,103 @@
+import { z } from 'zod'
+import type { PeerName } from '../auth/peer-signature.ts'
+import type { Refusal } from '../auth/verdict.ts'
+import { ReplicationError } from './errors.ts'
+import { requestTimeoutMs } from './protocol.ts'
+import type { ProofRow } from './registry/proof.ts'
+
+/**
+ * What replication needs of the peer-to-peer layer: one request and one answer on a stream, each a
+ * CBOR value, with the other peer's authenticated id. src/node builds it on libp2p, tests on a
+ * lossy network with a virtual clock.
+ */
+export type Network = {
+  readonly self: PeerName
+  /** Throws PEER_UNREACHABLE when there is no answer within `timeoutMs`. */
+  readonly request: (
+    peer: PeerName,
+    protocol: string,
+    body: unknown,
+    options: { readonly timeoutMs: number },
+  ) => Promise<unknown>
+  /** One handler per protocol; what it returns is the answer. It must not throw. */
+  readonly handle: (protocol: string, handler: Handler) => void
+  /** Members with an open connection. */
+  readonly connected: () => readonly PeerName[]
+}
+export type Handler = (from: PeerName, body: unknown) => Promise<unknown>
+
+/** Gossipsub's three verdicts: only what is wrong by itself lowers the sender's score. */
+export type GossipVerdict = 'accept' | 'ignore' | 'reject'
+
+/** Push of new entries and acts. Nothing may depend on a message arriving (DESIGN 2). */
+export type Pubsub = {
+  readonly publish: (topic: string, data: Uint8Array) => Promise<void>
+  /** `from` is the author of the message, checked; nothing is passed on before the verdict */
+  readonly subscribe: (
+    topic: string,
+    judge: (from: PeerName, data: Uint8Array) => Promise<GossipVerdict>,
+  ) => void
+  readonly unsubscribe: (topic: string) => void
+}
+
+const failure = z.object({
+  error: z.object({ code: z.string().max(60), reason: z.string().max(2000) }),
+})
+
+export const bytes = z.instanceof(Uint8Array)
+export const signedShape = z.tuple([bytes, bytes])
+export const proofShape: z.ZodType<ProofRow> = z.tuple([bytes, bytes, z.array(signedShape).max(15)])
+
+/** How a handler says no: error codes travel in the protocol, since a reset carries no reason. */
+export const refusalAnswer = ({ code, reason }: Refusal) => ({ error: { code, reason } })
+
+/**
+ * Asks a peer and checks the form of its answer.
+ * Throws PEER_UNREACHABLE, PEER_REFUSED (with the peer's code), PEER_ANSWER_MALFORMED.
+ */
+export async function ask<T>(
+  network: Network,
+  peer: PeerName,
+  protocol: string,
+  body: unknown,
+  shape: z.ZodType<T>,
+  timeoutMs: number = requestTimeoutMs,
+): Promise<T> {
+  const answer = await network.request(peer, protocol, body, { timeoutMs })
+  const refused = failure.safeParse(answer)
+  if (refused.success) {
+    const { code, reason } = refused.data.error
+    throw new ReplicationError('PEER_REFUSED', reason, { refusal: code })
+  }
+  const read = shape.safeParse(answer)
+  if (!read.success) {
+    throw new ReplicationError(
+      'PEER_ANSWER_MALFORMED',
+      `${peer} answered ${protocol} in another form: ${z.prettifyError(read.error)}`,
+    )
+  }
+  return read.data
+}
+
+/** A handler that checks the form of the request first. */
+export function answer<T>(
+  shape: z.ZodType<T>,
+  handler: (from: PeerName, body: T) => Promise<unknown>,
+): Handler {
+  return async (from, body) => {
+    const read = shape.safeParse(body)
+    if (!read.success) {
+      return {
+        error: {
+          code: 'REQUEST_MALFORMED',
+          reason: `The request has another form: ${z.prettifyError(read.error)}`,
+        },
+      }
+    }
+    return handler(from, read.data)
+  }
+}
+
+/** The code with which a peer refused, or null for any other failure. */
+export const refusalOf = (error: unknown): string | null =>
+  error instanceof ReplicationError ? error.refusal : null

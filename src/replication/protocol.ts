@@ -1,0 +1,80 @@
+/**
+ * Every protocol id, topic and limit of the wire, each with its unit and reason. No logic.
+ * LIMITS.md lists the same figures for operators; PROTOCOL.md says what a receiver refuses.
+ */
+
+/** Stream protocols: length-prefixed CBOR frames, see PROTOCOL.md "Streams". */
+export const JOIN = '/council/join/1'
+export const ALIVE = '/council/alive/1'
+export const SYNC = '/council/sync/1'
+export const REPLICA = '/council/replica/1'
+export const SUBMIT = '/council/submit/1'
+export const READ = '/council/read/1'
+export const PROTOCOLS = [JOIN, ALIVE, SYNC, REPLICA, SUBMIT, READ] as const
+
+/** kad-dht's own protocol, so that councils and other networks never share a routing table. */
+export const KAD = '/council/kad/1'
+
+/** Gossip topic on which a primary announces the entries of its blogs. */
+export const logTopic = (councilId: string, primary: string) =>
+  `/council/1/${councilId}/log/${primary}`
+/** Gossip topic on which the authority announces acts in force. */
+export const actsTopic = (councilId: string) => `/council/1/${councilId}/acts`
+/** Key of a blog's record in the DHT. */
+export const recordKey = (councilId: string, blog: string) => `/council/${councilId}/${blog}`
+
+/** Bytes of one text. Fits a gossip message with its signature and a browser form. */
+export const maxTextBytes = 65_536
+/** Bytes of one line. gpg --clearsign cuts lines at 19,994 without a word, and the cut text verifies. */
+export const maxLineBytes = 16_384
+/** Bytes of one armored signature. */
+export const maxSignatureBytes = 4_096
+/** Bytes of a title; characters, not bytes, so that all scripts get the same room. */
+export const maxTitleCharacters = 200
+export const maxSlugCharacters = 80
+export const maxTags = 20
+export const maxTagCharacters = 40
+export const maxAliases = 20
+export const maxAliasCharacters = 200
+export const maxAttachments = 16
+export const maxAttachmentBytes = 5 * 1024 * 1024
+
+/** How far an author's clock may run ahead of the primary's, ms (DESIGN 3.1). */
+export const maxClockSkewMs = 600_000
+/** How long a rekey signed by the recovery key waits for the old key to refuse it, ms (DESIGN 3.1). */
+export const recoveryDelayMs = 72 * 3_600_000
+
+/** Bytes of one frame on a stream. A page of 1 MiB, its receipts and the envelope. */
+export const maxFrameBytes = 2 * 1024 * 1024
+/** Bytes of entries in one page of a sync answer. */
+export const maxPageBytes = 1024 * 1024
+/** Entries in one page, so that tiny entries do not make an endless page. */
+export const maxPageEntries = 2_000
+/** Logs asked about in one heads request. */
+export const maxHeadsAsked = 1_000
+/** An entry whose text is larger goes by stream; gossip carries only its head. Bytes. */
+export const maxGossipTextBytes = 32 * 1024
+/** Bytes of one gossip message, checked before it is decoded. */
+export const maxGossipBytes = 96 * 1024
+/** Bytes of one DHT record. */
+export const maxRecordBytes = 8_192
+/** A DHT record's receipts must have been given within this time, ms. */
+export const maxRecordAgeMs = 48 * 3_600_000
+/** The primary puts its records again after this time, ms. */
+export const recordPeriodMs = 12 * 3_600_000
+/** Replicas that one assignment may name. */
+export const maxReplicas = 31
+/** How long a replica may be silent after gossip before it gets everything by push, ms. */
+export const pushAfterMs = 300
+/** Waits between pushes to a replica that does not answer, ms (REPLICATION 6); then with each pull. */
+export const pushRetryMs = [300, 1_000, 3_000, 10_000] as const
+/** Pull period and its jitter, ms (DESIGN 4). */
+export const pullEveryMs = 30_000
+/** How long `POST /log` waits for w receipts before it answers 202, ms. */
+export const publishWaitMs = 5_000
+/** How long one request on a stream may take, ms. */
+export const requestTimeoutMs = 10_000
+/** How long a reader waits for another spoke before the answer is 404, ms (DESIGN 4). */
+export const readWaitMs = 300
+/** Entries kept aside per log; beyond it the oldest seq makes room, since the newest may still fit. */
+export const maxAsidePerLog = 1_000

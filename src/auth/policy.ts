@@ -55,7 +55,7 @@ const names: Readonly<Record<number, string>> = {
 
 /** SHA-256 or stronger, for messages and for a key's signatures about itself. */
 export function isStrongHash(hash: number): boolean {
-  return [8, 9, 10, 12, 14].includes(hash)
+  return [8, 9, 10].includes(hash)
 }
 
 export function hashName(hash: number): string {

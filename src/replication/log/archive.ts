@@ -2,8 +2,8 @@ import { readFileSync } from 'node:fs'
 import { Header, Parser, type ReadEntry } from 'tar'
 import type { Fingerprint, KeyRing } from '../../auth/public-key.ts'
 import { accept, type Refusal, refuse, type Verdict } from '../../auth/verdict.ts'
-import { maxSignatureBytes, maxTextBytes } from '../protocol.ts'
 import { ReplicationError } from '../errors.ts'
+import { maxSignatureBytes, maxTextBytes } from '../protocol.ts'
 import type { Author } from './author.ts'
 import type { BlogName, Entry } from './entry.ts'
 import { type Head, placeItem } from './log.ts'
@@ -149,6 +149,12 @@ export function readArchive(tar: Uint8Array): Verdict<ArchiveFiles> {
   if (tar.length > maxArchiveBytes) return tooLarge()
   // Plain tars only: the parser would unpack, and few bytes could then become very many.
   if (!isPlainTar(tar)) return notTar()
+  if (!hasEndMark(tar)) {
+    return refuse(
+      'ARCHIVE_CUT_SHORT',
+      'The archive has no end: it was cut while it was written or sent. Export it again.',
+    )
+  }
   const files = new Map<string, Uint8Array>()
   const refusals: Refusal[] = []
   const parser = new Parser({
@@ -162,12 +168,6 @@ export function readArchive(tar: Uint8Array): Verdict<ArchiveFiles> {
   parser.on('error', () => refusals.push(notTar()))
   parser.end(Buffer.from(tar.buffer, tar.byteOffset, tar.length))
   if (refusals[0] !== undefined) return refusals[0]
-  if (!hasEndMark(tar)) {
-    return refuse(
-      'ARCHIVE_CUT_SHORT',
-      'The archive has no end: it was cut while it was written or sent. Export it again.',
-    )
-  }
   return withoutFolder(files)
 }
 

@@ -1,5 +1,6 @@
 import type { Fingerprint } from '../../auth/public-key.ts'
 import type { BlogName, Entry, Genesis, Post } from './entry.ts'
+import type { Head } from './log.ts'
 import type { EntryId } from './text.ts'
 
 /** What a list of a log's entries shows of one of them. */
@@ -82,8 +83,9 @@ export class Blog {
     return this.#genesis.id
   }
 
-  get head(): { readonly seq: number; readonly id: EntryId } {
-    return this.#lines.at(-1) as LogLine
+  get head(): Head {
+    const { seq, id } = this.#lines.at(-1) as LogLine
+    return { seq, id }
   }
 
   /** What the blogger calls the blog; its name before the first profile entry. */

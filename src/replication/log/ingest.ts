@@ -248,7 +248,10 @@ export class Ingest {
     )
   }
 
-  async #idAt(log: LogName, seq: number): Promise<EntryId | null> {
+  /** id of the entry at `seq`, null when none is held. */
+  async idAt(log: LogName, seq: number): Promise<EntryId | null> {
+    const head = (await this.record(log))?.head
+    if (head?.seq === seq) return head.id
     const stored = await this.#store.entry(log, seq)
     const item = stored === null ? null : this.#rulesOf(log).decode(stored.text)
     return item?.ok ? item.value.id : null
@@ -275,7 +278,7 @@ export class Ingest {
     for (const seq of [...known.keys()]
       .filter((each) => each <= record.head.seq)
       .sort((a, b) => b - a)) {
-      if ((await this.#idAt(log, seq)) === known.get(seq)) {
+      if ((await this.idAt(log, seq)) === known.get(seq)) {
         agreed = seq
         break
       }
@@ -342,7 +345,7 @@ export class Ingest {
       const offer = offers[index] as Offer
       const head = plan.record?.head ?? null
       const isNew = head === null || item.seq > head.seq
-      const place = placeItem(head, item, isNew ? null : await this.#idAt(log, item.seq))
+      const place = placeItem(head, item, isNew ? null : await this.idAt(log, item.seq))
       if (place.place === 'known') continue
       if (place.place === 'gap') return { kind: 'gap', have: place.have }
       if (place.place === 'fork') {

@@ -16,34 +16,34 @@ export type ReadText = (seq: number) => Promise<Uint8Array | null>
  * function of its bytes and the log before it. `S` is what the log before it comes down to.
  */
 export type LogRules<S> = {
-  readonly decode: (text: Uint8Array) => Verdict<Item>
+  decode(text: Uint8Array): Verdict<Item>
   /**
    * The verdict on the next item. With `checkSignature` false the signature may be left for later
    * where a later one covers the item through `prev`; genesis and rekeys are always checked.
    * @returns the state after it, the signature as it is to be stored, whether it was checked
    */
-  readonly next: (
+  next(
     before: S | null,
     item: Item,
     offer: Offer,
     checkSignature: boolean,
-  ) => Promise<Verdict<{ state: S; signature: Uint8Array; checked: boolean }>>
+  ): Promise<Verdict<{ state: S; signature: Uint8Array; checked: boolean }>>
   /**
    * The verdict on one item's own signature by the keys that the log held before it, wherever it
    * stands: for entries of a catch-up, and for forks.
    * @param keySeqs - seqs below the item's that hold keys
    * @returns the signature as it is to be stored
    */
-  readonly checkAlone: (
+  checkAlone(
     item: Item,
     offer: Offer,
     keySeqs: readonly number[],
     read: ReadText,
-  ) => Promise<Verdict<Uint8Array>>
+  ): Promise<Verdict<Uint8Array>>
   /** whether the item holds keys that later ones are checked by */
-  readonly holdsKeys: (item: Item) => boolean
-  readonly save: (state: S) => unknown
-  readonly load: (saved: unknown, read: ReadText) => Promise<S | null>
+  holdsKeys(item: Item): boolean
+  save(state: S): unknown
+  load(saved: unknown, read: ReadText): Promise<S | null>
 }
 
 /** Rules of a blog's log; `council` is `zone/council id`. */

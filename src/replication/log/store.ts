@@ -149,8 +149,21 @@ export class LogStore {
     return { type: 'del', key }
   }
 
+  /** All values whose key begins with `prefix`. */
   async values(prefix: string): Promise<[key: string, value: unknown][]> {
-    const rows = await this.#disk.iterator({ gte: prefix, lt: after(prefix) }).all()
+    return this.valuesFrom(prefix, prefix, Number.POSITIVE_INFINITY)
+  }
+
+  /** At most `limit` values from the key `from` on, as long as keys begin with `prefix`. */
+  async valuesFrom(
+    from: string,
+    prefix: string,
+    limit: number,
+  ): Promise<[key: string, value: unknown][]> {
+    const range = { gte: from, lt: after(prefix) }
+    const rows = await this.#disk
+      .iterator(limit === Number.POSITIVE_INFINITY ? range : { ...range, limit })
+      .all()
     return rows.map(([key, value]) => [key, decodeStored(value)])
   }
 }

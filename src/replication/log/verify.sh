@@ -5,8 +5,8 @@
 #   sh verify.sh          says what is good (exit code 0), or the first bad entry and why (1)
 #
 # It begins from nothing but entries/000000.txt: compare the fingerprint that it prints with the one
-# the author gave you by another way. The receipts of the servers are checked by
-# `./council verify <this folder>`.
+# the author gave you by another way. What it does not check, `./council verify <this folder>` does:
+# whether a key had expired or was revoked when it signed, and the receipts of the servers.
 set -u
 export LC_ALL=C
 umask 077

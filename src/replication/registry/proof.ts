@@ -42,7 +42,7 @@ export function checkProof(proof: ProofOfAct, roster: Roster | null): Verdict<Ac
   return inForce.ok ? act : inForce
 }
 
-type SignedRow = readonly [text: Uint8Array, signature: Uint8Array]
+export type SignedRow = readonly [text: Uint8Array, signature: Uint8Array]
 export type ProofRow = readonly [
   text: Uint8Array,
   signature: Uint8Array,

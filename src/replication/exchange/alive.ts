@@ -1,0 +1,165 @@
+import { z } from 'zod'
+import type { PeerName, PeerSigner } from '../../auth/peer-signature.ts'
+import { refuse, type Verdict } from '../../auth/verdict.ts'
+import { type Clock, repeat } from '../clock.ts'
+import { namesLog, rosterLog } from '../log/log.ts'
+import type { StoreId } from '../log/peer-text.ts'
+import type { Signed } from '../log/text.ts'
+import { answer, ask, type Network, refusalAnswer, signedShape } from '../network.ts'
+import { ALIVE } from '../protocol.ts'
+import type { CouncilLogs } from '../registry/council-logs.ts'
+import { decodeHeartbeat, type Heartbeat, signHeartbeat } from '../registry/heartbeat.ts'
+import { fromSignedRow, signedRow } from '../registry/proof.ts'
+import { authorityOf } from '../registry/roster.ts'
+import type { Sync } from './sync.ts'
+
+const request = z.discriminatedUnion('t', [
+  z.object({ t: z.literal('beat'), beat: signedShape }),
+  z.object({ t: z.literal('fetch'), url: z.string().max(200), nonce: z.string().max(64) }),
+])
+const beatAnswer = z.object({ beat: signedShape })
+const fetchAnswer = z.object({ hello: signedShape })
+
+/** What this machine tells of itself. */
+export type Vitals = { readonly freeBytes: number; readonly load: number }
+
+/** Fetches a spoke's hello over HTTP, as a reader would reach it. Codes: HELLO_UNREACHABLE, HELLO_FORM. */
+export type FetchHello = (url: string, nonce: string) => Promise<Verdict<Signed>>
+
+/**
+ * Heartbeats with the authority, both ways, and what follows from them: who is alive, and whose
+ * `@roster` or `@names` is behind.
+ */
+export class Alive {
+  readonly #network: Network
+  readonly #signer: PeerSigner
+  readonly #storeId: () => StoreId
+  readonly #council: CouncilLogs
+  readonly #sync: Sync
+  readonly #clock: Clock
+  readonly #silenceMs: number
+  readonly #vitals: () => Promise<Vitals>
+  readonly #fetchHello: FetchHello
+  readonly #heard = new Map<PeerName, { readonly atMs: number; readonly beat: Heartbeat }>()
+  #stop = () => {}
+
+  constructor(parts: {
+    readonly network: Network
+    readonly signer: PeerSigner
+    readonly storeId: () => StoreId
+    readonly council: CouncilLogs
+    readonly sync: Sync
+    readonly clock: Clock
+    /** silence after which a peer counts as down; heartbeats go every third of it */
+    readonly silenceMs: number
+    readonly vitals: () => Promise<Vitals>
+    readonly fetchHello: FetchHello
+  }) {
+    this.#network = parts.network
+    this.#signer = parts.signer
+    this.#storeId = parts.storeId
+    this.#council = parts.council
+    this.#sync = parts.sync
+    this.#clock = parts.clock
+    this.#silenceMs = parts.silenceMs
+    this.#vitals = parts.vitals
+    this.#fetchHello = parts.fetchHello
+  }
+
+  start(): void {
+    this.#network.handle(
+      ALIVE,
+      answer(request, async (from, body) => {
+        if (body.t === 'fetch') {
+          const hello = await this.#fetchHello(body.url, body.nonce)
+          return hello.ok ? { hello: signedRow(hello.value) } : refusalAnswer(hello)
+        }
+        const beat = decodeHeartbeat(fromSignedRow(body.beat))
+        if (!beat.ok) return refusalAnswer(beat)
+        if (
+          beat.value.replica.peer !== from ||
+          beat.value.council !== this.#council.roster()?.council
+        ) {
+          return refusalAnswer(
+            refuse('HEARTBEAT_OTHER', 'The heartbeat is of another peer or council.'),
+          )
+        }
+        this.#heard.set(from, { atMs: this.#clock.now(), beat: beat.value })
+        const own = await this.#beat()
+        return own === null
+          ? refusalAnswer(refuse('NOT_READY', 'This peer has no @roster yet.'))
+          : { beat: signedRow(own) }
+      }),
+    )
+    this.#stop = repeat(this.#clock, this.#silenceMs / 3, () => this.send().catch(() => undefined))
+  }
+
+  stop(): void {
+    this.#stop()
+  }
+
+  /** Heartbeat of `peer`, when it was heard within the silence. */
+  heard(peer: PeerName): Heartbeat | null {
+    const last = this.#heard.get(peer)
+    return last !== undefined && this.#clock.now() - last.atMs < this.#silenceMs ? last.beat : null
+  }
+
+  isLive(peer: PeerName): boolean {
+    return peer === this.#network.self || this.heard(peer) !== null
+  }
+
+  async #beat(): Promise<Signed | null> {
+    const roster = this.#council.roster()
+    if (roster === null) return null
+    const { freeBytes, load } = await this.#vitals()
+    return signHeartbeat(this.#signer, {
+      council: roster.council,
+      replica: { peer: this.#signer.peer, store: this.#storeId() },
+      atMs: this.#clock.now(),
+      freeBytes,
+      load,
+      roster: roster.head,
+      names: this.#council.names()?.head ?? null,
+    })
+  }
+
+  /** Sends a heartbeat to the authority, and pulls what its answer shows to be missing here. */
+  async send(): Promise<void> {
+    const roster = this.#council.roster()
+    if (roster === null || authorityOf(roster) === this.#network.self) return
+    const beat = await this.#beat()
+    if (beat === null) return
+    const authority = authorityOf(roster)
+    const reply = await ask(
+      this.#network,
+      authority,
+      ALIVE,
+      { t: 'beat', beat: signedRow(beat) },
+      beatAnswer,
+    )
+    const theirs = decodeHeartbeat(fromSignedRow(reply.beat))
+    if (!theirs.ok || theirs.value.replica.peer !== authority) return
+    this.#heard.set(authority, { atMs: this.#clock.now(), beat: theirs.value })
+    await this.#sync.pullCouncil(authority, rosterLog, theirs.value.roster)
+    if (theirs.value.names !== null && this.carriesNames()) {
+      await this.#sync.pullCouncil(authority, namesLog, theirs.value.names)
+    }
+  }
+
+  /** Peers that answer DNS, hold the council's logs or are the authority carry `@names`; others ask. */
+  carriesNames(): boolean {
+    const roster = this.#council.roster()
+    const self = roster?.members.get(this.#network.self)
+    return (
+      self?.roles.some((role) => role === 'dns' || role === 'authority') === true ||
+      roster?.terms.at(-1)?.holders.some((holder) => holder.peer === this.#network.self) === true
+    )
+  }
+
+  /** Asks another spoke to fetch a hello, so that an address is seen from a second place. */
+  async fetchBy(peer: PeerName, url: string, nonce: string): Promise<Signed> {
+    return fromSignedRow(
+      (await ask(this.#network, peer, ALIVE, { t: 'fetch', url, nonce }, fetchAnswer)).hello,
+    )
+  }
+}

@@ -1,0 +1,298 @@
+import { type KeyRing, keyStateAt } from '../../auth/public-key.ts'
+import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
+import type { Clock } from '../clock.ts'
+import { startAuthor, verifyEntry } from '../log/author.ts'
+import { type BlogName, decodeEntry, type Genesis } from '../log/entry.ts'
+import type { LogStore } from '../log/store.ts'
+import type { Signed } from '../log/text.ts'
+import { maxClockSkewMs } from '../protocol.ts'
+import { publishedFrom } from '../registry/assignment.ts'
+import { type ClaimRecord, type ClaimStep, setStep } from '../registry/claim-record.ts'
+import type { CouncilLogs } from '../registry/council-logs.ts'
+import { authorityOf } from '../registry/roster.ts'
+import type { Push } from './push.ts'
+import type { Kept, Replicas } from './replica.ts'
+import type { Submit } from './submit.ts'
+
+/** The zone's servers' answer to "does this name exist?", by a real DNS query. */
+export type NameInDns = 'free' | 'taken' | 'no answer'
+
+const claimKey = (id: string) => `claim/${id}`
+type Row = {
+  readonly text: Uint8Array
+  readonly signature: Uint8Array
+  readonly record: ClaimRecord
+}
+/** Pause before the authority is asked again, ms: doubles up to the last. */
+const retryMs = [1_000, 2_000, 5_000, 10_000, 30_000] as const
+
+/**
+ * Claims that came in at this spoke: from the signed genesis to a blog that takes writes
+ * (DESIGN 5, REPLICATION 9). Each step is written down, so a restart goes on where it was.
+ */
+export class Claims {
+  readonly #store: LogStore
+  readonly #council: CouncilLogs
+  readonly #replicas: Replicas
+  readonly #push: Push
+  readonly #submit: Submit
+  readonly #keys: KeyRing
+  readonly #clock: Clock
+  readonly #askDns: (blog: BlogName) => Promise<NameInDns>
+  readonly #records = new Map<string, Row>()
+  #stopped = false
+
+  constructor(parts: {
+    readonly store: LogStore
+    readonly council: CouncilLogs
+    readonly replicas: Replicas
+    readonly push: Push
+    readonly submit: Submit
+    readonly keys: KeyRing
+    readonly clock: Clock
+    readonly askDns: (blog: BlogName) => Promise<NameInDns>
+  }) {
+    this.#store = parts.store
+    this.#council = parts.council
+    this.#replicas = parts.replicas
+    this.#push = parts.push
+    this.#submit = parts.submit
+    this.#keys = parts.keys
+    this.#clock = parts.clock
+    this.#askDns = parts.askDns
+  }
+
+  /** Goes on with what was pending when the process ended. */
+  async start(): Promise<void> {
+    for (const [key, value] of await this.#store.values('claim/')) {
+      const row = value as Row
+      this.#records.set(key.slice('claim/'.length), row)
+      if (row.record.state === 'pending') void this.#run(row)
+    }
+  }
+
+  stop(): void {
+    this.#stopped = true
+  }
+
+  async record(id: string): Promise<ClaimRecord | null> {
+    return this.#records.get(id)?.record ?? null
+  }
+
+  /**
+   * Takes a signed genesis as the claim of its name. What is wrong with it by itself is refused at
+   * once; the rest shows in the claim's record.
+   * Codes: NOT_READY, DATE_IN_FUTURE, those of keys, signatures and entries.
+   */
+  async claim(genesis: Genesis, offer: Signed): Promise<Verdict<ClaimRecord>> {
+    const known = this.#records.get(genesis.id)
+    if (known !== undefined && known.record.state !== 'refused') return accept(known.record)
+    const roster = this.#council.roster()
+    if (roster === null)
+      return refuse(
+        'NOT_READY',
+        'This spoke has not joined its council yet; try again in a minute.',
+      )
+    const checked = await checkGenesis(genesis, offer, {
+      council: roster.council,
+      keys: this.#keys,
+      nowMs: this.#clock.now(),
+    })
+    if (!checked.ok) return checked
+    const row: Row = {
+      text: offer.text,
+      signature: checked.value,
+      record: {
+        id: genesis.id,
+        blog: genesis.log,
+        state: 'pending',
+        steps: [this.#step('checked', 'done', 'the genesis entry and its signature are good')],
+        code: null,
+        reason: null,
+      },
+    }
+    await this.#save(row)
+    void this.#run(row)
+    return accept(row.record)
+  }
+
+  #step(step: ClaimStep['step'], state: ClaimStep['state'], detail: string): ClaimStep {
+    return { step, state, atMs: state === 'waiting' ? null : this.#clock.now(), detail }
+  }
+
+  async #save(row: Row): Promise<Row> {
+    this.#records.set(row.record.id, row)
+    await this.#store.write([this.#store.putValue(claimKey(row.record.id), row)])
+    return row
+  }
+
+  async #set(row: Row, step: ClaimStep, change: Partial<ClaimRecord> = {}): Promise<Row> {
+    return this.#save({ ...row, record: { ...setStep(row.record, step), ...change } })
+  }
+
+  async #run(start: Row): Promise<void> {
+    const decoded = decodeEntry(start.text)
+    if (!decoded.ok || decoded.value.kind !== 'genesis') return
+    const genesis = decoded.value
+    try {
+      const asked = await this.#ask(start, genesis)
+      if (asked === null) return
+      const assigned = await this.#assigned(asked)
+      if (assigned !== null) await this.#establish(assigned.row, assigned.kept, genesis)
+    } catch {
+      // The disk took no write, or the peer is stopping: the record on disk says where to go on.
+    }
+  }
+
+  /** DNS first, as the essay has it; its answer "taken" ends the claim, no answer does not. */
+  async #ask(row: Row, genesis: Genesis): Promise<Row | null> {
+    if (
+      row.record.steps.some((each) => each.step === 'asked-dns') ||
+      this.#replicas.get(genesis.log) !== null
+    )
+      return row
+    const inDns = await this.#askDns(genesis.log)
+    if (inDns !== 'taken') {
+      const detail =
+        inDns === 'free'
+          ? 'the name is free in DNS'
+          : 'no DNS server of the zone answered; the authority decides'
+      return this.#set(row, this.#step('asked-dns', inDns === 'free' ? 'done' : 'failed', detail))
+    }
+    // The name may be this very claim's, handed in at another spoke before.
+    return this.#set(
+      row,
+      this.#step('asked-dns', 'done', 'the name is in DNS already; asking whose it is'),
+    )
+  }
+
+  async #assigned(row: Row): Promise<{ row: Row; kept: Kept | null } | null> {
+    let now = row
+    for (let tries = 0; !this.#stopped; tries++) {
+      const roster = this.#council.roster()
+      const given =
+        roster === null
+          ? refuse('AUTHORITY_UNREACHABLE', 'This spoke has no @roster yet.')
+          : await this.#submit.claim(authorityOf(roster), {
+              text: row.text,
+              signature: row.signature,
+            })
+      if (given.ok) {
+        const kept = await this.#replicas.learn(given.value)
+        if (!kept.ok && kept.code !== 'ROSTER_BEHIND') {
+          await this.#refused(now, kept.code, kept.reason)
+          return null
+        }
+        if (kept.ok) {
+          now = await this.#set(
+            now,
+            this.#step('asked-authority', 'done', 'the authority wrote the name into @names'),
+          )
+          const { replicas } = kept.value.assignment
+          const copies =
+            replicas.length === 1
+              ? 'one server: this council has no second one yet'
+              : `${replicas.length} servers`
+          now = await this.#set(now, this.#step('assigned', 'done', `kept by ${copies}`))
+          return { row: now, kept: kept.value }
+        }
+      } else if (!isTransient(given.code)) {
+        await this.#refused(now, given.code, given.reason)
+        return null
+      } else {
+        now = await this.#set(now, this.#step('asked-authority', 'waiting', given.reason))
+      }
+      await new Promise<void>((resolve) => {
+        this.#clock.after(retryMs[Math.min(tries, retryMs.length - 1)] as number, resolve)
+      })
+    }
+    return null
+  }
+
+  async #refused(row: Row, code: string, reason: string): Promise<void> {
+    await this.#set(row, this.#step('asked-authority', 'failed', reason), {
+      state: 'refused',
+      code,
+      reason,
+    })
+  }
+
+  /**
+   * As the primary: the genesis, kept aside while pending, enters the log, gets this replica's
+   * receipt, and goes to the others with the act. The blog is ready when the act is active.
+   */
+  async #establish(start: Row, kept: Kept | null, genesis: Genesis): Promise<void> {
+    let row = start
+    if (kept === null) return
+    const blog = genesis.log
+    if (kept.role === 'primary' && kept.assignment.epoch === 1) {
+      const head = { seq: 0, id: genesis.id }
+      await this.#replicas.take(kept, [{ text: row.text, signature: row.signature }], {
+        way: 'submit',
+        head,
+      })
+      await this.#replicas.lead(kept)
+      this.#push.toAll(kept)
+      const waiting = this.#step('copied', 'waiting', 'copying to the other servers')
+      if (!kept.receipts.isActive()) row = await this.#set(row, waiting)
+    }
+    for (;;) {
+      const active = await this.#replicas.until(
+        blog,
+        (now) => now.role !== 'primary' || now.receipts.isActive(),
+        60_000,
+      )
+      if (active) break
+      if (this.#stopped) return
+    }
+    const now = this.#replicas.get(blog) ?? kept
+    const detail =
+      publishedFrom(now.assignment) === null
+        ? 'stored on 1 server: this council has no second one yet'
+        : `on ${now.receipts.copies(0)} of ${now.assignment.replicas.length} servers`
+    await this.#set(row, this.#step('copied', 'done', detail), { state: 'ready' })
+  }
+}
+
+const isTransient = (code: string) =>
+  [
+    'AUTHORITY_UNREACHABLE',
+    'NOT_READY',
+    'ACT_NOT_IN_FORCE',
+    'NOT_A_MEMBER',
+    'NOT_THE_AUTHORITY',
+    'ROSTER_BEHIND',
+  ].includes(code)
+
+/**
+ * Checks a genesis as the spoke and the authority both do before they act on it.
+ * @returns the signature as it is to be stored
+ */
+export async function checkGenesis(
+  genesis: Genesis,
+  offer: Signed,
+  { council, keys, nowMs }: { council: string; keys: KeyRing; nowMs: number },
+): Promise<Verdict<Uint8Array>> {
+  if (genesis.council !== council) {
+    return refuse(
+      'ENTRY_COUNCIL',
+      `The entry is for the council ${genesis.council}; this is ${council}.`,
+    )
+  }
+  if (genesis.dateMs > nowMs + maxClockSkewMs) {
+    return refuse(
+      'DATE_IN_FUTURE',
+      'The date lies in the future. Set the clock of your computer and sign again.',
+    )
+  }
+  const start = await startAuthor(genesis, keys)
+  if (!start.ok) return start
+  const alive = await keyStateAt(start.value.signer, new Date(nowMs))
+  if (!alive.ok) return alive
+  const signature = await verifyEntry(
+    genesis,
+    Buffer.from(offer.signature).toString(),
+    start.value.signer,
+  )
+  return signature.ok ? accept(Buffer.from(signature.value.armored)) : signature
+}

@@ -1,0 +1,290 @@
+import { z } from 'zod'
+import type { PeerName } from '../../auth/peer-signature.ts'
+import { refuse } from '../../auth/verdict.ts'
+import type { Clock } from '../clock.ts'
+import type { BlogName } from '../log/entry.ts'
+import type { Ingest } from '../log/ingest.ts'
+import type { LogName } from '../log/log.ts'
+import type { LogStore } from '../log/store.ts'
+import type { EntryId, Signed } from '../log/text.ts'
+import {
+  answer,
+  ask,
+  type Network,
+  proofShape,
+  refusalAnswer,
+  refusalOf,
+  signedShape,
+} from '../network.ts'
+import { maxPageEntries, pushAfterMs, pushRetryMs, REPLICA } from '../protocol.ts'
+import type { CouncilLogs } from '../registry/council-logs.ts'
+import { fromSignedRow, proofRow, signedRow } from '../registry/proof.ts'
+import type { Kept, Replicas } from './replica.ts'
+import { readPage, type Sync } from './sync.ts'
+
+const seq = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
+const request = z.discriminatedUnion('t', [
+  z.object({
+    t: z.literal('push'),
+    log: z.string().max(40),
+    act: z.string().length(64),
+    /** the proof of that act, when the replica may not know it */
+    proof: proofShape.nullable(),
+    head: z.object({ seq, id: z.string().length(64) }),
+    entries: z.array(signedShape).max(maxPageEntries),
+  }),
+  z.object({ t: z.literal('receipts'), receipts: z.array(signedShape).max(maxPageEntries) }),
+  z.object({ t: z.literal('act'), proof: proofShape }),
+  z.object({ t: z.literal('hold'), log: z.enum(['@roster', '@names']), act: signedShape }),
+])
+const pushAnswer = z.union([z.object({ receipt: signedShape }), z.object({ need: seq })])
+const done = z.object({ ok: z.literal(true) })
+const holdAnswer = z.object({ receipts: z.array(signedShape).max(2) })
+
+/**
+ * The stream between a primary and its secondaries: entries from the last receipt on, acts, and
+ * receipts back (REPLICATION 5, 6, 15).
+ */
+export class Push {
+  readonly #network: Network
+  readonly #store: LogStore
+  readonly #ingest: Ingest
+  readonly #replicas: Replicas
+  readonly #council: CouncilLogs
+  readonly #sync: Sync
+  readonly #clock: Clock
+  readonly #enabled: boolean
+  /** pushes under way, by blog and peer */
+  readonly #running = new Set<string>()
+  /** acts that a peer is known to know */
+  readonly #told = new Set<string>()
+  /** receipts on their way to a peer, by log */
+  readonly #outbox = new Map<PeerName, Map<string, Signed>>()
+  #stopped = false
+
+  constructor(parts: {
+    readonly network: Network
+    readonly store: LogStore
+    readonly ingest: Ingest
+    readonly replicas: Replicas
+    readonly council: CouncilLogs
+    readonly sync: Sync
+    readonly clock: Clock
+    /** false only in tests of the other ways */
+    readonly enabled: boolean
+  }) {
+    this.#network = parts.network
+    this.#store = parts.store
+    this.#ingest = parts.ingest
+    this.#replicas = parts.replicas
+    this.#council = parts.council
+    this.#sync = parts.sync
+    this.#clock = parts.clock
+    this.#enabled = parts.enabled
+  }
+
+  start(): void {
+    this.#network.handle(
+      REPLICA,
+      answer(request, async (from, body) => {
+        switch (body.t) {
+          case 'push':
+            return this.#taken(from, body)
+          case 'receipts':
+            for (const row of body.receipts) await this.#replicas.receive(fromSignedRow(row))
+            return { ok: true }
+          case 'act': {
+            const kept = await this.#sync.learn(from, body.proof)
+            return kept === null
+              ? refusalAnswer(refuse('ACT_REFUSED', 'The act is not in force here.'))
+              : { ok: true }
+          }
+          case 'hold': {
+            const given = await this.#council.hold(body.log, fromSignedRow(body.act))
+            return given.ok
+              ? { receipts: given.value.map((receipt) => signedRow(receipt.signed)) }
+              : refusalAnswer(given)
+          }
+        }
+      }),
+    )
+  }
+
+  stop(): void {
+    this.#stopped = true
+  }
+
+  /** The secondary's side of a push. */
+  async #taken(
+    from: PeerName,
+    push: Extract<z.infer<typeof request>, { t: 'push' }>,
+  ): Promise<unknown> {
+    const known = push.proof === null ? null : await this.#sync.learn(from, push.proof)
+    const kept = known ?? this.#replicas.get(push.log as BlogName)
+    if (kept === null || kept.assignment.id !== push.act) {
+      return refusalAnswer(
+        kept !== null && push.proof !== null
+          ? refuse('LATER_ACT', `A later act is known here: epoch ${kept.assignment.epoch}.`)
+          : refuse('ACT_UNKNOWN', 'That act is not known here; send its proof.'),
+      )
+    }
+    if (kept.assignment.primary !== from) {
+      return refusalAnswer(
+        refuse('NOT_THE_PRIMARY', `The primary of ${push.log} is ${kept.assignment.primary}.`),
+      )
+    }
+    if (kept.role !== 'secondary') {
+      return refusalAnswer(
+        refuse('NOT_NAMED', 'The act does not name this peer with the store that it has now.'),
+      )
+    }
+    const head = { seq: push.head.seq, id: push.head.id as EntryId }
+    const outcome = await this.#replicas.take(kept, push.entries.map(fromSignedRow), {
+      way: 'push',
+      head,
+    })
+    if (outcome.kind === 'gap') return { need: outcome.have + 1 }
+    if (outcome.kind === 'refused') return refusalAnswer(outcome.refusal)
+    if (outcome.kind !== 'held')
+      return refusalAnswer(refuse('NOT_A_PREFIX', `The log here does not fit: ${outcome.kind}.`))
+    const receipt = await this.#replicas.give(kept)
+    return receipt === null
+      ? refusalAnswer(refuse('NO_RECEIPT', 'A later act is known here.'))
+      : { receipt: signedRow(receipt.signed) }
+  }
+
+  /** After gossip: whoever has given no receipt in time gets everything by stream. */
+  afterGossip(kept: Kept, gossiped: boolean): void {
+    if (!gossiped) this.toAll(kept)
+    else this.#clock.after(pushAfterMs, () => this.toAll(kept))
+  }
+
+  /** Pushes to every replica that is behind this primary's head. */
+  toAll(kept: Kept): void {
+    for (const { peer } of kept.assignment.replicas) this.to(peer, kept)
+  }
+
+  to(peer: PeerName, kept: Kept): void {
+    const key = `${kept.assignment.blog} ${peer}`
+    if (
+      !this.#enabled ||
+      peer === this.#network.self ||
+      kept.role !== 'primary' ||
+      this.#running.has(key)
+    )
+      return
+    this.#running.add(key)
+    void this.#run(peer, kept).finally(() => this.#running.delete(key))
+  }
+
+  async #run(peer: PeerName, kept: Kept): Promise<void> {
+    for (let failures = 0; !this.#stopped; ) {
+      const { blog } = kept.assignment
+      const head = (await this.#ingest.record(blog))?.head
+      if (head === undefined || this.#replicas.get(blog) !== kept) return
+      const from = (kept.receipts.of(peer)?.head.seq ?? -1) + 1
+      if (from > head.seq) return
+      try {
+        failures = (await this.#page(peer, kept, from)) ? 0 : failures + 1
+      } catch (error) {
+        if (refusalOf(error) === 'ACT_UNKNOWN') this.#told.delete(`${kept.assignment.id} ${peer}`)
+        failures++
+      }
+      if (failures === 0) continue
+      const waitMs = pushRetryMs[failures - 1]
+      // From here on the pull brings it (REPLICATION 6).
+      if (waitMs === undefined) return
+      await new Promise<void>((resolve) => {
+        this.#clock.after(waitMs, resolve)
+      })
+    }
+  }
+
+  /** One page; @returns whether a receipt came back. */
+  async #page(peer: PeerName, kept: Kept, first: number): Promise<boolean> {
+    const { blog, id, proof } = kept.assignment
+    for (let from = first; ; ) {
+      const page = await readPage(this.#store, blog, from)
+      const record = await this.#ingest.record(blog)
+      if (record === null || page.entries.length === 0) return false
+      const told = `${id} ${peer}`
+      const reply = await ask(
+        this.#network,
+        peer,
+        REPLICA,
+        {
+          t: 'push',
+          log: blog,
+          act: id,
+          proof: this.#told.has(told) ? null : proofRow(proof),
+          head: record.head,
+          entries: page.entries,
+        },
+        pushAnswer,
+      )
+      this.#told.add(told)
+      if ('receipt' in reply) return (await this.#replicas.receive(fromSignedRow(reply.receipt))).ok
+      if (reply.need >= from) return false
+      from = reply.need
+    }
+  }
+
+  /** Sends a receipt to a peer soon; of several for one log only the newest goes. */
+  sendReceipts(
+    peer: PeerName,
+    receipts: readonly {
+      readonly log: LogName
+      readonly signed: Signed
+      readonly replica: { readonly peer: PeerName }
+    }[],
+  ): void {
+    if (peer === this.#network.self) return
+    const waiting = this.#outbox.get(peer)
+    const box = waiting ?? new Map<string, Signed>()
+    for (const receipt of receipts)
+      box.set(`${receipt.log} ${receipt.replica.peer}`, receipt.signed)
+    if (waiting !== undefined) return
+    this.#outbox.set(peer, box)
+    void this.#flush(peer, box)
+  }
+
+  async #flush(peer: PeerName, box: Map<string, Signed>): Promise<void> {
+    while (box.size > 0 && !this.#stopped) {
+      const batch = [...box.values()].slice(0, maxPageEntries)
+      box.clear()
+      try {
+        await ask(
+          this.#network,
+          peer,
+          REPLICA,
+          { t: 'receipts', receipts: batch.map(signedRow) },
+          done,
+        )
+      } catch {
+        // It comes back with the next pull (REPLICATION 5).
+      }
+    }
+    this.#outbox.delete(peer)
+  }
+
+  /** Hands an act to a replica that it names, so that it need not wait for its next pull. */
+  async sendAct(peer: PeerName, proof: Parameters<typeof proofRow>[0]): Promise<void> {
+    await ask(this.#network, peer, REPLICA, { t: 'act', proof: proofRow(proof) }, done)
+  }
+
+  /** Asks another holder for its receipt for a new act of the council's logs. */
+  async askHolder(peer: PeerName, log: LogName, act: Signed): Promise<Signed | null> {
+    try {
+      const { receipts } = await ask(
+        this.#network,
+        peer,
+        REPLICA,
+        { t: 'hold', log, act: signedRow(act) },
+        holdAnswer,
+      )
+      return receipts[0] === undefined ? null : fromSignedRow(receipts[0])
+    } catch {
+      return null
+    }
+  }
+}

@@ -1,0 +1,286 @@
+import { z } from 'zod'
+import type { PeerName } from '../../auth/peer-signature.ts'
+import type { KeyRing } from '../../auth/public-key.ts'
+import { refuse } from '../../auth/verdict.ts'
+import { type Clock, within } from '../clock.ts'
+import type { BlogName } from '../log/entry.ts'
+import { Ingest } from '../log/ingest.ts'
+import { decodeReceipt, type Receipt } from '../log/receipt.ts'
+import { blogRules } from '../log/rules.ts'
+import { type Disk, LogStore } from '../log/store.ts'
+import { answer, ask, type Network, proofShape, refusalAnswer, signedShape } from '../network.ts'
+import { READ } from '../protocol.ts'
+import type { Assignment } from '../registry/assignment.ts'
+import { readAssignment } from '../registry/assignment.ts'
+import { type ClaimRecord, claimShape } from '../registry/claim-record.ts'
+import type { CouncilLogs } from '../registry/council-logs.ts'
+import {
+  fromProofRow,
+  fromSignedRow,
+  type ProofRow,
+  proofRow,
+  signedRow,
+} from '../registry/proof.ts'
+import type { Registry } from '../registry/registry.ts'
+import type { Replicas } from './replica.ts'
+import { type Page, pageShape, readPage, toOffer } from './sync.ts'
+
+const request = z.discriminatedUnion('t', [
+  z.object({ t: z.literal('log'), log: z.string().max(40), from: z.number().int().min(0) }),
+  z.object({ t: z.literal('act'), blog: z.string().max(40) }),
+  z.object({ t: z.literal('claim'), id: z.string().length(64) }),
+])
+const logShape: z.ZodType<
+  Page & { act: ProofRow; receipts: (readonly [Uint8Array, Uint8Array])[] }
+> = z.intersection(pageShape, z.object({ act: proofShape, receipts: z.array(signedShape).max(64) }))
+const actShape = z.object({ proof: proofShape.nullable(), carriesNames: z.boolean() })
+const claimAnswer = z.object({ claim: claimShape.nullable() })
+
+/** A blog as a reader at this spoke sees it: held here, or fetched and checked for the visit. */
+export type Visit = {
+  readonly ingest: Ingest
+  readonly store: LogStore
+  readonly assignment: Assignment
+  readonly receipts: () => readonly Receipt[]
+  /** whether this spoke is a replica of it */
+  readonly held: boolean
+}
+
+type Visited = {
+  readonly ingest: Ingest
+  readonly store: LogStore
+  assignment: Assignment
+  receipts: Receipt[]
+  bytes: number
+  freshMs: number
+  refreshing: Promise<boolean> | null
+}
+
+/** Bytes of fetched blogs kept in memory; the one visited longest ago makes room. */
+const maxVisitedBytes = 64 * 1024 * 1024
+/** How old a fetched blog may be before its holder is asked again, ms. */
+const maxVisitedAgeMs = 1_000
+/** How long the visitor waits for a holder when an older copy is at hand, and when none is, ms. */
+const refreshMs = 300
+const firstFetchMs = 5_000
+
+/**
+ * Read anywhere (DESIGN 4): a spoke that is asked for a blog that it does not hold fetches its log
+ * from one that does, and checks it by the same rules as a replica would.
+ */
+export class Reader {
+  readonly #network: Network
+  readonly #store: LogStore
+  readonly #ingest: Ingest
+  readonly #replicas: Replicas
+  readonly #registry: Registry
+  readonly #council: CouncilLogs
+  readonly #keys: KeyRing
+  readonly #clock: Clock
+  readonly #memoryDisk: () => Disk
+  readonly #claimHere: (id: string) => Promise<ClaimRecord | null>
+  readonly #visited = new Map<BlogName, Visited>()
+
+  constructor(parts: {
+    readonly network: Network
+    readonly store: LogStore
+    readonly ingest: Ingest
+    readonly replicas: Replicas
+    readonly registry: Registry
+    readonly council: CouncilLogs
+    readonly keys: KeyRing
+    readonly clock: Clock
+    /** an empty store in memory, for one fetched blog */
+    readonly memoryDisk: () => Disk
+    readonly claimHere: (id: string) => Promise<ClaimRecord | null>
+  }) {
+    this.#network = parts.network
+    this.#store = parts.store
+    this.#ingest = parts.ingest
+    this.#replicas = parts.replicas
+    this.#registry = parts.registry
+    this.#council = parts.council
+    this.#keys = parts.keys
+    this.#clock = parts.clock
+    this.#memoryDisk = parts.memoryDisk
+    this.#claimHere = parts.claimHere
+  }
+
+  start(): void {
+    this.#network.handle(
+      READ,
+      answer(request, async (_from, body) => {
+        if (body.t === 'claim') return { claim: await this.#claimHere(body.id) }
+        if (body.t === 'act') {
+          const own = await this.#registry.own(body.blog as BlogName)
+          return {
+            proof: own === null ? null : proofRow(own.proof),
+            carriesNames: this.#council.names() !== null,
+          }
+        }
+        const kept = this.#replicas.get(body.log as BlogName)
+        if (kept === null || (await this.#ingest.record(body.log)) === null) {
+          return refusalAnswer(refuse('NOT_HELD', `This spoke does not hold ${body.log}.`))
+        }
+        const receipts = kept.receipts.all().map((receipt) => signedRow(receipt.signed))
+        const page = await readPage(this.#store, body.log, body.from)
+        return { ...page, act: proofRow(kept.assignment.proof), receipts }
+      }),
+    )
+  }
+
+  /** Opens a blog for a reader: held here, or fetched from a spoke that holds it. */
+  async open(blog: BlogName): Promise<Visit | 'unknown' | 'unreachable'> {
+    const kept = this.#replicas.get(blog)
+    if (kept !== null && kept.role !== 'none' && (await this.#ingest.record(blog)) !== null) {
+      const { assignment, receipts } = kept
+      return {
+        ingest: this.#ingest,
+        store: this.#store,
+        assignment,
+        receipts: () => receipts.all(),
+        held: true,
+      }
+    }
+    const visited = this.#visited.get(blog)
+    if (visited !== undefined) {
+      if (this.#clock.now() - visited.freshMs > maxVisitedAgeMs) {
+        await within(this.#clock, refreshMs, this.#refresh(blog, visited), false)
+      }
+      this.#visited.delete(blog)
+      this.#visited.set(blog, visited)
+      return this.#view(visited)
+    }
+    const found = await this.#registry.lookUp(blog)
+    if (found === 'free') return 'unknown'
+    if (found === 'unreachable') return 'unreachable'
+    const store = new LogStore(this.#memoryDisk())
+    const rules = blogRules(() => this.#council.roster()?.council ?? null, this.#keys)
+    const ingest = new Ingest({ store, rulesOf: () => rules, now: this.#clock.now })
+    const fetched: Visited = {
+      ingest,
+      store,
+      assignment: found,
+      receipts: [],
+      bytes: 0,
+      freshMs: 0,
+      refreshing: null,
+    }
+    if (!(await within(this.#clock, firstFetchMs, this.#refresh(blog, fetched), false)))
+      return 'unreachable'
+    this.#visited.set(blog, fetched)
+    this.#makeRoom()
+    return this.#view(fetched)
+  }
+
+  #view(visited: Visited): Visit {
+    const { ingest, store, assignment } = visited
+    return { ingest, store, assignment, receipts: () => visited.receipts, held: false }
+  }
+
+  #makeRoom(): void {
+    let sum = [...this.#visited.values()].reduce((total, each) => total + each.bytes, 0)
+    for (const [blog, each] of this.#visited) {
+      if (sum <= maxVisitedBytes || this.#visited.size === 1) return
+      this.#visited.delete(blog)
+      sum -= each.bytes
+    }
+  }
+
+  /** Fetches what a visited blog lacks; one fetch at a time. @returns whether a holder answered */
+  #refresh(blog: BlogName, visited: Visited): Promise<boolean> {
+    visited.refreshing ??= this.#fetch(blog, visited).finally(() => {
+      visited.refreshing = null
+    })
+    return visited.refreshing
+  }
+
+  async #fetch(blog: BlogName, visited: Visited): Promise<boolean> {
+    const { assignment } = visited
+    const secondaries = assignment.replicas
+      .map(({ peer }) => peer)
+      .filter((peer) => peer !== assignment.primary)
+    for (const holder of [...secondaries, assignment.primary]) {
+      try {
+        await this.#fetchFrom(holder, blog, visited)
+        visited.freshMs = this.#clock.now()
+        return true
+      } catch {
+        // The next holder may answer; if none does, the copy at hand is shown as it is.
+      }
+    }
+    const newer = await this.#registry.lookUp(blog, { maxAgeMs: 0 })
+    if (typeof newer !== 'string' && newer.epoch > assignment.epoch) visited.assignment = newer
+    return false
+  }
+
+  async #fetchFrom(holder: PeerName, blog: BlogName, visited: Visited): Promise<void> {
+    for (let more = true; more; ) {
+      const record = await visited.ingest.record(blog)
+      const from = (record?.head.seq ?? -1) + 1
+      const page = await ask(this.#network, holder, READ, { t: 'log', log: blog, from }, logShape)
+      const assignment = readAssignment(fromProofRow(page.act), this.#council.roster())
+      if (assignment.ok && assignment.value.epoch >= visited.assignment.epoch)
+        visited.assignment = assignment.value
+      visited.receipts = page.receipts.flatMap((row) => {
+        const receipt = decodeReceipt(fromSignedRow(row))
+        return receipt.ok && receipt.value.log === blog ? [receipt.value] : []
+      })
+      more = page.more
+      if (page.entries.length === 0) return
+      const offers = page.entries.map(toOffer)
+      // Nobody counts on this copy: its epoch stays 0, and what does not chain is refused.
+      const outcome = await visited.ingest.offer(blog, offers, {
+        way: 'pull',
+        following: { epoch: 0, head: visited.assignment.head },
+        checkAll: false,
+      })
+      if (outcome.kind !== 'held')
+        throw new Error(`${holder} sent a page of ${blog} that does not hold`)
+      visited.bytes += offers.reduce(
+        (sum, offer) => sum + offer.text.length + offer.signature.length,
+        0,
+      )
+    }
+  }
+
+  /** Asks peers that carry `@names` where a blog is; for the registry. */
+  async askNames(
+    blog: BlogName,
+    peers: readonly PeerName[],
+  ): Promise<Assignment | 'free' | 'unreachable'> {
+    const answers = await Promise.all(
+      peers.map(async (peer) => {
+        try {
+          const reply = await ask(this.#network, peer, READ, { t: 'act', blog }, actShape, 3_000)
+          if (reply.proof === null) return reply.carriesNames ? 'free' : null
+          const read = readAssignment(fromProofRow(reply.proof), this.#council.roster())
+          return read.ok ? read.value : null
+        } catch {
+          return null
+        }
+      }),
+    )
+    const found = answers
+      .filter((each) => each !== null && each !== 'free')
+      .sort((a, b) => b.epoch - a.epoch)
+    return found[0] ?? (answers.includes('free') ? 'free' : 'unreachable')
+  }
+
+  /** The record of a claim, from whichever connected peer has it. */
+  async claim(id: string): Promise<ClaimRecord | null> {
+    const here = await this.#claimHere(id)
+    if (here !== null) return here
+    const answers = await Promise.all(
+      this.#network.connected().map(async (peer) => {
+        try {
+          return (await ask(this.#network, peer, READ, { t: 'claim', id }, claimAnswer, 1_000))
+            .claim
+        } catch {
+          return null
+        }
+      }),
+    )
+    return answers.find((each) => each !== null) ?? null
+  }
+}

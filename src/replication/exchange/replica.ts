@@ -1,0 +1,329 @@
+import type { PeerSigner } from '../../auth/peer-signature.ts'
+import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
+import type { Clock } from '../clock.ts'
+import type { BlogName, Entry } from '../log/entry.ts'
+import type { Following, Ingest, Outcome, Way } from '../log/ingest.ts'
+import type { Head } from '../log/log.ts'
+import type { Replica, StoreId } from '../log/peer-text.ts'
+import { decodeReceipt, type Receipt, signReceipt } from '../log/receipt.ts'
+import type { Offer } from '../log/rules.ts'
+import type { LogStore } from '../log/store.ts'
+import type { Signed } from '../log/text.ts'
+import { type Assignment, names, readAssignment } from '../registry/assignment.ts'
+import { fromProofRow, type ProofRow, proofRow } from '../registry/proof.ts'
+import type { Roster } from '../registry/roster.ts'
+import { ReceiptBook } from './receipts.ts'
+
+/** One blog as this peer keeps it. */
+export type Kept = {
+  readonly assignment: Assignment
+  readonly receipts: ReceiptBook
+  readonly role: 'primary' | 'secondary' | 'none'
+}
+
+/** What happened to a blog's replica set; the exchange acts on it. */
+export type ReplicaEvents = {
+  /** a newer assignment is known here */
+  readonly assigned: (kept: Kept) => void
+  /** this peer, the primary, holds new entries: announce them, push them */
+  readonly grown: (kept: Kept, items: readonly Entry[], head: Head) => void
+  /** this peer, a secondary, gave a receipt that its primary should have */
+  readonly given: (kept: Kept, receipt: Receipt) => void
+  /** a receipt of another replica came in */
+  readonly received: (kept: Kept, receipt: Receipt) => void
+}
+
+const assignKey = (blog: string) => `assign/${blog}`
+const publishedKey = (blog: string, seq: number) =>
+  `published/${blog}/${String(seq).padStart(16, '0')}`
+
+/**
+ * The blogs of which this peer is, or was, a replica: their assignment in force, their receipts,
+ * and the rules by which entries enter their logs and receipts leave (REPLICATION 1–5, 8–10).
+ */
+export class Replicas {
+  readonly #signer: PeerSigner
+  readonly #storeId: () => StoreId
+  readonly #store: LogStore
+  readonly #ingest: Ingest
+  readonly #roster: () => Roster | null
+  readonly #clock: Clock
+  readonly #kept = new Map<BlogName, Kept>()
+  readonly #waiting = new Map<BlogName, (() => void)[]>()
+  #events: ReplicaEvents | null = null
+
+  constructor(parts: {
+    readonly signer: PeerSigner
+    readonly storeId: () => StoreId
+    readonly store: LogStore
+    readonly ingest: Ingest
+    readonly roster: () => Roster | null
+    readonly clock: Clock
+  }) {
+    this.#signer = parts.signer
+    this.#storeId = parts.storeId
+    this.#store = parts.store
+    this.#ingest = parts.ingest
+    this.#roster = parts.roster
+    this.#clock = parts.clock
+  }
+
+  /** Sets who acts on events, and reads the assignments from disk. */
+  async start(events: ReplicaEvents): Promise<void> {
+    this.#events = events
+    for (const [, value] of await this.#store.values('assign/')) {
+      const assignment = readAssignment(fromProofRow(value as ProofRow), this.#roster())
+      if (assignment.ok) await this.#keep(assignment.value)
+    }
+  }
+
+  all(): readonly Kept[] {
+    return [...this.#kept.values()]
+  }
+
+  get(blog: BlogName): Kept | null {
+    return this.#kept.get(blog) ?? null
+  }
+
+  /** Where this peer's log ends that follows the act's epoch; null while it does not follow it. */
+  async followedHead(kept: Kept): Promise<Head | null> {
+    const record = await this.#ingest.record(kept.assignment.blog)
+    return record?.follows === kept.assignment.epoch ? record.head : null
+  }
+
+  self(): Replica {
+    return { peer: this.#signer.peer, store: this.#storeId() }
+  }
+
+  /**
+   * Learns an assignment in force. An older one, or the same, changes nothing.
+   * Codes: those of `readAssignment` (ROSTER_BEHIND among them), ACT_SAME_EPOCH: two acts for one
+   * epoch, which proves a lying authority.
+   */
+  async learn(row: ProofRow): Promise<Verdict<Kept>> {
+    const proof = fromProofRow(row)
+    const read = readAssignment(proof, this.#roster())
+    if (!read.ok) return read
+    const assignment = read.value
+    const known = this.#kept.get(assignment.blog)
+    if (known !== undefined && known.assignment.epoch >= assignment.epoch) {
+      return known.assignment.epoch > assignment.epoch || known.assignment.id === assignment.id
+        ? accept(known)
+        : refuse(
+            'ACT_SAME_EPOCH',
+            `Two assignments of ${assignment.blog} have epoch ${assignment.epoch}.`,
+          )
+    }
+    await this.#store.write([this.#store.putValue(assignKey(assignment.blog), proofRow(proof))])
+    const kept = await this.#keep(assignment)
+    this.#events?.assigned(kept)
+    return accept(kept)
+  }
+
+  async #keep(assignment: Assignment): Promise<Kept> {
+    const receipts = await ReceiptBook.load(assignment, this.#store)
+    const self = this.self()
+    const role = !names(assignment, self)
+      ? 'none'
+      : assignment.primary === self.peer
+        ? 'primary'
+        : 'secondary'
+    const kept: Kept = { assignment, receipts, role }
+    this.#kept.set(assignment.blog, kept)
+    return kept
+  }
+
+  /**
+   * Makes this peer's log follow the act of which it is the primary, once it holds the act's head:
+   * its own extension stays when it agrees (REPLICATION 9).
+   * @returns the head, or null while the act's head is not held
+   */
+  async lead(kept: Kept): Promise<Head | null> {
+    const { blog, epoch, head } = kept.assignment
+    const record = await this.#ingest.record(blog)
+    if (record === null || record.head.seq < head.seq) return null
+    if (record.follows < epoch) {
+      const held = await this.#ingest.idAt(blog, head.seq)
+      const following = { epoch, head: held === head.id ? record.head : head }
+      const outcome = await this.#ingest.offer(blog, [], { way: 'pull', following })
+      if (outcome.kind !== 'held') return null
+    }
+    await this.give(kept)
+    return (await this.#ingest.record(blog))?.head ?? null
+  }
+
+  /**
+   * Takes entries of a blog whose assignment is known, from its primary or under a receipt of its
+   * epoch; what follows is theirs to say: REPLICATION 10. Gives a receipt when this peer may.
+   */
+  async take(
+    kept: Kept,
+    offers: readonly Offer[],
+    { way, head, checkAll = true }: { way: Way; head: Head; checkAll?: boolean },
+  ): Promise<Outcome> {
+    const { blog, epoch } = kept.assignment
+    const following: Following = { epoch, head }
+    const outcome = await this.#ingest.offer(blog, offers, { way, following, checkAll })
+    if (outcome.kind === 'held' && kept.role !== 'none') await this.give(kept)
+    return outcome
+  }
+
+  /**
+   * Takes an author's entry as the primary: it enters the log and is announced.
+   * Codes: NOT_PRIMARY, NOT_ACTIVE.
+   */
+  async write(kept: Kept, offer: Offer): Promise<Verdict<Outcome>> {
+    const now = this.#kept.get(kept.assignment.blog)
+    if (now !== kept || kept.role !== 'primary') {
+      return refuse(
+        'NOT_PRIMARY',
+        'This spoke does not take writes for this blog any more. Send it again: it will find the one that does.',
+      )
+    }
+    if (!kept.receipts.isActive()) {
+      return refuse(
+        'NOT_ACTIVE',
+        'The blog is being set up on its servers; try again in a few seconds. Nothing was stored.',
+      )
+    }
+    const { blog, epoch } = kept.assignment
+    const record = await this.#ingest.record(blog)
+    const head = record?.head ?? kept.assignment.head
+    const outcome = await this.#ingest.offer(blog, [offer], {
+      way: 'submit',
+      following: { epoch, head },
+    })
+    if (outcome.kind === 'held') {
+      await this.give(kept)
+      if (outcome.added.length > 0)
+        this.#events?.grown(kept, outcome.added as readonly Entry[], outcome.head)
+    }
+    return accept(outcome)
+  }
+
+  /**
+   * Gives this replica's receipt for its head, if it may: the act in force names this peer and
+   * store, and the log follows the act's epoch, so that it is a prefix of the primary's
+   * (REPLICATION 1). What it covers is synced already. Asked again, it answers the same one anew.
+   */
+  async give(kept: Kept): Promise<Receipt | null> {
+    const { assignment, receipts } = kept
+    const record = await this.#ingest.record(assignment.blog)
+    if (kept.role === 'none' || this.#kept.get(assignment.blog) !== kept) return null
+    if (record === null || record.follows !== assignment.epoch) return null
+    const own = receipts.of(this.#signer.peer)
+    if (own !== null && own.head.seq === record.head.seq) return own
+    const now = this.#clock.now()
+    const receipt = signReceipt(this.#signer, {
+      council: assignment.council,
+      log: assignment.blog,
+      head: record.head,
+      act: assignment.id,
+      epoch: assignment.epoch,
+      replica: this.self(),
+      sinceMs: now,
+      atMs: now,
+    })
+    await this.#note(kept, receipt)
+    if (kept.role === 'secondary') this.#events?.given(kept, receipt)
+    return receipt
+  }
+
+  /** Gives the receipt for the head anew, with the present moment as `at` (DHT records need young ones). */
+  async renew(kept: Kept): Promise<Receipt | null> {
+    const own = await this.give(kept)
+    if (own === null) return null
+    const { signed: _, ...fields } = own
+    const renewed = signReceipt(this.#signer, {
+      ...fields,
+      atMs: Math.max(this.#clock.now(), own.atMs),
+    })
+    await this.#note(kept, renewed)
+    return renewed
+  }
+
+  /**
+   * Takes another replica's receipt. One for an entry that this log has otherwise is not counted.
+   * Codes: those of `decodeReceipt`, RECEIPT_UNKNOWN_BLOG, RECEIPT_OTHER_ENTRY.
+   */
+  async receive(signed: Signed): Promise<Verdict<Receipt>> {
+    const read = decodeReceipt(signed)
+    if (!read.ok) return read
+    const receipt = read.value
+    const kept = this.#kept.get(receipt.log as BlogName)
+    if (kept === undefined)
+      return refuse('RECEIPT_UNKNOWN_BLOG', `This peer keeps no ${receipt.log}.`)
+    const record = await this.#ingest.record(receipt.log)
+    const held =
+      record === null || receipt.head.seq > record.head.seq
+        ? null
+        : await this.#ingest.idAt(receipt.log, receipt.head.seq)
+    if (held !== null && held !== receipt.head.id) {
+      return refuse(
+        'RECEIPT_OTHER_ENTRY',
+        `The receipt names another entry ${receipt.head.seq} of ${receipt.log}.`,
+      )
+    }
+    if (held === null) return accept(receipt)
+    if (await this.#note(kept, receipt)) this.#events?.received(kept, receipt)
+    return accept(receipt)
+  }
+
+  async #note(kept: Kept, receipt: Receipt): Promise<boolean> {
+    const before = kept.receipts.published()
+    if (!kept.receipts.add(receipt)) return false
+    const { log, act, replica, signed } = receipt
+    const writes = [this.#store.putReceipt(log, act, replica.peer, replica.store, signed)]
+    const published = kept.receipts.published()
+    if (published > before)
+      writes.push(this.#store.putValue(publishedKey(log, published), this.#clock.now()))
+    // A lost receipt comes back with the next pull: no sync needed.
+    await this.#store.write(writes, { sync: false })
+    for (const wake of this.#waiting.get(log as BlogName) ?? []) wake()
+    return true
+  }
+
+  /** Resolves when `isTrue` holds of the blog's receipts, or after `ms`. */
+  async until(blog: BlogName, isTrue: (kept: Kept) => boolean, ms: number): Promise<boolean> {
+    const check = () => {
+      const kept = this.#kept.get(blog)
+      return kept !== undefined && isTrue(kept)
+    }
+    if (check()) return true
+    return new Promise((resolve) => {
+      const done = (answer: boolean) => {
+        cancel()
+        const rest = (this.#waiting.get(blog) ?? []).filter((each) => each !== wake)
+        if (rest.length === 0) this.#waiting.delete(blog)
+        else this.#waiting.set(blog, rest)
+        resolve(answer)
+      }
+      const wake = () => {
+        if (check()) done(true)
+      }
+      const cancel = this.#clock.after(ms, () => done(check()))
+      this.#waiting.set(blog, [...(this.#waiting.get(blog) ?? []), wake])
+    })
+  }
+
+  /** When this peer saw the entry at `seq` published first, ms; null while it is not, or not known here. */
+  async publishedMs(blog: BlogName, seq: number): Promise<number | null> {
+    const [first] = await this.#store.valuesFrom(publishedKey(blog, seq), `published/${blog}/`, 1)
+    return first === undefined ? null : (first[1] as number)
+  }
+
+  /**
+   * Blogs of which a receipt given under this store covers more than the disk holds: the disk lost
+   * what others count on, so this store is over (REPLICATION, Words).
+   */
+  async lost(): Promise<BlogName[]> {
+    const lost: BlogName[] = []
+    for (const { assignment, receipts } of this.all()) {
+      const own = receipts.of(this.#signer.peer)
+      if (own === null || own.replica.store !== this.#storeId()) continue
+      const record = await this.#ingest.record(assignment.blog)
+      if ((record?.head.seq ?? -1) < own.head.seq) lost.push(assignment.blog)
+    }
+    return lost
+  }
+}

@@ -1,0 +1,241 @@
+import { z } from 'zod'
+import { keyStateAt } from '../../auth/public-key.ts'
+import { readSignature } from '../../auth/signature.ts'
+import { accept, type Refusal, refuse, type Verdict } from '../../auth/verdict.ts'
+import type { Clock } from '../clock.ts'
+import { ReplicationError } from '../errors.ts'
+import type { Author } from '../log/author.ts'
+import { decodeEntry, type Entry } from '../log/entry.ts'
+import type { Ingest } from '../log/ingest.ts'
+import type { Head } from '../log/log.ts'
+import type { EntryId, Signed } from '../log/text.ts'
+import { answer, ask, type Network, proofShape, refusalAnswer, signedShape } from '../network.ts'
+import { maxClockSkewMs, publishWaitMs, SUBMIT } from '../protocol.ts'
+import type { Assignment } from '../registry/assignment.ts'
+import { fromSignedRow, type ProofRow, signedRow } from '../registry/proof.ts'
+import type { Registry } from '../registry/registry.ts'
+import type { Kept, Replicas } from './replica.ts'
+
+/** What became of a submitted entry. */
+export type Submitted =
+  | {
+      readonly kind: 'held'
+      readonly published: boolean
+      readonly copies: number
+      readonly wanted: number
+      /** receipts that cover the entry */
+      readonly receipts: readonly Signed[]
+    }
+  /** the seq is taken by another entry, or the entry does not follow the head */
+  | { readonly kind: 'taken'; readonly head: Head }
+
+const head = z.object({ seq: z.number().int().min(0), id: z.string().length(64) })
+const entryAnswer = z.union([
+  z.object({
+    published: z.boolean(),
+    copies: z.number().int().min(0),
+    wanted: z.number().int().min(1),
+    receipts: z.array(signedShape).max(31),
+  }),
+  z.object({ taken: head }),
+])
+const request = z.discriminatedUnion('t', [
+  z.object({ t: z.literal('entry'), entry: signedShape }),
+  z.object({ t: z.literal('claim'), entry: signedShape }),
+])
+const claimAnswer = z.object({ proof: proofShape })
+
+/** The authority's answer to a claim: the assignment that gives the name. */
+export type DecideClaim = (genesis: Entry, offer: Signed, via: string) => Promise<Verdict<ProofRow>>
+
+/** Passes signed entries from whoever has them to the primary that takes them (DESIGN 4). */
+export class Submit {
+  readonly #network: Network
+  readonly #ingest: Ingest
+  readonly #replicas: Replicas
+  readonly #registry: Registry
+  readonly #clock: Clock
+  readonly #decideClaim: DecideClaim | null
+
+  constructor(parts: {
+    readonly network: Network
+    readonly ingest: Ingest
+    readonly replicas: Replicas
+    readonly registry: Registry
+    readonly clock: Clock
+    /** null at peers without the section `authority` */
+    readonly decideClaim: DecideClaim | null
+  }) {
+    this.#network = parts.network
+    this.#ingest = parts.ingest
+    this.#replicas = parts.replicas
+    this.#registry = parts.registry
+    this.#clock = parts.clock
+    this.#decideClaim = parts.decideClaim
+  }
+
+  start(): void {
+    this.#network.handle(
+      SUBMIT,
+      answer(request, async (from, body) => {
+        const offer = fromSignedRow(body.entry)
+        const entry = decodeEntry(offer.text)
+        if (!entry.ok) return refusalAnswer(entry)
+        if (body.t === 'claim') {
+          if (this.#decideClaim === null) {
+            return refusalAnswer(refuse('NOT_THE_AUTHORITY', 'This peer does not give out names.'))
+          }
+          const given = await this.#decideClaim(entry.value, offer, from)
+          return given.ok ? { proof: given.value } : refusalAnswer(given)
+        }
+        const kept = this.#replicas.get(entry.value.log)
+        if (kept?.role !== 'primary') {
+          return refusalAnswer(
+            refuse('NOT_PRIMARY', `This spoke is not the primary of ${entry.value.log}.`),
+          )
+        }
+        const done = await this.#here(kept, entry.value, offer)
+        if (!done.ok) return refusalAnswer(done)
+        return done.value.kind === 'taken'
+          ? { taken: done.value.head }
+          : { ...done.value, receipts: done.value.receipts.map(signedRow) }
+      }),
+    )
+  }
+
+  /**
+   * Submits an entry of a blog that exists, from anyone, at any spoke.
+   *
+   * Codes: BLOG_UNKNOWN, REGISTRY_UNREACHABLE (nobody here can say where the blog is),
+   * PRIMARY_UNREACHABLE, those of the primary's door, and those of the log's rules.
+   */
+  async submit(entry: Entry, offer: Signed): Promise<Verdict<Submitted>> {
+    let last: Refusal | null = null
+    for (const maxAgeMs of [60_000, 0]) {
+      const found = await this.#registry.lookUp(entry.log, { maxAgeMs })
+      if (found === 'free') {
+        return refuse(
+          'BLOG_UNKNOWN',
+          `There is no blog ${entry.log} in this council. Claim the name first.`,
+        )
+      }
+      if (found === 'unreachable') {
+        return refuse(
+          'REGISTRY_UNREACHABLE',
+          'This spoke cannot find out now which spoke takes writes for this blog. Nothing was stored; keep the text and try again in a minute.',
+        )
+      }
+      const done = await this.#at(found, entry, offer)
+      if (done.ok || done.code !== 'NOT_PRIMARY') return done
+      last = done
+    }
+    return last as Refusal
+  }
+
+  async #at(found: Assignment, entry: Entry, offer: Signed): Promise<Verdict<Submitted>> {
+    const kept = this.#replicas.get(entry.log)
+    if (kept?.role === 'primary') return this.#here(kept, entry, offer)
+    try {
+      const reply = await ask(
+        this.#network,
+        found.primary,
+        SUBMIT,
+        { t: 'entry', entry: signedRow(offer) },
+        entryAnswer,
+        publishWaitMs + 10_000,
+      )
+      if ('taken' in reply) {
+        return accept({
+          kind: 'taken',
+          head: { seq: reply.taken.seq, id: reply.taken.id as EntryId },
+        })
+      }
+      return accept({ kind: 'held', ...reply, receipts: reply.receipts.map(fromSignedRow) })
+    } catch (error) {
+      if (error instanceof ReplicationError && error.refusal !== null)
+        return refuse(error.refusal, error.message)
+      return refuse(
+        'PRIMARY_UNREACHABLE',
+        `The spoke that takes writes for ${entry.log} does not answer. Nothing was stored; keep the signed text and send it again in a minute, to any spoke.`,
+      )
+    }
+  }
+
+  /** Hands a genesis to the authority. Codes: AUTHORITY_UNREACHABLE, and the authority's. */
+  async claim(
+    authority: Parameters<Network['request']>[0],
+    offer: Signed,
+  ): Promise<Verdict<ProofRow>> {
+    try {
+      const body = { t: 'claim', entry: signedRow(offer) }
+      return accept((await ask(this.#network, authority, SUBMIT, body, claimAnswer, 20_000)).proof)
+    } catch (error) {
+      if (error instanceof ReplicationError && error.refusal !== null)
+        return refuse(error.refusal, error.message)
+      return refuse(
+        'AUTHORITY_UNREACHABLE',
+        'The authority of the zone does not answer. The claim goes on by itself when it does.',
+      )
+    }
+  }
+
+  /** The primary's door: what only the moment of taking can show is judged here, once (DESIGN 3.1). */
+  async #here(kept: Kept, entry: Entry, offer: Signed): Promise<Verdict<Submitted>> {
+    if ((await this.#ingest.idAt(entry.log, entry.seq)) === entry.id)
+      return this.#state(kept, entry.seq)
+    const door = await this.#checkDoor(entry, offer)
+    if (!door.ok) return door
+    const written = await this.#replicas.write(kept, offer)
+    if (!written.ok) return written
+    const outcome = written.value
+    if (outcome.kind === 'refused') return outcome.refusal
+    if (outcome.kind === 'held') return this.#state(kept, entry.seq)
+    const record = await this.#ingest.record(entry.log)
+    return accept({ kind: 'taken', head: record?.head ?? kept.assignment.head })
+  }
+
+  async #checkDoor(entry: Entry, offer: Signed): Promise<Verdict<void>> {
+    const text = Buffer.from(entry.text).toString()
+    if (text.normalize('NFC') !== text) {
+      return refuse(
+        'TEXT_NOT_NFC',
+        'The text is not in Unicode normal form C. Normalise it and sign it again.',
+      )
+    }
+    const latest = this.#clock.now() + maxClockSkewMs
+    const signature = await readSignature(Buffer.from(offer.signature).toString())
+    if (!signature.ok) return signature
+    if (entry.dateMs > latest) {
+      return refuse(
+        'DATE_IN_FUTURE',
+        'The date lies in the future. Set the clock of your computer and sign again.',
+      )
+    }
+    if (signature.value.createdMs > latest) {
+      return refuse(
+        'SIGNATURE_IN_FUTURE',
+        'The signature is dated in the future. Set the clock of your computer and sign again.',
+      )
+    }
+    const author = (await this.#ingest.state(entry.log)) as Author | null
+    // A rekey is how an expired key is extended: its own rules decide.
+    if (author === null || entry.kind === 'rekey') return accept(undefined)
+    return keyStateAt(author.current, new Date(this.#clock.now()))
+  }
+
+  async #state(kept: Kept, seq: number): Promise<Verdict<Submitted>> {
+    const { blog, replicas } = kept.assignment
+    if (replicas.length > 1) {
+      await this.#replicas.until(blog, (now) => now.receipts.published() >= seq, publishWaitMs)
+    }
+    const now = this.#replicas.get(blog) ?? kept
+    const covering = now.receipts.all().filter((receipt) => receipt.head.seq >= seq)
+    return accept({
+      kind: 'held',
+      published: now.receipts.published() >= seq,
+      copies: now.receipts.copies(seq),
+      wanted: now.assignment.replicas.length,
+      receipts: covering.map((receipt) => receipt.signed),
+    })
+  }
+}

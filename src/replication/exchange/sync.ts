@@ -1,0 +1,312 @@
+import { z } from 'zod'
+import type { PeerName } from '../../auth/peer-signature.ts'
+import { ReplicationError } from '../errors.ts'
+import type { BlogName } from '../log/entry.ts'
+import type { Ingest } from '../log/ingest.ts'
+import { type Head, type LogName, namesLog, rosterLog } from '../log/log.ts'
+import { decodeReceipt } from '../log/receipt.ts'
+import type { Offer } from '../log/rules.ts'
+import type { LogStore, Stored } from '../log/store.ts'
+import { parseEntryId } from '../log/text.ts'
+import { answer, ask, type Network, proofShape, signedShape } from '../network.ts'
+import { maxHeadsAsked, maxPageBytes, maxPageEntries, SYNC } from '../protocol.ts'
+import type { CouncilLogs } from '../registry/council-logs.ts'
+import {
+  fromSignedRow,
+  type ProofRow,
+  proofRow,
+  type SignedRow,
+  signedRow,
+} from '../registry/proof.ts'
+import type { Kept, Replicas } from './replica.ts'
+
+const logName = z.string().min(1).max(40)
+const seq = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
+const request = z.discriminatedUnion('t', [
+  z.object({ t: z.literal('heads'), logs: z.array(logName).max(maxHeadsAsked) }),
+  z.object({ t: z.literal('range'), log: logName, from: seq }),
+  z.object({ t: z.literal('act'), blog: logName }),
+])
+const headsShape = z.object({
+  heads: z
+    .array(
+      z.object({
+        log: logName,
+        epoch: z.number().int().min(0),
+        seq,
+        id: z.string().length(64),
+        /** the answerer's own first; for the council's own logs none: each act carries its proof */
+        receipts: z.array(signedShape).max(64),
+      }),
+    )
+    .max(maxHeadsAsked),
+})
+/** Rows are an entry's text and signature; an act's also the receipts that put it in force. */
+export type Page = { readonly entries: readonly (SignedRow | ProofRow)[]; readonly more: boolean }
+export const pageShape: z.ZodType<Page> = z.object({
+  entries: z.array(z.union([signedShape, proofShape])).max(maxPageEntries),
+  more: z.boolean(),
+})
+const actShape = z.object({ proof: proofShape.nullable() })
+
+/** A page of a log from `from` on, as it goes into an answer: at most 1 MiB of entries. */
+export async function readPage(store: LogStore, log: LogName, from: number): Promise<Page> {
+  const entries: (SignedRow | ProofRow)[] = []
+  let size = 0
+  for (let at = from; entries.length < maxPageEntries; ) {
+    const rows = await store.entries(log, at, 200)
+    for (const row of rows) {
+      size += rowBytes(row)
+      if (entries.length > 0 && size > maxPageBytes) return { entries, more: true }
+      entries.push(log.startsWith('@') ? proofRow(row) : signedRow(row))
+      if (entries.length === maxPageEntries) return { entries, more: true }
+    }
+    if (rows.length < 200) break
+    at += rows.length
+  }
+  return { entries, more: false }
+}
+
+const rowBytes = (row: Stored) =>
+  row.text.length +
+  row.signature.length +
+  row.receipts.reduce((sum, each) => sum + each.text.length + each.signature.length, 0)
+
+export function toOffer(row: Page['entries'][number]): Offer {
+  const [text, signature, receipts] = row
+  return receipts === undefined
+    ? { text, signature }
+    : { text, signature, receipts: receipts.map(fromSignedRow) }
+}
+
+/** Pull, both sides: "what heads do you have?" and "log L from seq a" (DESIGN 4). */
+export class Sync {
+  readonly #network: Network
+  readonly #store: LogStore
+  readonly #ingest: Ingest
+  readonly #replicas: Replicas
+  readonly #council: CouncilLogs
+  readonly #pulling = new Map<string, Promise<void>>()
+
+  constructor(parts: {
+    readonly network: Network
+    readonly store: LogStore
+    readonly ingest: Ingest
+    readonly replicas: Replicas
+    readonly council: CouncilLogs
+  }) {
+    this.#network = parts.network
+    this.#store = parts.store
+    this.#ingest = parts.ingest
+    this.#replicas = parts.replicas
+    this.#council = parts.council
+  }
+
+  start(): void {
+    this.#network.handle(
+      SYNC,
+      answer(request, async (_from, body) => {
+        switch (body.t) {
+          case 'heads':
+            return {
+              heads: (await Promise.all(body.logs.map((log) => this.#headOf(log)))).filter(
+                (head) => head !== null,
+              ),
+            }
+          case 'range':
+            return readPage(this.#store, body.log, body.from)
+          case 'act': {
+            const kept = this.#replicas.get(body.blog as BlogName)
+            return { proof: kept === null ? null : proofRow(kept.assignment.proof) }
+          }
+        }
+      }),
+    )
+  }
+
+  async #headOf(log: LogName) {
+    if (log === rosterLog || log === namesLog) {
+      const head = this.#council.head(log)
+      return head === null ? null : { log, epoch: 0, ...head, receipts: [] }
+    }
+    const kept = this.#replicas.get(log as BlogName)
+    const own = kept === null ? null : await this.#replicas.give(kept)
+    if (kept === null || own === null) return null
+    const others = kept.receipts
+      .all()
+      .filter((receipt) => receipt.replica.peer !== own.replica.peer)
+    const receipts = [own, ...others].map((receipt) => signedRow(receipt.signed))
+    return { log, epoch: kept.assignment.epoch, ...own.head, receipts }
+  }
+
+  /**
+   * Asks a peer for its heads of `logs`, takes the receipts it answers, and pulls what it has more.
+   * Throws what `ask` throws.
+   */
+  async pull(peer: PeerName, logs: readonly LogName[]): Promise<void> {
+    for (let at = 0; at < logs.length; at += maxHeadsAsked) {
+      const asked = logs.slice(at, at + maxHeadsAsked)
+      const { heads } = await ask(
+        this.#network,
+        peer,
+        SYNC,
+        { t: 'heads', logs: asked },
+        headsShape,
+      )
+      for (const head of heads) {
+        if (!asked.includes(head.log)) continue
+        const id = parseEntryId(head.id)
+        if (id === null) continue
+        const theirs = { seq: head.seq, id }
+        if (head.log.startsWith('@')) await this.pullCouncil(peer, head.log, theirs)
+        else
+          await this.#pullBlog(
+            peer,
+            head.log as BlogName,
+            head.epoch,
+            theirs,
+            head.receipts.map(fromSignedRow),
+          )
+      }
+    }
+  }
+
+  /** Pulls acts of `@roster` or `@names` up to a peer's head. */
+  pullCouncil(peer: PeerName, log: LogName, theirs: Head): Promise<void> {
+    return this.#once(`${log} ${peer}`, async () => {
+      for (;;) {
+        const have = this.#council.head(log)?.seq ?? -1
+        if (theirs.seq <= have) return
+        const page = await ask(
+          this.#network,
+          peer,
+          SYNC,
+          { t: 'range', log, from: have + 1 },
+          pageShape,
+        )
+        if (page.entries.length === 0) return
+        const proofs = page.entries
+          .map(toOffer)
+          .map((offer) => ({ ...offer, receipts: offer.receipts ?? [] }))
+        const outcome = await this.#council.take(log, proofs, 'pull')
+        if (outcome.kind === 'held' && outcome.added.length > 0) continue
+        if (outcome.kind === 'refused' && outcome.refusal.code === 'ROSTER_BEHIND') {
+          // The head of @roster is not known from here: take what this peer has.
+          await this.pull(peer, [rosterLog])
+          if (
+            outcome.refusal.code === 'ROSTER_BEHIND' &&
+            (this.#council.head(log)?.seq ?? -1) === have
+          ) {
+            const again = await this.#council.take(log, proofs, 'pull')
+            if (again.kind === 'held') continue
+          }
+        }
+        throw badPage(peer, log, outcome.kind === 'refused' ? outcome.refusal.reason : outcome.kind)
+      }
+    })
+  }
+
+  async #pullBlog(
+    peer: PeerName,
+    blog: BlogName,
+    epoch: number,
+    theirs: Head,
+    receipts: readonly { text: Uint8Array; signature: Uint8Array }[],
+  ): Promise<void> {
+    let kept = this.#replicas.get(blog)
+    if (kept === null) return
+    if (epoch > kept.assignment.epoch) {
+      kept = (await this.#learnFrom(peer, blog)) ?? kept
+    }
+    const [own] = receipts
+    const receipt = own === undefined ? null : decodeReceipt(own)
+    // Every head in an answer is a receipt: what lies under it may enter the log (REPLICATION 5, 10).
+    if (
+      !receipt?.ok ||
+      receipt.value.replica.peer !== peer ||
+      receipt.value.act !== kept.assignment.id
+    )
+      return
+    if (receipt.value.head.seq !== theirs.seq || receipt.value.head.id !== theirs.id) return
+    await this.pullRange(peer, kept, theirs)
+    for (const signed of receipts) await this.#replicas.receive(signed)
+  }
+
+  async #learnFrom(peer: PeerName, blog: BlogName): Promise<Kept | null> {
+    const { proof } = await ask(this.#network, peer, SYNC, { t: 'act', blog }, actShape)
+    if (proof === null) return null
+    const learned = await this.learn(peer, proof)
+    return learned
+  }
+
+  /** Learns an assignment that a peer knows; pulls `@roster` from it first where that is needed. */
+  async learn(peer: PeerName, proof: ProofRow): Promise<Kept | null> {
+    const learned = await this.#replicas.learn(proof)
+    if (learned.ok) return learned.value
+    if (learned.code !== 'ROSTER_BEHIND') return null
+    await this.pull(peer, [rosterLog])
+    const again = await this.#replicas.learn(proof)
+    return again.ok ? again.value : null
+  }
+
+  /** Pulls a blog's entries from a peer until its head is held here. */
+  pullRange(peer: PeerName, kept: Kept, theirs: Head): Promise<void> {
+    const { blog } = kept.assignment
+    return this.#once(`${blog} ${peer}`, async () => {
+      const fetch = (from: number) =>
+        ask(this.#network, peer, SYNC, { t: 'range', log: blog, from }, pageShape)
+      const record = await this.#ingest.record(blog)
+      if (
+        record !== null &&
+        record.follows === kept.assignment.epoch &&
+        record.head.seq >= theirs.seq
+      )
+        return
+      let from = (record?.head.seq ?? -1) + 1
+      let next = fetch(from)
+      for (let backwards = 0; ; ) {
+        const page = await next
+        const offers = page.entries.map(toOffer)
+        // The next page travels while this one is checked and written.
+        next = page.more
+          ? fetch(from + offers.length)
+          : Promise.resolve({ entries: [], more: false })
+        next.catch(() => undefined)
+        const outcome = await this.#replicas.take(kept, offers, {
+          way: 'pull',
+          head: theirs,
+          checkAll: offers.length < 3,
+        })
+        if (outcome.kind === 'gap' && outcome.have + 1 < from && backwards++ < 60) {
+          from = outcome.have + 1
+          next = fetch(from)
+          continue
+        }
+        if (outcome.kind !== 'held') {
+          throw badPage(
+            peer,
+            blog,
+            outcome.kind === 'refused' ? outcome.refusal.reason : outcome.kind,
+          )
+        }
+        if (outcome.head.seq >= theirs.seq || offers.length === 0) return
+        from += offers.length
+      }
+    })
+  }
+
+  /** One pull of a log from a peer at a time; who asks meanwhile waits for the same one. */
+  #once(key: string, job: () => Promise<void>): Promise<void> {
+    const running = this.#pulling.get(key)
+    if (running !== undefined) return running
+    const run = job().finally(() => this.#pulling.delete(key))
+    this.#pulling.set(key, run)
+    return run
+  }
+}
+
+const badPage = (peer: PeerName, log: LogName, why: string) =>
+  new ReplicationError(
+    'PEER_ANSWER_MALFORMED',
+    `${peer} sent a page of ${log} that does not hold: ${why}`,
+  )

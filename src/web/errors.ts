@@ -1,0 +1,114 @@
+import type { Context } from 'hono'
+import { accepts } from 'hono/accepts'
+import { html } from 'hono/html'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import { ReplicationError, type ReplicationErrorCode } from '../replication/errors.ts'
+import { page } from './layout.ts'
+import { type LinkSource, zoneUrl } from './links.ts'
+
+/**
+ * Codes whose status is not 400. A refusal of what somebody sent is a 400 unless it stands here,
+ * so that the folders below may add rules without knowing HTTP.
+ */
+const statuses: Readonly<Record<string, ContentfulStatusCode>> = {
+  ENTRY_OTHER_KEY: 403,
+  KEY_EXPIRED: 403,
+  KEY_REVOKED: 403,
+  NAME_RESERVED: 403,
+  NOT_A_MEMBER: 403,
+  SIGNATURE_KEY_EXPIRED: 403,
+  SIGNATURE_KEY_MAY_NOT_SIGN: 403,
+  SIGNATURE_KEY_REVOKED: 403,
+  SIGNATURE_OTHER_KEY: 403,
+  SIGNATURE_SUBKEY_MAY_NOT_SIGN: 403,
+  BLOG_UNKNOWN: 404,
+  CLAIM_UNKNOWN: 404,
+  ENTRY_NO_GENESIS: 404,
+  PAGE_NOT_FOUND: 404,
+  METHOD_NOT_ALLOWED: 405,
+  NAME_TAKEN: 409,
+  SEQ_TAKEN: 409,
+  BODY_TOO_LONG: 413,
+  KEY_TOO_LARGE: 413,
+  SIGNATURE_TOO_LONG: 413,
+  TEXT_TOO_LONG: 413,
+  HOST_UNKNOWN: 421,
+  SERVER_ERROR: 500,
+  BLOG_UNREACHABLE: 503,
+  ENTRY_UNREACHABLE: 503,
+  NOT_ACTIVE: 503,
+  NOT_PRIMARY: 503,
+  NOT_READY: 503,
+  NOT_THE_PRIMARY: 503,
+  PEER_ANSWER_MALFORMED: 503,
+  PEER_REFUSED: 503,
+  PEER_UNREACHABLE: 503,
+  ROSTER_BEHIND: 503,
+  STORE_DAMAGED: 503,
+  STORE_WRITE_FAILED: 503,
+}
+
+/** What a reader or author is told of a failure below; the rest is for the operator's log. */
+const failures: Readonly<Record<ReplicationErrorCode, string>> = {
+  STORE_WRITE_FAILED: 'This server could not store it. Nothing was taken; try another server.',
+  STORE_DAMAGED:
+    'This server’s own copy is damaged and is being fetched again. Try another server.',
+  PEER_UNREACHABLE: 'The server that keeps this did not answer. Try again in a minute.',
+  PEER_REFUSED: 'The server that keeps this refused the request. Try again in a minute.',
+  PEER_ANSWER_MALFORMED: 'The server that keeps this gave no usable answer. Try again in a minute.',
+  NOT_READY:
+    'This server does not have what this needs yet. Try again in a minute, or another server.',
+}
+
+/** The HTTP status of an error code, 400 for codes that only say what is wrong with the input. */
+export function statusOf(code: string): ContentfulStatusCode {
+  return statuses[code] ?? 400
+}
+
+/** Answers with an error: a page for browsers, JSON for programs and for everything posted. */
+export function answerError(c: Context, spoke: LinkSource, code: string, reason: string) {
+  const status = statusOf(code)
+  c.header('Vary', 'Accept')
+  return wantsJson(c)
+    ? c.json({ error: { code, reason } }, status)
+    : c.html(errorPage(spoke, status, code, reason), status)
+}
+
+/** The answer to something thrown: a known failure says what to do, anything else is our bug. */
+export function answerFailure(c: Context, spoke: LinkSource, error: unknown) {
+  return error instanceof ReplicationError
+    ? answerError(c, spoke, error.code, failures[error.code])
+    : answerError(c, spoke, 'SERVER_ERROR', 'This server made a mistake. Try another server.')
+}
+
+/** Whether the answer goes to a program: posted, asked for in JSON, or a machine's address. */
+export function wantsJson(c: Context): boolean {
+  const supports = ['text/html', 'application/json']
+  return (
+    !['GET', 'HEAD'].includes(c.req.method) ||
+    c.req.path.endsWith('/log.json') ||
+    c.req.path.includes('/_council/') ||
+    accepts(c, { header: 'Accept', supports, default: 'text/html' }) === 'application/json'
+  )
+}
+
+const headings: Readonly<Partial<Record<ContentfulStatusCode, string>>> = {
+  404: 'Not here',
+  405: 'Not possible here',
+  421: 'Another address',
+  500: 'A mistake of this server',
+  503: 'Not now',
+}
+
+function errorPage(spoke: LinkSource, status: ContentfulStatusCode, code: string, reason: string) {
+  const heading = headings[status] ?? 'Not understood'
+  return page({
+    title: `${heading} · ${spoke.zone}`,
+    lang: 'en',
+    canonical: null,
+    masthead: html`<p><a href="${zoneUrl(spoke)}">${spoke.zone}</a></p>`,
+    main: html`<h1>${heading}</h1>
+<p>${reason}</p>
+<p><small>${status} ${code}</small></p>`,
+  })
+}

@@ -1,0 +1,32 @@
+import type { BlogName } from '../replication/log/entry.ts'
+import type { WebSpoke } from './spoke.ts'
+
+/**
+ * Absolute links. All are made from the zone and `web.origin`, never from what a request says,
+ * so that a forged Host header cannot lead a reader elsewhere.
+ */
+export type LinkSource = Pick<WebSpoke, 'zone' | 'name' | 'editForm' | 'origin'>
+
+export function zoneUrl(spoke: LinkSource): string {
+  return `${spoke.origin(spoke.zone)}/`
+}
+
+export function blogUrl(spoke: LinkSource, blog: BlogName, path = '/'): string {
+  return `${spoke.origin(`${blog}.${spoke.zone}`)}${path}`
+}
+
+/** Path of a post on its blog's host. */
+export function postPath(post: { readonly year: number; readonly slug: string }): string {
+  return `/${post.year}/${post.slug}`
+}
+
+/** In the form that the council chose; a browser keeps keys per origin, so there is one only. */
+export function editUrl(spoke: LinkSource, blog: BlogName, path = '/'): string {
+  const host = spoke.editForm() === 'dotted' ? `edit.${blog}` : `edit--${blog}`
+  return `${spoke.origin(`${host}.${spoke.zone}`)}${path}`
+}
+
+/** A claim is followed at the spoke that took it. */
+export function claimUrl(spoke: LinkSource, id: string): string {
+  return `${spoke.origin(`${spoke.name}.spoke.${spoke.zone}`)}/claim/${id}`
+}

@@ -1,0 +1,31 @@
+const day = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeZone: 'UTC' })
+const minute = new Intl.DateTimeFormat('en-GB', {
+  dateStyle: 'long',
+  timeStyle: 'medium',
+  timeZone: 'UTC',
+})
+
+/** `3 May 2026`. Days are counted in UTC, so that all spokes show the same. */
+export function showDay(ms: number): string {
+  return day.format(ms)
+}
+
+/** `3 May 2026 at 14:05:09 UTC` */
+export function showInstant(ms: number): string {
+  return `${minute.format(ms)} UTC`
+}
+
+/** `1 post`, `41 posts` */
+export function showCount(count: number, one: string): string {
+  return `${count} ${count === 1 ? one : `${one}s`}`
+}
+
+/** A fingerprint in groups of four, as gpg prints it, to be compared by eye. */
+export function showFingerprint(fingerprint: string): string {
+  return fingerprint.replace(/(.{4})(?!$)/g, '$1 ')
+}
+
+/** The last four digits: enough to see that two differ, never enough to trust. */
+export function showKey(fingerprint: string): string {
+  return `…${fingerprint.slice(-4)}`
+}

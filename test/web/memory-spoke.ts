@@ -1,0 +1,125 @@
+import { createHash } from 'node:crypto'
+import { Blog } from '../../src/replication/log/blog.ts'
+import type { BlogName, Draft, Entry, Genesis } from '../../src/replication/log/entry.ts'
+import { encodeEntry } from '../../src/replication/log/entry.ts'
+import type { OpenBlog, SubmitAnswer, WebSpoke } from '../../src/web/spoke.ts'
+
+export const zone = 'blogs.localhost'
+export const council = `${zone}/${'5f'.repeat(32)}`
+export const fingerprint = 'AB12CD34EF56AB12CD34EF56AB12CD34EF5666A8'
+export const firstSeenMs = Date.UTC(2026, 4, 3, 14, 5, 9)
+
+const armored = (kind: string) => `-----BEGIN PGP ${kind}-----\n\nAAAA\n-----END PGP ${kind}-----\n`
+/** Web does not check signatures, so any armored block stands for one. */
+export const signature = armored('SIGNATURE')
+export const keyBlock = armored('PUBLIC KEY BLOCK')
+
+type Words = {
+  readonly [K in Draft['kind']]: Omit<Extract<Draft, { kind: K }>, keyof Shared>
+}[Draft['kind']]
+type Shared = Pick<Draft, 'council' | 'blog' | 'seq' | 'prev' | 'date' | 'key' | 'body'>
+/** A draft's own fields; the chain, the date and the key follow. */
+export type Said = Words & { readonly body?: string; readonly date?: string; readonly key?: string }
+
+/** Real entries, each linked to the one before it. */
+export function logOf(blog: string, ...said: readonly Said[]): [Genesis, ...Entry[]] {
+  const entries: Entry[] = []
+  for (const words of [{ kind: 'genesis' as const, body: keyBlock.trimEnd() }, ...said]) {
+    const seq = entries.length
+    const verdict = encodeEntry({
+      ...{ council, blog, seq, prev: entries.at(-1)?.id ?? null, key: fingerprint, body: '' },
+      date: `2026-05-03T14:${String(seq).padStart(2, '0')}:00Z`,
+      ...words,
+    } as Draft)
+    if (!verdict.ok) throw new Error(verdict.reason)
+    entries.push(verdict.value)
+  }
+  return entries as [Genesis, ...Entry[]]
+}
+
+export function fold([genesis, ...rest]: readonly [Genesis, ...Entry[]]): Blog {
+  const blog = new Blog(genesis)
+  for (const entry of rest) blog.fold(entry)
+  return blog
+}
+
+export function openLog(
+  entries: readonly [Genesis, ...Entry[]],
+  more: Partial<OpenBlog> = {},
+): OpenBlog {
+  return {
+    blog: fold(entries),
+    held: true,
+    entry: async (seq) => {
+      const entry = entries[seq]
+      return entry === undefined ? null : { entry, signature, firstSeenMs }
+    },
+    keys: async () => [keyBlock],
+    proof: async () => ({ published: entries.length - 1, receipts: [], act: null, roster: [] }),
+    ...more,
+  }
+}
+
+/** A spoke `b` in memory that keeps the given blogs and remembers what was submitted. */
+export function memorySpoke(
+  blogs: Readonly<Record<string, OpenBlog | 'unreachable'>>,
+  more: Partial<WebSpoke> = {},
+): WebSpoke {
+  const opened = Object.values(blogs).filter((open) => open !== 'unreachable')
+  return {
+    zone,
+    council: () => council,
+    name: 'b',
+    editForm: () => 'dotted',
+    origin: (host) => `http://${host}:8380`,
+    addresses: () => ['127.0.0.12', '::1'],
+    openBlog: async (name) => blogs[name] ?? 'unknown',
+    home: async () => ({
+      blogs: opened.map(({ blog }) => ({
+        blog: blog.name,
+        title: blog.title,
+        lang: blog.lang,
+        posts: blog.postCount,
+      })),
+      newest: opened.flatMap(({ blog }) =>
+        blog.posts().map(({ slug, year, current: { title, lang } }) => ({
+          ...{ blog: blog.name, title, slug, year, lang, seenMs: firstSeenMs },
+        })),
+      ),
+    }),
+    submit: async () => ({ kind: 'refused', code: 'TEXT_NOT_UTF8', reason: 'Not UTF-8.' }),
+    claim: async () => null,
+    hello: () => null,
+    status: async () => ({ ready: true }),
+    ...more,
+  }
+}
+
+/** A spoke that gives one answer to everything submitted, and keeps what came. */
+export function submitSpoke(answer: SubmitAnswer) {
+  const taken: { text: Uint8Array; signature: string }[] = []
+  const submit: WebSpoke['submit'] = async (text, armored) => {
+    taken.push({ text, signature: armored })
+    return answer
+  }
+  return { spoke: memorySpoke({}, { submit }), taken }
+}
+
+export const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
+export const nameOf = (text: string) => text as BlogName
+
+// Article 1 of the Universal Declaration of Human Rights.
+export const udhr = {
+  es: {
+    title: 'Artículo 1: Todos los seres humanos nacen libres',
+    body: 'Todos los seres humanos nacen **libres e iguales** en dignidad y derechos.',
+  },
+  ar: {
+    title: 'المادة ١: يولد جميع الناس أحرارا',
+    body: 'يولد جميع الناس **أحرارا متساوين** في الكرامة والحقوق.',
+  },
+  'zh-Hans': {
+    title: '第一条：人人生而自由',
+    body: '人人生而自由，在尊严和权利上**一律平等**。',
+  },
+} as const

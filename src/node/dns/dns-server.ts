@@ -6,8 +6,8 @@ import { answerQuery } from './answer.ts'
 import type { Zone } from './zone.ts'
 
 export type DnsServerComponents = {
-  /** The newest zone; asked for once per question. */
-  readonly zone: () => Zone
+  /** The newest zone; asked for once per question. null: not known yet, so nothing is answered. */
+  readonly zone: () => Zone | null
   readonly logger?: ComponentLogger
   /** 0 to 1; where the rotation of addresses starts. */
   readonly random: () => number
@@ -93,10 +93,15 @@ export class DnsServer {
     if (error !== null) this.log?.trace('not-sent transport=udp %s', error.message)
   }
 
+  private answer(message: Buffer, transport: 'udp' | 'tcp'): Buffer | null {
+    const zone = this.components.zone()
+    return zone === null ? null : answerQuery(message, zone, transport, this.components.random)
+  }
+
   private onDatagram(udp: UdpSocket, message: Buffer, from: RemoteInfo): void {
     // Anybody can forge port 0 as a sender, and sending there throws.
     if (from.port === 0) return
-    const answer = answerQuery(message, this.components.zone(), 'udp', this.components.random)
+    const answer = this.answer(message, 'udp')
     if (answer !== null) udp.send(answer, from.port, from.address, this.onSent)
   }
 
@@ -114,7 +119,7 @@ export class DnsServer {
         if (waiting.length < end || connection.destroyed) break
         const message = waiting.subarray(2, end)
         waiting = waiting.subarray(end)
-        const answer = answerQuery(message, this.components.zone(), 'tcp', this.components.random)
+        const answer = this.answer(message, 'tcp')
         // Who sends what deserves no answer is no resolver, and would only hold the connection.
         if (answer === null) return connection.destroy()
         const length = Buffer.alloc(2)

@@ -5,7 +5,7 @@ import { refuse } from '../../auth/verdict.ts'
 import { type Clock, within } from '../clock.ts'
 import type { BlogName } from '../log/entry.ts'
 import { Ingest } from '../log/ingest.ts'
-import { decodeReceipt, type Receipt } from '../log/receipt.ts'
+import { decodeReceipt } from '../log/receipt.ts'
 import { blogRules } from '../log/rules.ts'
 import { type Disk, LogStore } from '../log/store.ts'
 import { answer, ask, type Network, proofShape, refusalAnswer, signedShape } from '../network.ts'
@@ -22,6 +22,7 @@ import {
   signedRow,
 } from '../registry/proof.ts'
 import type { Registry } from '../registry/registry.ts'
+import { ReceiptBook } from './receipts.ts'
 import type { Replicas } from './replica.ts'
 import { type Page, pageShape, readPage, toOffer } from './sync.ts'
 
@@ -41,7 +42,7 @@ export type Visit = {
   readonly ingest: Ingest
   readonly store: LogStore
   readonly assignment: Assignment
-  readonly receipts: () => readonly Receipt[]
+  readonly receipts: ReceiptBook
   /** whether this spoke is a replica of it */
   readonly held: boolean
 }
@@ -50,7 +51,7 @@ type Visited = {
   readonly ingest: Ingest
   readonly store: LogStore
   assignment: Assignment
-  receipts: Receipt[]
+  receipts: ReceiptBook
   bytes: number
   freshMs: number
   refreshing: Promise<boolean> | null
@@ -138,7 +139,7 @@ export class Reader {
         ingest: this.#ingest,
         store: this.#store,
         assignment,
-        receipts: () => receipts.all(),
+        receipts,
         held: true,
       }
     }
@@ -161,7 +162,7 @@ export class Reader {
       ingest,
       store,
       assignment: found,
-      receipts: [],
+      receipts: new ReceiptBook(found),
       bytes: 0,
       freshMs: 0,
       refreshing: null,
@@ -175,7 +176,7 @@ export class Reader {
 
   #view(visited: Visited): Visit {
     const { ingest, store, assignment } = visited
-    return { ingest, store, assignment, receipts: () => visited.receipts, held: false }
+    return { ingest, store, assignment, receipts: visited.receipts, held: false }
   }
 
   #makeRoom(): void {
@@ -220,12 +221,14 @@ export class Reader {
       const from = (record?.head.seq ?? -1) + 1
       const page = await ask(this.#network, holder, READ, { t: 'log', log: blog, from }, logShape)
       const assignment = readAssignment(fromProofRow(page.act), this.#council.roster())
-      if (assignment.ok && assignment.value.epoch >= visited.assignment.epoch)
+      if (assignment.ok && assignment.value.epoch > visited.assignment.epoch)
         visited.assignment = assignment.value
-      visited.receipts = page.receipts.flatMap((row) => {
+      if (visited.receipts.assignment !== visited.assignment)
+        visited.receipts = new ReceiptBook(visited.assignment)
+      for (const row of page.receipts) {
         const receipt = decodeReceipt(fromSignedRow(row))
-        return receipt.ok && receipt.value.log === blog ? [receipt.value] : []
-      })
+        if (receipt.ok) visited.receipts.add(receipt.value)
+      }
       more = page.more
       if (page.entries.length === 0) return
       const offers = page.entries.map(toOffer)

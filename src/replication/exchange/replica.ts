@@ -9,6 +9,7 @@ import { decodeReceipt, type Receipt, signReceipt } from '../log/receipt.ts'
 import type { Offer } from '../log/rules.ts'
 import type { LogStore } from '../log/store.ts'
 import type { Signed } from '../log/text.ts'
+import { recordPeriodMs } from '../protocol.ts'
 import { type Assignment, names, readAssignment } from '../registry/assignment.ts'
 import { fromProofRow, type ProofRow, proofRow } from '../registry/proof.ts'
 import type { Roster } from '../registry/roster.ts'
@@ -71,6 +72,11 @@ export class Replicas {
   /** Sets who acts on events, and reads the assignments from disk. */
   async start(events: ReplicaEvents): Promise<void> {
     this.#events = events
+    await this.reload()
+  }
+
+  /** Reads the assignments from disk; again after the store id has changed. */
+  async reload(): Promise<void> {
     for (const [, value] of await this.#store.values('assign/')) {
       const assignment = readAssignment(fromProofRow(value as ProofRow), this.#roster())
       if (assignment.ok) await this.#keep(assignment.value)
@@ -229,15 +235,12 @@ export class Replicas {
     return receipt
   }
 
-  /** Gives the receipt for the head anew, with the present moment as `at` (DHT records need young ones). */
-  async renew(kept: Kept): Promise<Receipt | null> {
+  /** The same, given anew when it grows old: DHT records need young receipts. */
+  async giveYoung(kept: Kept): Promise<Receipt | null> {
     const own = await this.give(kept)
-    if (own === null) return null
+    if (own === null || this.#clock.now() - own.atMs < recordPeriodMs / 2) return own
     const { signed: _, ...fields } = own
-    const renewed = signReceipt(this.#signer, {
-      ...fields,
-      atMs: Math.max(this.#clock.now(), own.atMs),
-    })
+    const renewed = signReceipt(this.#signer, { ...fields, atMs: this.#clock.now() })
     await this.#note(kept, renewed)
     return renewed
   }

@@ -130,7 +130,7 @@ export class Sync {
       return head === null ? null : { log, epoch: 0, ...head, receipts: [] }
     }
     const kept = this.#replicas.get(log as BlogName)
-    const own = kept === null ? null : await this.#replicas.give(kept)
+    const own = kept === null ? null : await this.#replicas.giveYoung(kept)
     if (kept === null || own === null) return null
     const others = kept.receipts
       .all()

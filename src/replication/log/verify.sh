@@ -16,8 +16,11 @@ home=$(mktemp -d) || exit 1
 trap 'rm -rf -- "$home"' EXIT
 trap 'exit 1' HUP INT TERM
 
+# Control characters of a forged text must not reach the terminal.
+plain() { tr -d '\000-\011\013-\037\177'; }
+
 bad() {
-  printf 'bad: entry %s: %s\n' "$seq" "$1" >&2
+  printf 'bad: entry %s: %s\n' "$seq" "$1" | plain >&2
   exit 1
 }
 
@@ -152,6 +155,8 @@ done
 set -- entries/*.txt
 [ -e "$1" ] || bad 'it is missing'
 [ $# -eq $seq ] || bad 'it is missing, but later ones are here'
-printf 'good: %s entries of blog %s\n' "$seq" "$blog"
-printf 'council      %s\nblog id      %s\nfirst key    %s\nkey in force %s\nlast entry   %s\n' \
-  "$council" "$genesis" "$first_key" "$current" "$before"
+{
+  printf 'good: %s entries of blog %s\n' "$seq" "$blog"
+  printf 'council      %s\nblog id      %s\nfirst key    %s\nkey in force %s\nlast entry   %s\n' \
+    "$council" "$genesis" "$first_key" "$current" "$before"
+} | plain

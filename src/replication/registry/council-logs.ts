@@ -37,6 +37,7 @@ export class CouncilLogs {
   #roster: Roster | null = null
   #names: Names | null = null
   #writing: Promise<unknown> = Promise.resolve()
+  readonly #listeners: ((log: LogName, acts: readonly Act[]) => void)[] = []
 
   constructor(parts: {
     readonly store: LogStore
@@ -58,6 +59,11 @@ export class CouncilLogs {
   async start(): Promise<void> {
     await this.#refresh(rosterLog)
     await this.#refresh(namesLog)
+  }
+
+  /** Called when acts came into force here, after `roster()` and `names()` show them. */
+  onChange(listener: (log: LogName, acts: readonly Act[]) => void): void {
+    this.#listeners.push(listener)
   }
 
   roster(): Roster | null {
@@ -82,6 +88,9 @@ export class CouncilLogs {
     const head = { seq: act.value.seq, id: act.value.id }
     const outcome = await this.#ingest.offer(log, proofs, { way, following: { epoch: 0, head } })
     await this.#refresh(log)
+    if (outcome.kind === 'held' && outcome.added.length > 0) {
+      for (const listener of this.#listeners) listener(log, outcome.added as readonly Act[])
+    }
     return outcome
   }
 

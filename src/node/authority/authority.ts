@@ -1,0 +1,294 @@
+import { randomBytes } from 'node:crypto'
+import type { PeerName } from '../../auth/peer-signature.ts'
+import type { KeyRing } from '../../auth/public-key.ts'
+import { accept, type Refusal, refuse, type Verdict } from '../../auth/verdict.ts'
+import type { Clock } from '../../replication/clock.ts'
+import type { Alive, FetchHello } from '../../replication/exchange/alive.ts'
+import { checkGenesis } from '../../replication/exchange/claim.ts'
+import type { Admission } from '../../replication/exchange/join.ts'
+import type { BlogName, Entry } from '../../replication/log/entry.ts'
+import { type LogName, namesLog, rosterLog } from '../../replication/log/log.ts'
+import type { Replica } from '../../replication/log/peer-text.ts'
+import type { Signed } from '../../replication/log/text.ts'
+import type { Decision, EditForm, MemberRecord } from '../../replication/registry/act.ts'
+import type { CouncilLogs } from '../../replication/registry/council-logs.ts'
+import { checkHello } from '../../replication/registry/hello.ts'
+import type { JoinRequest } from '../../replication/registry/join-request.ts'
+import { type ProofOfAct, type ProofRow, proofRow } from '../../replication/registry/proof.ts'
+import {
+  isMember,
+  liveMembers,
+  type Member,
+  type Roster,
+} from '../../replication/registry/roster.ts'
+import type { ComponentLog } from '../logger.ts'
+import { decideJoin } from './admission.ts'
+import { decideClaim, skeletonOf } from './claims.ts'
+import { candidatesOf, placeBlog } from './placement.ts'
+
+/**
+ * The peer that writes `@roster` and `@names`: founds the council, admits peers, gives out names.
+ * What it decides is decided in pure functions beside it; here it asks, writes and tells.
+ */
+export class Authority {
+  readonly #council: CouncilLogs
+  readonly #alive: Alive
+  readonly #keys: KeyRing
+  readonly #clock: Clock
+  readonly #log: ComponentLog
+  readonly #fetchHello: FetchHello
+  readonly #self: PeerName
+  readonly #tell: (log: LogName, proof: ProofOfAct, replicas: readonly PeerName[]) => void
+  readonly #skeletons = new Map<string, BlogName>()
+  #skeletonsUpTo = -1
+
+  constructor(parts: {
+    readonly council: CouncilLogs
+    readonly alive: Alive
+    readonly keys: KeyRing
+    readonly clock: Clock
+    readonly log: ComponentLog
+    readonly fetchHello: FetchHello
+    readonly self: PeerName
+    /** announces an act in force; `replicas` are the peers that an assignment names */
+    readonly tell: (log: LogName, proof: ProofOfAct, replicas: readonly PeerName[]) => void
+  }) {
+    this.#council = parts.council
+    this.#alive = parts.alive
+    this.#keys = parts.keys
+    this.#clock = parts.clock
+    this.#log = parts.log
+    this.#fetchHello = parts.fetchHello
+    this.#self = parts.self
+    this.#tell = parts.tell
+  }
+
+  /** Writes entry 0 of both logs, if this council does not exist yet. Throws when that fails. */
+  async found(founding: {
+    zone: string
+    edit: EditForm
+    replicas: number
+    holder: Replica
+  }): Promise<void> {
+    const { zone, edit, replicas, holder } = founding
+    const decision: Decision = {
+      kind: 'council',
+      edit,
+      authority: this.#self,
+      wanted: replicas,
+      holder,
+    }
+    const roster = this.#council.roster()
+    if (roster === null) {
+      await this.#must(rosterLog, zone, () => decision)
+      this.#log.info('council_founded', { council: this.#council.roster()?.council })
+    }
+    const council = (this.#council.roster() as Roster).council
+    if (this.#council.names() === null)
+      await this.#must(namesLog, council, () => ({ kind: 'names' }))
+  }
+
+  async #must(log: LogName, council: string, decide: () => Decision): Promise<void> {
+    const written = await this.#council.write(log, council, decide)
+    if (!written.ok) throw new Error(`cannot write ${log}: ${written.reason}`)
+  }
+
+  /**
+   * Decides a request to join; see `decideJoin` in admission.ts. A member whose web addresses did
+   * not all answer asks again. Code ACT_NOT_IN_FORCE when the holders do not answer.
+   */
+  async decideJoin(request: JoinRequest): Promise<Verdict<Admission>> {
+    const roster = this.#council.roster() as Roster
+    const { member } = request
+    const reached: string[] = []
+    for (const url of member.web) {
+      if (await this.#reaches(roster, member, url)) reached.push(url)
+    }
+    let refusal: Refusal | null = null
+    const written = await this.#council.write(rosterLog, roster.council, () => {
+      const decision = decideJoin(
+        this.#council.roster() as Roster,
+        request,
+        reached,
+        this.#clock.now(),
+      )
+      if (decision.ok) return decision.value
+      refusal = decision
+      return null
+    })
+    if (refusal !== null) return refusal
+    if (!written.ok) return written
+    if (written.value !== null) {
+      const { act, proof } = written.value
+      this.#log.info('roster', {
+        kind: act.decision.kind,
+        peer: member.peer,
+        name: member.name,
+        web: reached,
+      })
+      this.#tell(rosterLog, proof, [])
+    }
+    return accept('admitted')
+  }
+
+  /** Fetched here, and by another spoke on another host as soon as there is one (DESIGN 5). */
+  async #reaches(roster: Roster, member: MemberRecord, url: string): Promise<boolean> {
+    const nonce = randomBytes(18).toString('base64url')
+    const want = { council: roster.council, peer: member.peer, nonce }
+    const own = await this.#fetchHello(url, nonce)
+    const first = own.ok ? checkHello(own.value, want) : own
+    if (!first.ok) {
+      this.#log.warn('address_not_reached', {
+        peer: member.peer,
+        url,
+        code: first.code,
+        reason: first.reason,
+      })
+      return false
+    }
+    const helper = this.#helperFor(roster, member)
+    if (helper === null) return true
+    try {
+      const second = checkHello(await this.#alive.fetchBy(helper, url, nonce), want)
+      if (second.ok) return true
+      this.#log.warn('address_not_reached_from', {
+        peer: member.peer,
+        url,
+        from: helper,
+        reason: second.reason,
+      })
+    } catch (error) {
+      this.#log.warn('address_not_reached_from', {
+        peer: member.peer,
+        url,
+        from: helper,
+        reason: (error as Error).message,
+      })
+    }
+    return false
+  }
+
+  #helperFor(roster: Roster, newcomer: MemberRecord): PeerName | null {
+    const hosts = (record: MemberRecord) => record.web.map((url) => new URL(url).hostname)
+    const own = roster.members.get(this.#self)
+    const taken = [...hosts(newcomer), ...(own === undefined ? [] : hosts(own))]
+    const helper = liveMembers(roster).find(
+      (each) =>
+        each.peer !== newcomer.peer &&
+        each.peer !== this.#self &&
+        this.#alive.isLive(each.peer) &&
+        each.web.length > 0 &&
+        hosts(each).every((host) => !taken.includes(host)),
+    )
+    return helper?.peer ?? null
+  }
+
+  /**
+   * Gives a name, or says why not; the same genesis again gets its assignment again.
+   * Codes: those of `checkGenesis` and `decideClaim`, CLAIM_NOT_GENESIS, CLAIM_NOT_A_SPOKE,
+   * ACT_NOT_IN_FORCE.
+   */
+  async decideClaim(entry: Entry, offer: Signed, via: PeerName): Promise<Verdict<ProofRow>> {
+    const roster = this.#council.roster()
+    if (roster === null) return refuse('NOT_READY', 'The authority has no @roster yet.')
+    if (entry.kind !== 'genesis')
+      return refuse('CLAIM_NOT_GENESIS', 'A claim is a signed genesis entry.')
+    const spoke = roster.members.get(via)
+    if (!isMember(roster, via) || spoke?.roles.includes('spoke') !== true) {
+      return refuse('CLAIM_NOT_A_SPOKE', 'Claims are handed in by admitted spokes.')
+    }
+    const checked = await checkGenesis(entry, offer, {
+      council: roster.council,
+      keys: this.#keys,
+      nowMs: this.#clock.now(),
+    })
+    if (!checked.ok) return checked
+    const known = await this.#given(entry)
+    if (known !== null) return accept(known)
+    let refusal: Refusal | null = null
+    const written = await this.#council.write(namesLog, roster.council, () => {
+      const names = this.#council.names()
+      if (names === null || names.byGenesis.has(entry.id)) return null
+      const decided = decideClaim(entry, via, {
+        names,
+        namesBySkeleton: this.#names(),
+        nowMs: this.#clock.now(),
+      })
+      if (decided.ok) return this.#assign(entry, via)
+      refusal = decided
+      return null
+    })
+    if (refusal !== null) return refusal
+    if (!written.ok) return written
+    if (written.value === null) {
+      const given = await this.#given(entry)
+      return given === null
+        ? refuse('NOT_READY', 'The authority has no @names yet.')
+        : accept(given)
+    }
+    const { act, proof } = written.value
+    if (act.decision.kind === 'assign') {
+      const { blog, replicas, epoch } = act.decision
+      this.#log.info('assign', { blog, epoch, via, replicas: replicas.map((each) => each.peer) })
+      this.#tell(
+        namesLog,
+        proof,
+        replicas.map((each) => each.peer).filter((peer) => peer !== via),
+      )
+    }
+    return accept(proofRow(proof))
+  }
+
+  async #given(genesis: Entry): Promise<ProofRow | null> {
+    const names = this.#council.names()
+    const blog = names?.byGenesis.get(genesis.id)
+    const named = blog === undefined ? undefined : names?.blogs.get(blog)
+    const proof = named === undefined ? null : await this.#council.proof(namesLog, named.seq)
+    return proof === null ? null : proofRow(proof)
+  }
+
+  #assign(genesis: Entry, via: PeerName): Decision {
+    const roster = this.#council.roster() as Roster
+    const copies = this.#copies()
+    const primary = roster.members.get(via) as Member
+    const candidates = candidatesOf(
+      roster.members.values(),
+      (peer) => this.#alive.isLive(peer),
+      (peer) => copies.get(peer) ?? 0,
+    )
+    const { replicas, unmet } = placeBlog(primary, candidates, roster.wanted)
+    return {
+      kind: 'assign',
+      blog: genesis.log,
+      genesis: genesis.id,
+      key: genesis.key,
+      epoch: 1,
+      ends: null,
+      replicas: replicas.map(({ peer, store }) => ({ peer, store })),
+      primary: via,
+      head: { seq: 0, id: genesis.id },
+      via,
+      reason: 'claimed',
+      unmet,
+      evidence: null,
+    }
+  }
+
+  #copies(): Map<PeerName, number> {
+    const copies = new Map<PeerName, number>()
+    for (const blog of this.#council.names()?.blogs.values() ?? []) {
+      for (const { peer } of blog.replicas) copies.set(peer, (copies.get(peer) ?? 0) + 1)
+    }
+    return copies
+  }
+
+  /** Skeleton → name, brought up to date with `@names`. */
+  #names(): ReadonlyMap<string, BlogName> {
+    const names = this.#council.names()
+    if (names !== null && names.head.seq > this.#skeletonsUpTo) {
+      for (const blog of names.blogs.keys()) this.#skeletons.set(skeletonOf(blog), blog)
+      this.#skeletonsUpTo = names.head.seq
+    }
+    return this.#skeletons
+  }
+}

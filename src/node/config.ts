@@ -1,0 +1,411 @@
+import { readFile } from 'node:fs/promises'
+import { isIP } from 'node:net'
+import { dirname, resolve } from 'node:path'
+import { z } from 'zod'
+import { accept, refuse, type Verdict } from '../auth/verdict.ts'
+import { isAddress, isDns, isWeb } from '../replication/log/peer-text.ts'
+import { decodeText, encodeText, isZone } from '../replication/log/text.ts'
+import { maxReplicas } from '../replication/protocol.ts'
+import { memberFields } from '../replication/registry/act.ts'
+import { parseBootstrap } from '../replication/registry/bootstrap.ts'
+
+/** From the least to the most talkative. */
+export const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
+export type LogLevel = (typeof logLevels)[number]
+
+/**
+ * One peer's `council.json`. What the peer does follows from the sections `spoke`, `dns` and
+ * `authority`, of which it has at least one. It is read once: every change needs a restart.
+ *
+ * Any field can be set from outside, for containers: `COUNCIL_NAME=b`, `COUNCIL_SPOKE__PORT=8381`,
+ * `COUNCIL_FAILOVER__SILENCE_MS=5000`, lists as JSON. Keys are files, never values of the config.
+ */
+export type Config = {
+  /** Folder of everything that lasts: `peer.key` (mode 0600), `store/`, `libp2p/`. Relative to the config's folder. Default `./data`. */
+  readonly data: string
+  /** This peer's label: it is `<name>.spoke.<zone>`. 1–30 of a–z, 0–9 and -. No default. */
+  readonly name: string
+  /** Who runs it; copies of a blog go to different operators. 1–100 characters. No default. */
+  readonly operator: string
+  /** The net or hosting company it stands in, free text of 1–100 characters; copies are spread over them. Default null: not said. */
+  readonly network: string | null
+  /** Where it stands, two capital letters (ISO 3166-1); copies are spread over them. Default null: not said. */
+  readonly country: string | null
+  readonly peer: {
+    /** Where other peers dial in: `/ip4/…/tcp/…`, at least one; TCP port 0 takes a free one. Default `/ip4/0.0.0.0/tcp/4001`. */
+    readonly listen: readonly string[]
+    /** The same as seen from outside, where that differs (behind a router, or a DNS name). Default: the listen addresses. */
+    readonly announce: readonly string[]
+  }
+  /**
+   * Either `zone`, the DNS zone of the council that this peer founds and looks after (with section
+   * `authority`), or `bootstrap`, the `council://…` address of the council that it joins. No default.
+   */
+  readonly council: { readonly zone: string } | { readonly bootstrap: string }
+  readonly web: {
+    /** How absolute links begin, with `{host}` for the name: `http://{host}:8380`. Default `https://{host}`. */
+    readonly origin: string
+  }
+  /** Keeps blogs and serves pages. Left out: this peer is no spoke. */
+  readonly spoke?:
+    | {
+        /** IP address on which it serves HTTP. No default. */
+        readonly host: string
+        /** TCP port, 0–65535; 0 takes a free one. No default. */
+        readonly port: number
+        /** Where others fetch it: scheme, IP address, port. Default: host and port, if they name one address; empty with port 0, and then the port that was taken counts. */
+        readonly addresses: readonly string[]
+      }
+    | undefined
+  /** Answers DNS for the zone. Left out: this peer answers none. */
+  readonly dns?:
+    | {
+        /** IP address on which it answers, by UDP and TCP. No default. */
+        readonly host: string
+        /** Port, 0–65535; 0 takes a free one. No default. */
+        readonly port: number
+        /** Where resolvers ask it: IP address, blank, port. Default: as `spoke.addresses`. */
+        readonly addresses: readonly string[]
+      }
+    | undefined
+  /** Holds the zone's key: admits spokes, gives out names. One peer of a council has it. */
+  readonly authority?:
+    | {
+        /** Who is admitted: `open`, whoever asks. Default `open`. */
+        readonly admission: 'open'
+        /** Copies that each blog shall have, 1–31. Written when the council is founded. Default 3. */
+        readonly replicas: number
+        /** Where bloggers write: `dotted`, edit.maria.<zone>, or `dashed`, edit--maria.<zone>, which a wildcard certificate covers. Written when the council is founded. Default `dotted`. */
+        readonly edit: 'dotted' | 'dashed'
+      }
+    | undefined
+  readonly failover: {
+    /** Silence after which a spoke counts as down, ms, 1000–600000; heartbeats go every third of it. Default 15000. */
+    readonly silenceMs: number
+  }
+  /** The three ways in which entries come and go; each can be switched off to test the others. */
+  readonly exchange: {
+    /** How often partners are asked for what is missing, ms, 200–600000. Default 30000. */
+    readonly pullMs: number
+    /** Default true, each. */
+    readonly gossip: boolean
+    readonly push: boolean
+    readonly pull: boolean
+  }
+  readonly log: {
+    /** One of silent, fatal, error, warn, info, debug, trace. Default `info`. */
+    readonly level: LogLevel
+  }
+}
+
+// Each field: what is wanted, in the words of the refusal, and the check of it.
+
+function field<T>(want: string, is: (value: unknown) => boolean) {
+  return z.custom<T>(is, { error: (issue) => `want ${want}, got ${show(issue.input)}` })
+}
+
+const whole = (least: number, most: number) =>
+  field<number>(
+    `${least}–${most}`,
+    (value) => Number.isInteger(value) && Number(value) >= least && Number(value) <= most,
+  )
+const text = (want: string, is: (value: string) => boolean) =>
+  field<string>(want, (value) => typeof value === 'string' && is(value))
+const flag = field<boolean>('true or false', (value) => typeof value === 'boolean')
+const choice = <T extends string>(...allowed: readonly T[]) =>
+  field<T>(`one of ${allowed.join(', ')}`, (value) => allowed.includes(value as T))
+const list = (want: string, least: number, is: (value: string) => boolean) =>
+  field<string[]>(
+    `a list of ${least === 0 ? '' : 'at least one of '}${want}`,
+    (value) =>
+      Array.isArray(value) &&
+      value.length >= least &&
+      value.every((each) => typeof each === 'string' && is(each)),
+  )
+
+/** What `@roster` will hold is checked here as there, so that a request to join never fails by it. */
+const member = (name: string, want: string) => {
+  const wrong = memberFields.find((each) => each.name === name)?.wrong ?? (() => null)
+  return text(want, (value) => isHeaderValue(value) && wrong(value) === null)
+}
+const nullable = <T>(want: string, inner: z.ZodType<T>) =>
+  field<T | null>(
+    `${want}, or null`,
+    (value) => value === null || inner.safeParse(value).success,
+  ).default(null)
+
+const hasPort = (value: string) => Number(/\d+$/.exec(value)?.[0]) < 65_536
+const ipAddress = text('an IP address', (value) => isIP(value) !== 0)
+const port = whole(0, 65_535)
+const peerAddress = (value: string) => isAddress(value) === null && hasPort(value)
+const peerAddressWanted = 'addresses like /ip4/192.0.2.7/tcp/4001'
+
+const namesOneAddress = (host: unknown) => host !== '0.0.0.0' && host !== '::'
+const bracketed = (host: string) => (isIP(host) === 6 ? `[${host}]` : host)
+
+const spoke = z
+  .strictObject({
+    host: ipAddress,
+    port,
+    addresses: list(
+      'addresses like http://192.0.2.7:80',
+      0,
+      (value) => isWeb(value) === null,
+    ).default([]),
+  })
+  .transform(({ host, port: number, addresses }) => ({
+    host,
+    port: number,
+    addresses:
+      addresses.length === 0 && number !== 0 ? [`http://${bracketed(host)}:${number}`] : addresses,
+  }))
+const dns = z
+  .strictObject({
+    host: ipAddress,
+    port,
+    addresses: list('"192.0.2.7 53"', 0, (value) => isDns(value) === null).default([]),
+  })
+  .transform(({ host, port: number, addresses }) => ({
+    host,
+    port: number,
+    addresses: addresses.length === 0 && number !== 0 ? [`${host} ${number}`] : addresses,
+  }))
+
+const sections = {
+  peer: z
+    .strictObject({
+      listen: list(peerAddressWanted, 1, peerAddress).default(['/ip4/0.0.0.0/tcp/4001']),
+      announce: list(peerAddressWanted, 0, peerAddress).default([]),
+    })
+    .prefault({}),
+  council: z.strictObject({
+    zone: text('a lower-case DNS name', (value) => isZone(value) === null).optional(),
+    bootstrap: text(
+      'a bootstrap address like council://<zone>/<council id>?peer=/ip4/…/tcp/…/p2p/12D3Koo…',
+      (value) => parseBootstrap(value).ok,
+    ).optional(),
+  }),
+  web: z
+    .strictObject({
+      origin: text('http:// or https://, then {host} and perhaps a port', (value) =>
+        /^https?:\/\/\{host\}(:[1-9][0-9]{0,4})?$/.test(value),
+      ).default('https://{host}'),
+    })
+    .prefault({}),
+  spoke: spoke.optional(),
+  dns: dns.optional(),
+  authority: z
+    .strictObject({
+      admission: choice('open').default('open'),
+      replicas: whole(1, maxReplicas).default(3),
+      edit: choice('dotted', 'dashed').default('dotted'),
+    })
+    .optional(),
+  failover: z.strictObject({ silenceMs: whole(1_000, 600_000).default(15_000) }).prefault({}),
+  exchange: z
+    .strictObject({
+      pullMs: whole(200, 600_000).default(30_000),
+      gossip: flag.default(true),
+      push: flag.default(true),
+      pull: flag.default(true),
+    })
+    .prefault({}),
+  log: z.strictObject({ level: choice(...logLevels).default('info') }).prefault({}),
+}
+const fields = {
+  data: text('the path of a folder', (value) => value !== '' && !value.includes('\0')).default(
+    './data',
+  ),
+  name: member('name', 'a label of 1–30 of a–z, 0–9 and -'),
+  operator: member('operator', '1–100 characters without outer blanks'),
+  network: nullable(
+    '1–100 characters without outer blanks',
+    member('network', '1–100 characters without outer blanks'),
+  ),
+  country: nullable('two capital letters', member('country', 'two capital letters')),
+}
+const schema = z.strictObject({ ...fields, ...sections })
+
+/** Section → its fields; of a plain field, null. */
+const known = new Map<string, readonly string[] | null>([
+  ...Object.keys(fields).map((name) => [name, null] as const),
+  ...Object.entries(sections).map(([name, section]) => [name, fieldsOf(section)] as const),
+])
+
+/** What is wrong with a config: all of it at once, each line with the path of its field. */
+export type ConfigVerdict =
+  | { readonly ok: true; readonly value: Config }
+  | {
+      readonly ok: false
+      readonly code: 'CONFIG'
+      readonly reason: string
+      readonly problems: readonly string[]
+    }
+
+/**
+ * Checks a config and fills in the defaults. Pure. Unknown fields are refused, and of all problems
+ * each is one line: `failover.silenceMs: want 1000–600000, got 10`.
+ *
+ * @param env - variables `COUNCIL_…` of it override fields; see `Config`
+ */
+export function parseConfig(value: unknown, env: NodeJS.ProcessEnv = {}): ConfigVerdict {
+  const overridden = override(value, env)
+  const parsed = schema.safeParse(overridden.value, { reportInput: true })
+  const problems = [
+    ...(parsed.success ? [] : parsed.error.issues.flatMap(problemsOf)),
+    ...crossProblems(overridden.value),
+    ...overridden.problems,
+  ]
+  if (parsed.success && problems.length === 0) {
+    const { council } = parsed.data
+    return accept({ ...parsed.data, council: council as Config['council'] })
+  }
+  return { ...refuse('CONFIG', problems.join('\n')), problems }
+}
+
+/**
+ * Reads, checks and completes a config file; `data` becomes absolute. Codes: CONFIG_UNREADABLE,
+ * CONFIG_NOT_JSON, CONFIG (its reason has one line per problem).
+ */
+export async function readConfig(path: string, env: NodeJS.ProcessEnv): Promise<Verdict<Config>> {
+  let content: string
+  try {
+    content = await readFile(path, 'utf8')
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    return refuse(
+      'CONFIG_UNREADABLE',
+      code === 'ENOENT'
+        ? `There is no ${path}. Make one with: ./council init`
+        : `Cannot read ${path}: ${code ?? message}.`,
+    )
+  }
+  let value: unknown
+  try {
+    value = JSON.parse(content)
+  } catch (error) {
+    return refuse('CONFIG_NOT_JSON', `${path} is not JSON: ${(error as Error).message}.`)
+  }
+  const config = parseConfig(value, env)
+  if (!config.ok) return refuse(config.code, `${path} has mistakes:\n${config.reason}`)
+  const data = resolve(dirname(path), config.value.data)
+  return accept({ ...config.value, data })
+}
+
+/** What no field alone can show. Looks at the raw value, so that it is reported with the rest. */
+function crossProblems(value: unknown): string[] {
+  if (!isObject(value)) return []
+  const problems: string[] = []
+  const { council, spoke: web, dns: server, authority } = value
+  if (web === undefined && server === undefined && authority === undefined) {
+    problems.push('spoke, dns, authority: want at least one of these sections, got none')
+  }
+  if (isObject(council)) {
+    if ((council.zone === undefined) === (council.bootstrap === undefined)) {
+      problems.push(
+        `council: want either zone or bootstrap, got ${council.zone === undefined ? 'neither' : 'both'}`,
+      )
+    } else if (council.zone !== undefined && authority === undefined) {
+      problems.push(
+        'council.zone: want section authority beside it, since this founds a council; to join one, give council.bootstrap',
+      )
+    } else if (council.bootstrap !== undefined && authority !== undefined) {
+      problems.push('authority: want council.zone beside it; a peer that joins has no such section')
+    }
+  }
+  for (const [name, section] of [
+    ['spoke', web],
+    ['dns', server],
+  ] as const) {
+    if (!isObject(section) || namesOneAddress(section.host)) continue
+    if (Array.isArray(section.addresses) && section.addresses.length > 0) continue
+    problems.push(
+      `${name}.addresses: want at least one, since ${section.host} is every address of this machine, got none`,
+    )
+  }
+  return problems
+}
+
+function problemsOf(issue: z.core.$ZodIssue): string[] {
+  const path = issue.path.join('.')
+  if (issue.code === 'unrecognized_keys') {
+    const here = path === '' ? [...known.keys()] : (known.get(path) ?? [])
+    return issue.keys.map(
+      (key) =>
+        `${path === '' ? '' : `${path}.`}${key}: no such field; known here are ${here.join(', ')}`,
+    )
+  }
+  if (issue.code !== 'invalid_type') return [`${path}: ${issue.message}`]
+  return [`${path === '' ? 'the config' : path}: want an object { … }, got ${show(issue.input)}`]
+}
+
+type Overridden = { readonly value: unknown; readonly problems: readonly string[] }
+
+const prefix = 'COUNCIL_'
+/** `SILENCE_MS`, `silenceMs` and `SILENCEMS` are one name. */
+const plain = (name: string) => name.replaceAll('_', '').toLowerCase()
+
+function override(value: unknown, env: NodeJS.ProcessEnv): Overridden {
+  const variables = Object.entries(env).filter(([name]) => name.startsWith(prefix))
+  if (variables.length === 0 || !isObject(value)) return { value, problems: [] }
+  const problems: string[] = []
+  const result: Record<string, unknown> = { ...value }
+  for (const [variable, given = ''] of variables) {
+    const [first = '', second, more] = variable.slice(prefix.length).split('__')
+    const name = [...known.keys()].find((each) => plain(each) === plain(first))
+    const inner = name === undefined ? null : known.get(name)
+    const key = inner?.find((each) => plain(each) === plain(second ?? ''))
+    if (name === undefined || more !== undefined || (inner ? !key : second !== undefined)) {
+      problems.push(`${variable} (environment): no such field; want ${prefix}<SECTION>__<FIELD>`)
+    } else if (key === undefined) {
+      result[name] = readVariable(fields[name as keyof typeof fields], given)
+    } else {
+      const section = result[name] ?? {}
+      if (!isObject(section)) continue
+      const shape = shapeOf(sections[name as keyof typeof sections])
+      result[name] = { ...section, [key]: readVariable(shape[key] as z.ZodType, given) }
+    }
+  }
+  return { value: result, problems }
+}
+
+/** A variable is text; where the field wants none, it is read as JSON: number, true, list, null. */
+function readVariable(want: z.ZodType, given: string): unknown {
+  if (want.safeParse(given).success) return given
+  try {
+    return JSON.parse(given)
+  } catch {
+    return given
+  }
+}
+
+function fieldsOf(section: z.ZodType): string[] {
+  return Object.keys(shapeOf(section))
+}
+
+/** The fields of a section, below its default, its transform and that it may be missing. */
+function shapeOf(section: z.ZodType): Readonly<Record<string, z.core.$ZodType>> {
+  if (section instanceof z.ZodObject) return section.shape
+  if (section instanceof z.ZodPipe) return shapeOf(section.in as z.ZodType)
+  if (section instanceof z.ZodOptional || section instanceof z.ZodPrefault) {
+    return shapeOf(section.unwrap() as z.ZodType)
+  }
+  throw new Error('a section of the config is an object')
+}
+
+/** Whether a value may stand in a header line of a signed text. */
+function isHeaderValue(value: string): boolean {
+  const line = encodeText({ first: 'council', headers: [['value', value]], body: null })
+  const read = decodeText(line)
+  return read.ok && read.value.body === null && read.value.headers.length === 1
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value)
+}
+
+function show(value: unknown): string {
+  if (value === undefined) return 'nothing'
+  const json = JSON.stringify(value)
+  return json.length > 80 ? `${json.slice(0, 77)}…` : json
+}

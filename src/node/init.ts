@@ -1,0 +1,115 @@
+import { access, mkdir, writeFile } from 'node:fs/promises'
+import { isIP } from 'node:net'
+import { join, resolve } from 'node:path'
+import { CommandError } from './blogger/failure.ts'
+import type { CommandIo } from './blogger/io.ts'
+import { parseConfig } from './config.ts'
+import { keyPath, openPeerKey } from './peer-key.ts'
+
+export type InitOptions = {
+  readonly dir: string
+  readonly zone?: string
+  readonly join?: string
+  readonly name?: string
+  readonly operator?: string
+  readonly host: string
+  readonly port: number
+  readonly p2pPort: number
+  readonly dnsPort: number
+  /** left out: yes for a first peer, no for a further spoke */
+  readonly dns?: boolean
+  readonly force?: boolean
+  readonly json?: boolean
+}
+
+const configName = 'council.json'
+
+/** `init`: a first peer (spoke, DNS and authority in one), or with `--join` a further spoke. */
+export async function init(options: InitOptions, io: CommandIo): Promise<void> {
+  const config = join(resolve(options.dir), configName)
+  if (!options.force && (await exists(config))) {
+    throw new CommandError(
+      'refused',
+      `There is a ${config} already. Choose another folder with --dir, or write it anew with --force (the peer's key stays).`,
+    )
+  }
+  const { key, isNew } = await writePeer(options.dir, planConfig(options))
+  if (!isNew) io.say(`kept   ${key} (it is who this peer is)`)
+  else io.say(`wrote  ${key} (who this peer is: back it up, show it to nobody)`)
+  io.say(`wrote  ${config}`)
+  io.say(`next   ./council start --config ${config}`)
+  if (options.json) io.data(JSON.stringify({ config, key }))
+}
+
+/** What the options stand for, unchecked. Pure. Throws `usage` where they contradict each other. */
+export function planConfig(options: InitOptions): object {
+  const { host, port, p2pPort, dnsPort, zone, join: bootstrap } = options
+  if (bootstrap !== undefined && zone !== undefined) {
+    throw new CommandError(
+      'usage',
+      'Give either --zone, to found a council, or --join, to join one: its bootstrap address names the zone.',
+    )
+  }
+  if (bootstrap !== undefined && options.name === undefined) {
+    throw new CommandError(
+      'usage',
+      'Give this spoke a name that its council does not have yet, with --name.',
+    )
+  }
+  if (isIP(host) === 0 || host === '0.0.0.0' || host === '::') {
+    throw new CommandError(
+      'usage',
+      `--host wants the IP address at which others reach this peer, not "${host}".`,
+    )
+  }
+  const name = options.name ?? 'a'
+  const family = isIP(host) === 6 ? 'ip6' : 'ip4'
+  const literal = isIP(host) === 6 ? `[${host}]` : host
+  return {
+    data: './data',
+    name,
+    operator: options.operator ?? name,
+    network: null,
+    country: null,
+    peer: { listen: [`/${family}/${host}/tcp/${p2pPort}`], announce: [] },
+    council: bootstrap === undefined ? { zone: zone ?? 'blogs.localhost' } : { bootstrap },
+    web: { origin: port === 80 ? 'http://{host}' : `http://{host}:${port}` },
+    spoke: { host, port, addresses: [`http://${literal}:${port}`] },
+    ...((options.dns ?? bootstrap === undefined)
+      ? { dns: { host, port: dnsPort, addresses: [`${host} ${dnsPort}`] } }
+      : {}),
+    ...(bootstrap === undefined
+      ? { authority: { admission: 'open', replicas: 3, edit: 'dotted' } }
+      : {}),
+    failover: { silenceMs: 15_000 },
+    exchange: { pullMs: 30_000, gossip: true, push: true, pull: true },
+    log: { level: 'info' },
+  }
+}
+
+/**
+ * Writes a peer's folder: its config, and its key unless it has one, for another key would be
+ * another peer. Throws `usage` when the config is not one.
+ */
+export async function writePeer(
+  folder: string,
+  config: object,
+): Promise<{ readonly config: string; readonly key: string; readonly isNew: boolean }> {
+  const checked = parseConfig(config)
+  if (!checked.ok) throw new CommandError('usage', checked.reason)
+  const data = resolve(folder, checked.value.data)
+  await mkdir(data, { recursive: true, mode: 0o700 })
+  const { isNew } = await openPeerKey(data)
+  const path = join(resolve(folder), configName)
+  await writeFile(path, `${JSON.stringify(config, null, 2)}\n`)
+  return { config: path, key: keyPath(data), isNew }
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path)
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,131 @@
+import type { PeerName, PeerSigner } from '../auth/peer-signature.ts'
+import type { Clock } from '../replication/clock.ts'
+import type { Join } from '../replication/exchange/join.ts'
+import type { MemberRecord } from '../replication/registry/act.ts'
+import type { CouncilLogs } from '../replication/registry/council-logs.ts'
+import { signJoin } from '../replication/registry/join-request.ts'
+import { authorityOf } from '../replication/registry/roster.ts'
+import { sameRecord } from './authority/admission.ts'
+import type { ComponentLog } from './logger.ts'
+
+/** A pending peer, or one whose record is not in `@roster` as it is, asks again this often, ms. */
+const askAgainMs = 30_000
+/** While no bootstrap peer answers it tries more often, ms. */
+const dialAgainMs = 2_000
+
+/** Refusals that asking again does not change: the operator must. */
+const final = new Set([
+  'COUNCIL_ID',
+  'JOIN_CUT_OFF',
+  'JOIN_NAME',
+  'JOIN_RENAME',
+  'JOIN_ROLE',
+  'JOIN_COUNCIL',
+])
+
+/** Brings a peer into its council and keeps its record in `@roster` true (DESIGN 5, Joining). */
+export class Joining {
+  readonly #join: Join
+  readonly #council: CouncilLogs
+  readonly #signer: PeerSigner
+  readonly #clock: Clock
+  readonly #log: ComponentLog
+  readonly #record: () => MemberRecord
+  readonly #invite: string | null
+  readonly #dialBootstrap: () => Promise<PeerName | null>
+  #stopped = false
+  #wake = () => {}
+  /** why the authority does not admit this peer; null while it may still */
+  refusal: string | null = null
+
+  constructor(parts: {
+    readonly join: Join
+    readonly council: CouncilLogs
+    readonly signer: PeerSigner
+    readonly clock: Clock
+    readonly log: ComponentLog
+    /** what `@roster` should say of this peer */
+    readonly record: () => MemberRecord
+    readonly invite: string | null
+    /** dials one of the addresses that this peer was given, null when none answers */
+    readonly dialBootstrap: () => Promise<PeerName | null>
+  }) {
+    this.#join = parts.join
+    this.#council = parts.council
+    this.#signer = parts.signer
+    this.#clock = parts.clock
+    this.#log = parts.log
+    this.#record = parts.record
+    this.#invite = parts.invite
+    this.#dialBootstrap = parts.dialBootstrap
+  }
+
+  /** Runs until stopped. Resolves `admitted` once this peer is in `@roster`, or throws why it never will be. */
+  start(onAdmitted: () => void, onRefused: (reason: string) => void): void {
+    void this.#run(onAdmitted, onRefused)
+  }
+
+  stop(): void {
+    this.#stopped = true
+    this.#wake()
+  }
+
+  async #run(onAdmitted: () => void, onRefused: (reason: string) => void): Promise<void> {
+    let wasAdmitted = false
+    while (!this.#stopped) {
+      const pauseMs = await this.#step().catch((error: Error) => {
+        this.#log.warn('join_failed', { reason: error.message })
+        return dialAgainMs
+      })
+      if (!wasAdmitted && this.#council.isMember(this.#signer.peer)) {
+        wasAdmitted = true
+        this.refusal = null
+        onAdmitted()
+      }
+      if (this.refusal !== null && !wasAdmitted) onRefused(this.refusal)
+      await new Promise<void>((resolve) => {
+        const cancel = this.#clock.after(pauseMs, resolve)
+        this.#wake = () => {
+          cancel()
+          resolve()
+        }
+      })
+    }
+  }
+
+  /** One try; @returns how long to wait for the next, ms. */
+  async #step(): Promise<number> {
+    const self = this.#signer.peer
+    const roster = this.#council.roster()
+    const known = roster?.members.get(self)
+    if (known !== undefined && sameRecord(known, this.#record())) return askAgainMs
+    const isAuthority = roster !== null && authorityOf(roster) === self
+    const peer = isAuthority ? self : await this.#dialBootstrap()
+    if (peer === null) return dialAgainMs
+    if (!isAuthority) {
+      const pulled = await this.#join.pullRoster(peer)
+      if (!pulled.ok) return this.#no(pulled.code, pulled.reason)
+    }
+    const council = this.#council.roster()?.council
+    if (council === undefined) return dialAgainMs
+    const again = this.#council.roster()?.members.get(self)
+    if (again !== undefined && sameRecord(again, this.#record())) return askAgainMs
+    const request = {
+      council,
+      member: this.#record(),
+      atMs: this.#clock.now(),
+      invite: this.#invite,
+    }
+    const answer = await this.#join.ask(peer, signJoin(this.#signer, request))
+    if (!answer.ok) return this.#no(answer.code, answer.reason)
+    if (answer.value === 'admitted' && !isAuthority) await this.#join.pullRoster(peer)
+    return askAgainMs
+  }
+
+  #no(code: string, reason: string): number {
+    this.#log.warn('join_refused', { code, reason })
+    if (!final.has(code)) return dialAgainMs
+    this.refusal = reason
+    return askAgainMs
+  }
+}

@@ -1,0 +1,356 @@
+import { createHash } from 'node:crypto'
+import { join } from 'node:path'
+import {
+  type GossipSub,
+  type GossipsubOpts,
+  gossipsub,
+  type Message,
+  TopicValidatorResult,
+} from '@libp2p/gossipsub'
+import { type Identify, type IdentifyPush, identify, identifyPush } from '@libp2p/identify'
+import { type Connection, KEEP_ALIVE, type PeerId, type PrivateKey } from '@libp2p/interface'
+import { type KadDHT, type KadDHTComponents, type KadDHTInit, kadDHT } from '@libp2p/kad-dht'
+import { noise } from '@libp2p/noise'
+import { peerIdFromString } from '@libp2p/peer-id'
+import { type Ping, ping } from '@libp2p/ping'
+import { tcp } from '@libp2p/tcp'
+import { yamux } from '@libp2p/yamux'
+import { multiaddr } from '@multiformats/multiaddr'
+import { decode, encode } from 'cborg'
+import { LevelDatastore } from 'datastore-level'
+import { createLibp2p, type Libp2p } from 'libp2p'
+import { type PeerName, peerSigner } from '../auth/peer-signature.ts'
+import { type Clock, repeat } from '../replication/clock.ts'
+import { ReplicationError } from '../replication/errors.ts'
+import type { GossipVerdict, Handler, Network, Pubsub } from '../replication/network.ts'
+import { JOIN, KAD, maxGossipBytes } from '../replication/protocol.ts'
+import type { Dht } from '../replication/registry/registry.ts'
+import { Gate, peerNameOf } from './gate.ts'
+import type { Logger } from './logger.ts'
+import { answerOnce, StreamPool, serveStream } from './streams.ts'
+
+type Services = {
+  identify: Identify
+  identifyPush: IdentifyPush
+  ping: Ping
+  pubsub: GossipSub
+  dht: KadDHT
+}
+
+/** A peer that this one wants to stay connected with, and where it is dialled. */
+export type Wanted = { readonly peer: PeerName; readonly addresses: readonly string[] }
+
+/** The verdict and the choice of the DHT's namespace `council`; see registry.ts. */
+export type RecordRules = {
+  /** throws when the record is refused */
+  readonly validate: (key: string, value: Uint8Array) => Promise<void>
+  readonly select: (records: readonly Uint8Array[]) => number
+}
+
+/** How often wanted peers that are not connected are dialled again, ms. */
+const superviseMs = 5_000
+/** How long one dial may take, ms. */
+const dialMs = 10_000
+
+const notAMember = {
+  error: {
+    code: 'NOT_A_MEMBER',
+    reason: 'Only peers in @roster may ask this. Join with /council/join/1.',
+  },
+}
+const verdicts: Record<GossipVerdict, TopicValidatorResult> = {
+  accept: TopicValidatorResult.Accept,
+  ignore: TopicValidatorResult.Ignore,
+  reject: TopicValidatorResult.Reject,
+}
+
+/**
+ * The libp2p host of one peer: streams, gossip and DHT for members only, and connections that come
+ * back by themselves. Settings and their reasons: the comments below and facts measured before.
+ */
+export class Peer {
+  readonly #libp2p: Libp2p<Services>
+  readonly #datastore: LevelDatastore
+  readonly #gate: Gate
+  readonly #pool: StreamPool
+  readonly #clock: Clock
+  readonly #handlers = new Map<string, Handler>()
+  readonly #dialling = new Set<PeerName>()
+  readonly name: PeerName
+  #wanted: () => readonly Wanted[] = () => []
+  #stopSupervising = () => {}
+
+  private constructor(parts: {
+    libp2p: Libp2p<Services>
+    datastore: LevelDatastore
+    gate: Gate
+    clock: Clock
+    name: PeerName
+  }) {
+    this.#libp2p = parts.libp2p
+    this.#datastore = parts.datastore
+    this.#gate = parts.gate
+    this.#clock = parts.clock
+    this.name = parts.name
+    this.#pool = new StreamPool((peer, signal) => this.#connect(peer, signal))
+  }
+
+  /** Opens the datastore and starts the host; handlers are added afterwards. */
+  static async start(init: {
+    readonly privateKey: PrivateKey
+    readonly folder: string
+    readonly listen: readonly string[]
+    readonly announce: readonly string[]
+    readonly isMember: (peer: PeerName) => boolean
+    readonly records: RecordRules
+    readonly clock: Clock
+    readonly logger: Logger
+  }): Promise<Peer> {
+    const gate = new Gate(init.isMember)
+    const datastore = new LevelDatastore(join(init.folder, 'libp2p'))
+    await datastore.open()
+    try {
+      const libp2p = await createLibp2p<Services>({
+        privateKey: init.privateKey,
+        datastore,
+        logger: init.logger,
+        addresses: { listen: [...init.listen], announce: [...init.announce] },
+        transports: [tcp()],
+        connectionEncrypters: [noise()],
+        streamMuxers: [yamux()],
+        connectionManager: {
+          maxConnections: 300,
+          // The default of 5 a second and host starves councils that start on one machine.
+          inboundConnectionThreshold: 50,
+          maxIncomingPendingConnections: 100,
+          reconnectRetries: 10,
+        },
+        services: {
+          identify: identify(),
+          identifyPush: identifyPush(),
+          ping: ping(),
+          pubsub: gossipsub(gossipOptions(gate)),
+          dht: (components: KadDHTComponents) =>
+            kadDHT(kadOptions(gate, init.records))(gated(components, gate)),
+        },
+      })
+      return new Peer({
+        libp2p,
+        datastore,
+        gate,
+        clock: init.clock,
+        name: peerSigner(init.privateKey).peer,
+      })
+    } catch (error) {
+      await datastore.close()
+      throw error
+    }
+  }
+
+  /** Multiaddrs under which this peer is dialled, its id at the end. */
+  addresses(): string[] {
+    return this.#libp2p.getMultiaddrs().map((address) => address.toString())
+  }
+
+  /** What replication sees of the streams. A request to oneself needs no stream. */
+  network(): Network {
+    return {
+      self: this.name,
+      request: async (peer, protocol, body, { timeoutMs }) => {
+        if (peer !== this.name) return this.#pool.request(peer, protocol, body, timeoutMs)
+        const handler = this.#handlers.get(protocol)
+        if (handler === undefined)
+          throw new ReplicationError('PEER_UNREACHABLE', `${protocol} is not served here`)
+        return decode(encode(await handler(peer, decode(encode(body)))))
+      },
+      handle: (protocol, handler) => this.#handle(protocol, handler),
+      connected: () =>
+        this.#libp2p
+          .getPeers()
+          .filter((peer) => this.#gate.lets(peer))
+          .flatMap((peer) => peerNameOf(peer) ?? []),
+    }
+  }
+
+  #handle(protocol: string, handler: Handler): void {
+    this.#handlers.set(protocol, handler)
+    const serve = (stream: Parameters<typeof serveStream>[0], connection: Connection) => {
+      const from = peerNameOf(connection.remotePeer)
+      return from === null ? answerOnce(stream, notAMember) : serveStream(stream, from, handler)
+    }
+    const open =
+      protocol === JOIN
+        ? serve
+        : this.#gate.guard(serve, (stream) => answerOnce(stream, notAMember))
+    void this.#libp2p.handle(protocol, open, {
+      maxInboundStreams: 64,
+      maxOutboundStreams: 64,
+      force: true,
+    })
+  }
+
+  pubsub(): Pubsub {
+    const { pubsub } = this.#libp2p.services
+    return {
+      publish: async (topic, data) => {
+        await pubsub.publish(topic, data)
+      },
+      subscribe: (topic, judge) => {
+        pubsub.topicValidators.set(topic, async (_relay: PeerId, message: Message) => {
+          const from = message.type === 'signed' ? peerNameOf(message.from) : null
+          if (from === null || message.data.length > maxGossipBytes)
+            return TopicValidatorResult.Reject
+          return verdicts[await judge(from, message.data)]
+        })
+        pubsub.subscribe(topic)
+      },
+      unsubscribe: (topic) => {
+        pubsub.unsubscribe(topic)
+        pubsub.topicValidators.delete(topic)
+      },
+    }
+  }
+
+  dht(): Dht {
+    const { dht } = this.#libp2p.services
+    return {
+      put: async (key, value) => {
+        const signal = AbortSignal.timeout(30_000)
+        for await (const _ of dht.put(Buffer.from(key), value, { signal }));
+      },
+      get: async (key) => {
+        const signal = AbortSignal.timeout(5_000)
+        for await (const event of dht.get(Buffer.from(key), { signal })) {
+          if (event.name === 'VALUE') return event.value
+        }
+        return null
+      },
+    }
+  }
+
+  /** Dials a multiaddr that ends in a peer id. Throws PEER_UNREACHABLE. */
+  async dial(address: string): Promise<PeerName> {
+    try {
+      const connection = await this.#libp2p.dial(multiaddr(address), {
+        signal: AbortSignal.timeout(dialMs),
+      })
+      const name = peerNameOf(connection.remotePeer)
+      if (name === null) throw new Error('its id is not Ed25519')
+      return name
+    } catch (cause) {
+      throw new ReplicationError(
+        'PEER_UNREACHABLE',
+        `cannot dial ${address}: ${(cause as Error).message}`,
+        { cause },
+      )
+    }
+  }
+
+  async #connect(peer: PeerName, signal: AbortSignal): Promise<Connection> {
+    const id = peerIdFromString(peer)
+    const open = this.#libp2p.getConnections(id).find((connection) => connection.status === 'open')
+    if (open !== undefined) return open
+    const wanted = this.#wanted().find((each) => each.peer === peer)
+    if (wanted !== undefined) await this.#remember(wanted)
+    return this.#libp2p.dial(id, { signal })
+  }
+
+  async #remember({ peer, addresses }: Wanted): Promise<void> {
+    await this.#libp2p.peerStore.merge(peerIdFromString(peer), {
+      multiaddrs: addresses.map((address) => multiaddr(address)),
+      tags: { [KEEP_ALIVE]: { value: 50 } },
+    })
+  }
+
+  /**
+   * Keeps connections with the wanted peers: libp2p redials five times and then forgets, and a
+   * peer that was down at start is never dialled again (facts, pitfalls 2 and 4).
+   *
+   * @param onConnected - called with each member that connects, whoever dialled
+   */
+  supervise(wanted: () => readonly Wanted[], onConnected: (peer: PeerName) => void): void {
+    this.#wanted = wanted
+    this.#libp2p.addEventListener('peer:connect', ({ detail }) => {
+      const name = peerNameOf(detail)
+      if (name !== null && this.#gate.lets(detail)) onConnected(name)
+    })
+    this.#stopSupervising = repeat(this.#clock, superviseMs, async () => this.dialWanted())
+    this.dialWanted()
+  }
+
+  /** Dials every wanted peer that is not connected, side by side; failures are tried again later. */
+  dialWanted(): void {
+    const connected = new Set(this.#libp2p.getPeers().map((peer) => peer.toString()))
+    for (const each of this.#wanted()) {
+      if (each.peer === this.name || connected.has(each.peer) || this.#dialling.has(each.peer))
+        continue
+      this.#dialling.add(each.peer)
+      void this.#dialOne(each).finally(() => this.#dialling.delete(each.peer))
+    }
+  }
+
+  async #dialOne(wanted: Wanted): Promise<void> {
+    try {
+      await this.#remember(wanted)
+      await this.#libp2p.dial(peerIdFromString(wanted.peer), {
+        signal: AbortSignal.timeout(dialMs),
+      })
+    } catch {
+      // Down or cut off: the next round tries again.
+    }
+  }
+
+  /** `@roster` has grown: strangers that became members come into the DHT and the topics. */
+  reconsider(): Promise<void> {
+    return this.#gate.reconsider()
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopSupervising()
+    await this.#libp2p.stop()
+    await this.#datastore.close()
+  }
+}
+
+function gossipOptions(gate: Gate): Partial<GossipsubOpts> {
+  return {
+    fallbackToFloodsub: false,
+    floodPublish: false,
+    // Writes one peer-store tag per topic and graft: quadratic.
+    tagMeshPeers: false,
+    allowPublishToZeroTopicPeers: true,
+    ignoreDuplicatePublishError: true,
+    maxOutboundBufferSize: 8 << 20,
+    maxTopicBytesPerPeer: 8 << 20,
+    // The same entry announced again inside two minutes is dropped for free.
+    msgIdFn: (message) => createHash('sha256').update(message.topic).update(message.data).digest(),
+    scoreThresholds: { gossipThreshold: -10, publishThreshold: -50, graylistThreshold: -80 },
+    scoreParams: {
+      // A stranger lies below the graylist mark.
+      appSpecificScore: (peer) => (gate.lets(peerIdFromString(peer)) ? 0 : -1_000),
+      appSpecificWeight: 1,
+      // Membership is by admission; many spokes behind one address are no attack.
+      IPColocationFactorWeight: 0,
+    },
+  }
+}
+
+function kadOptions(gate: Gate, records: RecordRules): KadDHTInit {
+  return {
+    protocol: KAD,
+    // Left unset it stays a client until a public address appears.
+    clientMode: false,
+    peerInfoMapper: (peer) => (gate.lets(peer.id) ? peer : { ...peer, multiaddrs: [] }),
+    validators: {
+      council: (key, value) => records.validate(Buffer.from(key).toString(), value),
+    },
+    selectors: { council: (_key, values) => records.select(values) },
+  }
+}
+
+function gated(components: KadDHTComponents, gate: Gate): KadDHTComponents {
+  const registrar = gate.wrap(components.registrar)
+  return new Proxy(components, {
+    get: (target, name) => (name === 'registrar' ? registrar : Reflect.get(target, name)),
+  })
+}

@@ -1,0 +1,330 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, statfs } from 'node:fs/promises'
+import { isIP } from 'node:net'
+import { join } from 'node:path'
+import { Level } from 'level'
+import { MemoryLevel } from 'memory-level'
+import { type PeerName, type PeerSigner, peerSigner } from '../auth/peer-signature.ts'
+import { KeyRing } from '../auth/public-key.ts'
+import { Exchange } from '../replication/exchange/exchange.ts'
+import { rosterLog } from '../replication/log/log.ts'
+import { parseStoreId, type StoreId } from '../replication/log/peer-text.ts'
+import type { Disk } from '../replication/log/store.ts'
+import type { MemberRecord, Role } from '../replication/registry/act.ts'
+import {
+  type Bootstrap,
+  formatBootstrap,
+  parseBootstrap,
+} from '../replication/registry/bootstrap.ts'
+import { createApp } from '../web/app.ts'
+import { askDns } from './ask-dns.ts'
+import { Authority } from './authority/authority.ts'
+import { realClock } from './clock.ts'
+import type { Config } from './config.ts'
+import { DnsServer } from './dns/dns-server.ts'
+import { ZoneKeeper } from './dns/zone-keeper.ts'
+import { fetchHello } from './fetch-hello.ts'
+import { HttpServer } from './http-server.ts'
+import { Joining } from './joining.ts'
+import type { Logger } from './logger.ts'
+import { Peer, type Wanted } from './peer.ts'
+import { openPeerKey } from './peer-key.ts'
+import { readStatus } from './status.ts'
+import { SpokeForWeb } from './web-spoke.ts'
+
+/** A running peer: all sections of its config, started. Disposing stops them in reverse order. */
+export type RunningPeer = {
+  readonly peerId: PeerName
+  /** `zone/council id`, null until `@roster` is here */
+  readonly council: () => string | null
+  /** what another peer joins with; null until `@roster` is here */
+  readonly bootstrap: () => string | null
+  /** multiaddrs, the peer id at the end */
+  readonly addresses: () => string[]
+  readonly http: { readonly host: string; readonly port: number } | null
+  readonly dns: { readonly host: string; readonly port: number } | null
+  /** Rejects with the authority's sentence when it refuses this peer. */
+  readonly whenAdmitted: Promise<void>
+  readonly exchange: Exchange
+  readonly [Symbol.asyncDispose]: () => Promise<void>
+}
+
+/** Starts a peer from its config. Throws the system's error when an address or folder is not to be had. */
+export async function startPeer(config: Config, logger: Logger): Promise<RunningPeer> {
+  await using stack = new AsyncDisposableStack()
+  const log = logger.forComponent('council:peer')
+  await mkdir(config.data, { recursive: true, mode: 0o700 })
+  const { key } = await openPeerKey(config.data)
+  const signer = peerSigner(key)
+  const bootstrap = readBootstrap(config)
+
+  const disk = new Level<string, Uint8Array>(join(config.data, 'store'), { valueEncoding: 'view' })
+  await disk.open()
+  stack.defer(() => disk.close())
+
+  const holder: { exchange: Exchange | null } = { exchange: null }
+  const peer = await Peer.start({
+    privateKey: key,
+    folder: config.data,
+    listen: config.peer.listen,
+    announce: config.peer.announce,
+    isMember: (name) => holder.exchange?.council.isMember(name) ?? false,
+    records: {
+      validate: async (record, value) => {
+        const verdict = await holder.exchange?.registry.validateRecord(record, value)
+        if (verdict?.ok !== true) throw new Error(verdict?.reason ?? 'this peer is starting')
+      },
+      select: (records) => holder.exchange?.registry.selectRecord(records) ?? 0,
+    },
+    clock: realClock,
+    logger,
+  })
+  stack.use(peer)
+
+  const keys = new KeyRing()
+  let authority: Authority | null = null
+  const exchange = new Exchange(
+    {
+      network: peer.network(),
+      pubsub: peer.pubsub(),
+      dht: peer.dht(),
+      disk,
+      memoryDisk: () => new MemoryLevel<string, Uint8Array>({ valueEncoding: 'view' }) as Disk,
+      clock: realClock,
+      signer,
+      keys,
+      newStoreId: () => parseStoreId(randomBytes(16).toString('hex')) as StoreId,
+      vitals: vitalsOf(config.data),
+      fetchHello,
+      askDns: (blog) => askDns(exchange.council.roster(), blog),
+      report: (event, fields) => log.info(event, fields),
+    },
+    {
+      councilId: bootstrap?.council.slice(bootstrap.council.indexOf('/') + 1) ?? null,
+      silenceMs: config.failover.silenceMs,
+      ...config.exchange,
+      authority:
+        config.authority === undefined
+          ? null
+          : {
+              decideJoin: (request) => (authority as Authority).decideJoin(request),
+              decideClaim: (genesis, offer, via) =>
+                (authority as Authority).decideClaim(genesis, offer, via as PeerName),
+            },
+    },
+  )
+  holder.exchange = exchange
+  await exchange.start()
+  stack.defer(() => exchange.stop())
+  exchange.council.onChange((name) => {
+    if (name !== rosterLog) return
+    void peer.reconsider()
+    peer.dialWanted()
+  })
+
+  if (config.authority !== undefined && 'zone' in config.council) {
+    authority = new Authority({
+      council: exchange.council,
+      alive: exchange.alive,
+      keys,
+      clock: realClock,
+      log: logger.forComponent('council:authority'),
+      fetchHello,
+      self: signer.peer,
+      tell: (name, proof, replicas) => exchange.tell(name, proof, replicas),
+    })
+    await authority.found({
+      zone: config.council.zone,
+      edit: config.authority.edit,
+      replicas: config.authority.replicas,
+      holder: { peer: signer.peer, store: exchange.storeId() },
+    })
+  }
+
+  const zone =
+    'zone' in config.council
+      ? config.council.zone
+      : ((bootstrap as Bootstrap).council.split('/')[0] as string)
+  const http =
+    config.spoke === undefined
+      ? null
+      : await serveWeb(config, zone, { exchange, signer, logger, peer })
+  if (http !== null) stack.use(http)
+  const dns =
+    config.dns === undefined
+      ? null
+      : await serveDns(config.dns, {
+          exchange,
+          logger,
+          stack,
+        })
+
+  peer.supervise(
+    () => wantedPeers(exchange, bootstrap),
+    (name) => exchange.connected(name),
+  )
+  const joining = new Joining({
+    join: exchange.join,
+    council: exchange.council,
+    signer,
+    clock: realClock,
+    log: logger.forComponent('council:join'),
+    record: () => ownRecord(config, { peer, exchange, http, dns }),
+    invite: bootstrap?.invite ?? null,
+    dialBootstrap: () => dialAny(peer, bootstrap?.peers ?? []),
+  })
+  stack.defer(() => joining.stop())
+  const whenAdmitted = new Promise<void>((resolve, reject) => {
+    joining.start(
+      () => {
+        peer.dialWanted()
+        void exchange.alive.send().catch(() => undefined)
+        resolve()
+      },
+      (reason) => reject(new Error(reason)),
+    )
+  })
+  whenAdmitted.catch(() => undefined)
+
+  const running = stack.move()
+  return {
+    peerId: signer.peer,
+    council: () => exchange.council.roster()?.council ?? null,
+    bootstrap: () => bootstrapOf(exchange, peer)[0] ?? null,
+    addresses: () => peer.addresses(),
+    http: http === null ? null : { host: http.host, port: http.port },
+    dns,
+    whenAdmitted,
+    exchange,
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  }
+}
+
+function readBootstrap(config: Config): Bootstrap | null {
+  if (!('bootstrap' in config.council)) return null
+  const read = parseBootstrap(config.council.bootstrap)
+  if (!read.ok) throw new Error(read.reason)
+  return read.value
+}
+
+type Parts = { exchange: Exchange; signer: PeerSigner; logger: Logger; peer: Peer }
+
+function serveWeb(
+  config: Config,
+  zone: string,
+  { exchange, signer, logger, peer }: Parts,
+): Promise<HttpServer> {
+  const { host, port, addresses } = config.spoke as NonNullable<Config['spoke']>
+  const log = logger.forComponent('council:web')
+  const spoke = new SpokeForWeb({
+    zone,
+    name: config.name,
+    origin: config.web.origin,
+    addresses: () => [
+      host,
+      ...addresses.map((url) => new URL(url).hostname.replace(/^\[|\]$/g, '')),
+    ],
+    signer,
+    council: exchange.council,
+    replicas: exchange.replicas,
+    ingest: exchange.ingest,
+    store: exchange.store,
+    reader: exchange.reader,
+    submit: exchange.submit,
+    claims: exchange.claims,
+    status: () => readStatus(config.name, exchange, peer),
+  })
+  const app = createApp(spoke, (error) => log.error('request_failed', { error }))
+  return HttpServer.listen((request) => app.fetch(request), { host, port })
+}
+
+async function serveDns(
+  at: NonNullable<Config['dns']>,
+  parts: { exchange: Exchange; logger: Logger; stack: AsyncDisposableStack },
+): Promise<{ host: string; port: number }> {
+  const { exchange, logger, stack } = parts
+  const keeper = new ZoneKeeper(exchange.council)
+  const server = new DnsServer(
+    {
+      zone: () => keeper.zone(),
+      random: realClock.random,
+      logger,
+    },
+    { host: at.host, port: at.port },
+  )
+  const { udpPort } = await server.start()
+  stack.use(server)
+  return { host: at.host, port: udpPort }
+}
+
+/** What `@roster` should say of this peer. */
+function ownRecord(
+  config: Config,
+  running: {
+    peer: Peer
+    exchange: Exchange
+    http: HttpServer | null
+    dns: { host: string; port: number } | null
+  },
+): MemberRecord {
+  const { peer, exchange, http, dns } = running
+  const roles: Role[] = []
+  if (config.spoke !== undefined) roles.push('spoke')
+  if (config.dns !== undefined) roles.push('dns')
+  if (config.authority !== undefined) roles.push('authority')
+  const web = config.spoke?.addresses ?? []
+  const dnsAddresses = config.dns?.addresses ?? []
+  return {
+    peer: peer.name,
+    name: config.name,
+    store: exchange.storeId(),
+    roles,
+    addresses: peer.addresses().map((address) => address.slice(0, address.lastIndexOf('/p2p/'))),
+    web:
+      web.length > 0 || http === null
+        ? web
+        : [`http://${isIP(http.host) === 6 ? `[${http.host}]` : http.host}:${http.port}`],
+    dns: dnsAddresses.length > 0 || dns === null ? dnsAddresses : [`${dns.host} ${dns.port}`],
+    operator: config.operator,
+    network: config.network,
+    country: config.country,
+  }
+}
+
+function bootstrapOf(exchange: Exchange, peer: Peer): string[] {
+  const council = exchange.council.roster()?.council
+  const peers = peer.addresses()
+  return council === undefined || peers.length === 0
+    ? []
+    : [formatBootstrap({ council, peers, invite: null })]
+}
+
+function wantedPeers(exchange: Exchange, bootstrap: Bootstrap | null): Wanted[] {
+  const roster = exchange.council.roster()
+  if (roster === null) return []
+  return exchange.partners().map((peer) => {
+    const given = (bootstrap?.peers ?? []).filter((address) => address.endsWith(`/p2p/${peer}`))
+    return { peer, addresses: [...(roster.members.get(peer)?.addresses ?? []), ...given] }
+  })
+}
+
+async function dialAny(peer: Peer, addresses: readonly string[]): Promise<PeerName | null> {
+  for (const address of addresses) {
+    const name = await peer.dial(address).catch(() => null)
+    if (name !== null) return name
+  }
+  return null
+}
+
+/** Free bytes of the disk with the logs, and thousandths of a core used since the last time. */
+function vitalsOf(folder: string): () => Promise<{ freeBytes: number; load: number }> {
+  let last = { cpu: process.cpuUsage(), atMs: realClock.now() }
+  return async () => {
+    const { bavail, bsize } = await statfs(folder)
+    const now = { cpu: process.cpuUsage(), atMs: realClock.now() }
+    const usedMs = (now.cpu.user + now.cpu.system - last.cpu.user - last.cpu.system) / 1_000
+    const load = Math.round((1_000 * usedMs) / Math.max(1, now.atMs - last.atMs))
+    last = now
+    return { freeBytes: bavail * bsize, load: Math.max(0, load) }
+  }
+}

@@ -1,0 +1,76 @@
+import { CommandError } from './blogger/failure.ts'
+import type { CommandIo } from './blogger/io.ts'
+import { readConfig } from './config.ts'
+import { createLogger } from './logger.ts'
+import { startPeer } from './spoke.ts'
+
+export type StartOptions = { readonly config: string; readonly json?: boolean }
+
+/** `start`: runs one peer until `stop` resolves. */
+export async function start(
+  options: StartOptions,
+  io: CommandIo,
+  stop: Promise<void>,
+): Promise<void> {
+  const config = await readConfig(options.config, io.env)
+  if (!config.ok) throw new CommandError('usage', config.reason)
+  await using peer = await startPeer(config.value, createLogger(config.value.log.level)).catch(
+    explain,
+  )
+  if (!options.json) for (const line of describePeer(peer, config.value.data)) io.say(line)
+  const admitted = peer.whenAdmitted.then(() => true).catch(refused)
+  if (!(await Promise.race([admitted, stop.then(() => false)]))) return
+  if (options.json) io.data(JSON.stringify(peerLine(peer)))
+  else io.say(`  member of ${peer.council()}`)
+  await stop
+}
+
+type Peer = Awaited<ReturnType<typeof startPeer>>
+
+function describePeer(peer: Peer, data: string): string[] {
+  const { http, dns } = peer
+  const bootstrap = peer.bootstrap()
+  return [
+    `council peer ${peer.peerId} · Ctrl-C stops it`,
+    ...peer.addresses().map((address) => `  peers   ${address}`),
+    ...(http === null ? [] : [`  pages   http://${hostPort(http)}`]),
+    ...(dns === null ? [] : [`  dns     ${hostPort(dns)}, UDP and TCP`]),
+    `  data    ${data}`,
+    ...(bootstrap === null
+      ? ['  waiting to be admitted by the authority']
+      : [`  join    ./council init --join '${bootstrap}' --name <label>`]),
+  ]
+}
+
+/** What `--json` prints; `bootstrap` is what another peer joins with. */
+function peerLine(peer: Peer) {
+  return {
+    peerId: peer.peerId,
+    council: peer.council(),
+    bootstrap: peer.bootstrap(),
+    addresses: peer.addresses(),
+    http: peer.http,
+    dns: peer.dns,
+  }
+}
+
+const hostPort = ({ host, port }: { readonly host: string; readonly port: number }) =>
+  `${host.includes(':') ? `[${host}]` : host}:${port}`
+
+const causes: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'another program listens there. End it, or choose another port',
+  EADDRNOTAVAIL: 'this machine has no such address. Choose one that it has',
+  EACCES: 'this user may not. Ports below 1024 need a privilege; folders must be writable',
+}
+
+/** What an operator can put right gets a sentence; everything else is a bug. */
+function explain(cause: unknown): never {
+  const { code, syscall, message } = cause as NodeJS.ErrnoException
+  const why = causes[code ?? '']
+  if (why === undefined || syscall === undefined) throw cause
+  throw new CommandError('failed', `${message}: ${why}.`, { cause })
+}
+
+function refused(cause: unknown): never {
+  throw new CommandError('refused', (cause as Error).message, { cause })
+}

@@ -1,0 +1,46 @@
+import type { Exchange } from '../replication/exchange/exchange.ts'
+import { namesLog, rosterLog } from '../replication/log/log.ts'
+import { authorityOf } from '../replication/registry/roster.ts'
+import type { Peer } from './peer.ts'
+
+/** What machines and operators may know of a peer: all of it is public anyway. */
+export async function readStatus(name: string, exchange: Exchange, peer: Peer): Promise<unknown> {
+  const { council, replicas, alive, ingest } = exchange
+  const roster = council.roster()
+  const connected = new Set(peer.network().connected())
+  const isAuthority = roster !== null && authorityOf(roster) === peer.name
+  return {
+    name,
+    peer: peer.name,
+    council: roster?.council ?? null,
+    store: exchange.storeId(),
+    member: council.isMember(peer.name),
+    addresses: peer.addresses(),
+    logs: { [rosterLog]: council.head(rosterLog), [namesLog]: council.head(namesLog) },
+    members: [...(roster?.members.values() ?? [])].map((member) => ({
+      name: member.name,
+      peer: member.peer,
+      roles: member.roles,
+      web: member.web,
+      dns: member.dns,
+      away: member.away,
+      cutOff: member.cutOff,
+      connected: member.peer === peer.name || connected.has(member.peer),
+      // Heartbeats come to the authority only, until circles carry them.
+      ...(isAuthority ? { heard: alive.isLive(member.peer) } : {}),
+    })),
+    blogs: await Promise.all(
+      replicas.all().map(async ({ assignment, receipts, role }) => ({
+        blog: assignment.blog,
+        role,
+        epoch: assignment.epoch,
+        head: await exchange.headOf(assignment.blog),
+        active: receipts.isActive(),
+        published: receipts.published(),
+        replicas: assignment.replicas.length,
+      })),
+    ),
+    /** entries that came in since the start, by the way they came */
+    came: ingest.counts,
+  }
+}

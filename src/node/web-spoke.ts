@@ -1,0 +1,255 @@
+import type { PeerSigner } from '../auth/peer-signature.ts'
+import type { Claims } from '../replication/exchange/claim.ts'
+import type { Reader, Visit } from '../replication/exchange/read.ts'
+import type { Replicas } from '../replication/exchange/replica.ts'
+import type { Submit } from '../replication/exchange/submit.ts'
+import { splitKeyBlock } from '../replication/log/author.ts'
+import { Blog } from '../replication/log/blog.ts'
+import { type BlogName, decodeEntry, type Entry, type Genesis } from '../replication/log/entry.ts'
+import { rosterLog } from '../replication/log/log.ts'
+import { decodeReceipt } from '../replication/log/receipt.ts'
+import type { LogStore } from '../replication/log/store.ts'
+import { formatDate, type Signed } from '../replication/log/text.ts'
+import type { CouncilLogs } from '../replication/registry/council-logs.ts'
+import { signHello } from '../replication/registry/hello.ts'
+import type {
+  HomeBlog,
+  HomePost,
+  OpenBlog,
+  ShownReceipt,
+  SubmitAnswer,
+  WebSpoke,
+} from '../web/spoke.ts'
+
+/** Posts on a spoke's front page, and how many of them one blog may have (DESIGN 7). */
+const newestPosts = 20
+const newestPerBlog = 3
+
+type Folded = { blog: Blog; store: LogStore }
+
+/** What the pages see of a running spoke: replication on one side, plain data on the other. */
+export class SpokeForWeb implements WebSpoke {
+  readonly zone: string
+  readonly name: string
+  readonly #parts: Parts
+  readonly #folded = new Map<BlogName, Folded>()
+
+  constructor(parts: Parts) {
+    this.zone = parts.zone
+    this.name = parts.name
+    this.#parts = parts
+  }
+
+  readonly council = () => this.#parts.council.roster()?.council ?? null
+  readonly editForm = () => this.#parts.council.roster()?.edit ?? 'dotted'
+  readonly origin = (host: string) => this.#parts.origin.replace('{host}', host)
+  readonly addresses = () => this.#parts.addresses()
+  readonly claim = async (id: string) => {
+    const record = await this.#parts.reader.claim(id)
+    return record === null ? null : { ...record, blog: record.blog as BlogName }
+  }
+  readonly status = () => this.#parts.status()
+
+  readonly hello = (nonce: string): Signed | null => {
+    const council = this.council()
+    const hello = council === null ? null : signHello(this.#parts.signer, council, nonce)
+    return hello?.ok ? hello.value : null
+  }
+
+  readonly openBlog = async (name: BlogName): Promise<OpenBlog | 'unknown' | 'unreachable'> => {
+    const visit = await this.#parts.reader.open(name)
+    if (typeof visit === 'string') return visit
+    const blog = await this.#fold(name, visit)
+    return blog === null ? 'unreachable' : this.#open(blog, visit)
+  }
+
+  /** The blog folded up to the log's head; only what is new since the last time is read. */
+  async #fold(
+    name: BlogName,
+    { ingest, store }: Pick<Visit, 'ingest' | 'store'>,
+  ): Promise<Blog | null> {
+    const head = (await ingest.record(name))?.head
+    if (head === undefined) return null
+    const known = this.#folded.get(name)
+    let blog =
+      known?.store === store && (await this.#isPrefix(known.blog, name, ingest)) ? known.blog : null
+    while (blog === null || blog.head.seq < head.seq) {
+      const rows = await store.entries(name, blog === null ? 0 : blog.head.seq + 1, 200)
+      if (rows.length === 0) return null
+      for (const row of rows) {
+        const entry = decodeEntry(row.text)
+        if (!entry.ok) return null
+        if (blog === null) blog = new Blog(entry.value as Genesis)
+        // Two readers may fold the same log side by side.
+        else if (entry.value.seq === blog.head.seq + 1) blog.fold(entry.value)
+      }
+    }
+    this.#folded.set(name, { blog, store })
+    return blog
+  }
+
+  async #isPrefix(blog: Blog, name: BlogName, ingest: Visit['ingest']): Promise<boolean> {
+    return (await ingest.idAt(name, blog.head.seq)) === blog.head.id
+  }
+
+  #open(blog: Blog, visit: Visit): OpenBlog {
+    const { name } = blog
+    const { replicas } = this.#parts
+    return {
+      blog,
+      held: visit.held,
+      entry: async (seq) => {
+        const stored = await visit.ingest.read(name, seq)
+        const entry = stored === null ? null : decodeEntry(stored.text)
+        if (stored === null || !entry?.ok) return null
+        const firstSeenMs =
+          (visit.held ? await replicas.publishedMs(name, seq) : null) ?? stored.firstMs
+        return {
+          entry: entry.value,
+          signature: Buffer.from(stored.signature).toString(),
+          firstSeenMs,
+        }
+      },
+      keys: () => this.#keys(blog, visit),
+      proof: async () => ({
+        published: visit.receipts.published(),
+        receipts: visit.receipts.all().map((receipt) => receipt.signed),
+        act: visit.assignment.proof,
+        roster: await this.#rosterLines(),
+      }),
+    }
+  }
+
+  async #keys(blog: Blog, visit: Visit): Promise<string[]> {
+    const record = await visit.ingest.record(blog.name)
+    const blocks: { fingerprint: string; block: string }[] = []
+    for (const seq of record?.keys ?? []) {
+      const stored = await visit.store.entry(blog.name, seq)
+      const entry = stored === null ? null : decodeEntry(stored.text)
+      if (!entry?.ok) continue
+      const { kind } = entry.value
+      const fingerprint = kind === 'rekey' ? entry.value.next : entry.value.key
+      blocks.unshift({ fingerprint, block: splitKeyBlock(entry.value.body).block })
+    }
+    const inForce = blocks.findIndex(({ fingerprint }) => fingerprint === blog.key)
+    const [first] = inForce < 0 ? [] : blocks.splice(inForce, 1)
+    return [...(first === undefined ? [] : [first.block]), ...blocks.map(({ block }) => block)]
+  }
+
+  /** All of `@roster`: what the receipts and the act of a log are checked against offline. */
+  async #rosterLines(): Promise<Signed[]> {
+    const head = this.#parts.council.head(rosterLog)
+    return head === null ? [] : this.#parts.council.proofs(rosterLog, 0, head.seq + 1)
+  }
+
+  readonly home = async (): Promise<{ blogs: HomeBlog[]; newest: HomePost[] }> => {
+    const { replicas, ingest, store } = this.#parts
+    const blogs: HomeBlog[] = []
+    const newest: HomePost[] = []
+    for (const { assignment, role } of replicas.all()) {
+      const blog = role === 'none' ? null : await this.#fold(assignment.blog, { ingest, store })
+      if (blog === null) continue
+      blogs.push({ blog: blog.name, title: blog.title, lang: blog.lang, posts: blog.postCount })
+      for (const post of blog
+        .posts()
+        .filter((each) => each.retracted === null)
+        .slice(0, newestPerBlog)) {
+        const [first] = post.revisions
+        if (first === undefined) continue
+        const stored = await store.entry(blog.name, first.seq)
+        const seenMs = (await replicas.publishedMs(blog.name, first.seq)) ?? stored?.firstMs ?? 0
+        const { title, lang } = post.current
+        newest.push({ blog: blog.name, title, slug: post.slug, year: post.year, lang, seenMs })
+      }
+    }
+    blogs.sort((a, b) => (a.blog < b.blog ? -1 : 1))
+    newest.sort((a, b) => b.seenMs - a.seenMs)
+    return { blogs, newest: newest.slice(0, newestPosts) }
+  }
+
+  readonly submit = async (text: Uint8Array, signature: string): Promise<SubmitAnswer> => {
+    const entry = decodeEntry(text)
+    if (!entry.ok) return { kind: 'refused', code: entry.code, reason: entry.reason }
+    const offer = { text, signature: Buffer.from(signature) }
+    if (entry.value.kind === 'genesis') {
+      const claimed = await this.#parts.claims.claim(entry.value, offer)
+      if (!claimed.ok) return { kind: 'refused', code: claimed.code, reason: claimed.reason }
+      return { kind: 'claim', entry: entry.value }
+    }
+    const council = this.council()
+    if (council !== null && entry.value.council !== council) {
+      return {
+        kind: 'refused',
+        code: 'ENTRY_COUNCIL',
+        reason: `The entry is for the council ${entry.value.council}; this is ${council}. Sign it for this one.`,
+      }
+    }
+    const done = await this.#parts.submit.submit(entry.value, offer)
+    if (!done.ok) return { kind: 'refused', code: done.code, reason: done.reason }
+    return done.value.kind === 'taken'
+      ? taken(entry.value, done.value.head)
+      : this.#held(entry.value, done.value)
+  }
+
+  #held(
+    entry: Entry,
+    done: { published: boolean; copies: number; wanted: number; receipts: readonly Signed[] },
+  ): SubmitAnswer {
+    const reason = done.published ? null : whyNotPublished(done.copies, done.wanted)
+    return {
+      kind: done.published ? 'published' : 'stored',
+      entry,
+      copies: done.copies,
+      wanted: done.wanted,
+      receipts: done.receipts.flatMap((signed) => this.#show(signed)),
+      reason,
+    }
+  }
+
+  #show(signed: Signed): ShownReceipt[] {
+    const receipt = decodeReceipt(signed)
+    if (!receipt.ok) return []
+    const { replica, sinceMs, atMs } = receipt.value
+    return [
+      {
+        peer: replica.peer,
+        spoke: this.#parts.council.roster()?.members.get(replica.peer)?.name ?? null,
+        store: replica.store,
+        since: formatDate(sinceMs),
+        at: formatDate(atMs),
+        text: Buffer.from(signed.text).toString(),
+        signature: Buffer.from(signed.signature).toString('base64'),
+      },
+    ]
+  }
+}
+
+type Parts = {
+  readonly zone: string
+  readonly name: string
+  /** `web.origin` of the config, with `{host}` */
+  readonly origin: string
+  readonly addresses: () => readonly string[]
+  readonly signer: PeerSigner
+  readonly council: CouncilLogs
+  readonly replicas: Replicas
+  readonly ingest: Visit['ingest']
+  readonly store: LogStore
+  readonly reader: Reader
+  readonly submit: Submit
+  readonly claims: Claims
+  readonly status: () => Promise<unknown>
+}
+
+function whyNotPublished(copies: number, wanted: number): string {
+  if (wanted === 1) return 'stored on 1 server: this council has no second one yet'
+  return `stored on ${copies} of ${wanted} servers: it counts as published when ${Math.floor(wanted / 2) + 1} have it. Nothing needs to be done; keep your signed text until then`
+}
+
+function taken(entry: Entry, head: { seq: number; id: string }): SubmitAnswer {
+  const reason =
+    entry.seq <= head.seq
+      ? `Entry ${entry.seq} of ${entry.log} is taken by another one. Sign your text again as entry ${head.seq + 1}, after the head.`
+      : `Your entry does not follow the head, which is entry ${head.seq}. Sign your text again as entry ${head.seq + 1} with "prev" ${head.id}.`
+  return { kind: 'taken', reason, head }
+}

@@ -1,0 +1,474 @@
+import type { PeerName, PeerSigner } from '../../auth/peer-signature.ts'
+import type { KeyRing } from '../../auth/public-key.ts'
+import { type Clock, repeat } from '../clock.ts'
+import type { BlogName, Entry } from '../log/entry.ts'
+import { Ingest } from '../log/ingest.ts'
+import { type Head, type LogName, namesLog, rosterLog } from '../log/log.ts'
+import { parseStoreId, type StoreId } from '../log/peer-text.ts'
+import type { Receipt } from '../log/receipt.ts'
+import { blogRules, type LogRules } from '../log/rules.ts'
+import { type Disk, LogStore } from '../log/store.ts'
+import type { GossipVerdict, Network, Pubsub } from '../network.ts'
+import { recordPeriodMs } from '../protocol.ts'
+import type { Act } from '../registry/act.ts'
+import { CouncilLogs } from '../registry/council-logs.ts'
+import { namesRules, rosterRules } from '../registry/council-rules.ts'
+import { type ProofOfAct, proofRow } from '../registry/proof.ts'
+import { type Dht, Registry } from '../registry/registry.ts'
+import { authorityOf, liveMembers } from '../registry/roster.ts'
+import { Alive, type FetchHello, type Vitals } from './alive.ts'
+import { Checker } from './checker.ts'
+import { Claims, type NameInDns } from './claim.ts'
+import { Gossip } from './gossip.ts'
+import { type Decide, Join } from './join.ts'
+import { Push } from './push.ts'
+import { Reader } from './read.ts'
+import { type Kept, Replicas } from './replica.ts'
+import { type DecideClaim, Submit } from './submit.ts'
+import { Sync } from './sync.ts'
+
+/** What replication needs of the world; src/node makes it real, tests make it lossy. */
+export type World = {
+  readonly network: Network
+  readonly pubsub: Pubsub
+  /** null where no DHT runs */
+  readonly dht: Dht | null
+  readonly disk: Disk
+  /** an empty store in memory, for a blog that a reader visits */
+  readonly memoryDisk: () => Disk
+  readonly clock: Clock
+  readonly signer: PeerSigner
+  readonly keys: KeyRing
+  /** a new random store id */
+  readonly newStoreId: () => StoreId
+  readonly vitals: () => Promise<Vitals>
+  readonly fetchHello: FetchHello
+  readonly askDns: (blog: BlogName) => Promise<NameInDns>
+  /** event name and fields, for the operator's log */
+  readonly report: (event: string, fields: Readonly<Record<string, unknown>>) => void
+}
+
+export type ExchangeOptions = {
+  /** id of the council to join, the trust anchor; null for the peer that founds one */
+  readonly councilId: string | null
+  readonly silenceMs: number
+  readonly pullMs: number
+  /** the three ways of entries; each can be switched off to test the others */
+  readonly gossip: boolean
+  readonly push: boolean
+  readonly pull: boolean
+  /** the authority's decisions, null at other peers */
+  readonly authority: { readonly decideJoin: Decide; readonly decideClaim: DecideClaim } | null
+}
+
+/** Members up to which everybody keeps a connection with everybody; beyond, partners only. */
+const fullMeshMembers = 20
+/** Peers that carry `@names`, asked for a blog that is not known here. */
+const maxNamesAsked = 5
+/** How long receipts gather before the primary passes them on to its secondaries, ms. */
+const spreadMs = 200
+const checkLaterMs = 500
+
+/** One peer's replication, put together: the parts, and what each event leads to. */
+export class Exchange {
+  readonly #world: World
+  readonly #options: ExchangeOptions
+  readonly store: LogStore
+  readonly ingest: Ingest
+  readonly council: CouncilLogs
+  readonly replicas: Replicas
+  readonly registry: Registry
+  readonly sync: Sync
+  readonly submit: Submit
+  readonly reader: Reader
+  readonly claims: Claims
+  readonly alive: Alive
+  readonly join: Join
+  readonly #push: Push
+  readonly #gossip: Gossip
+  readonly #checker: Checker
+  readonly #spreading = new Set<BlogName>()
+  /** blogs whose DHT record is to be put */
+  readonly #unput = new Set<BlogName>()
+  #storeId: StoreId | null = null
+  #cancel: (() => void)[] = []
+
+  constructor(world: World, options: ExchangeOptions) {
+    this.#world = world
+    this.#options = options
+    const { network, clock, signer, keys } = world
+    const storeId = () => this.storeId()
+    const store = new LogStore(world.disk)
+    const rules = this.#rules()
+    const ingest = new Ingest({ store, rulesOf: rules, now: clock.now })
+    const roster = () => this.council.roster()
+    this.store = store
+    this.ingest = ingest
+    this.council = new CouncilLogs({
+      store,
+      ingest,
+      signer,
+      storeId,
+      clock,
+      askHolder: (holder, log, act) => this.#push.askHolder(holder, log, act),
+    })
+    this.replicas = new Replicas({ signer, storeId, store, ingest, roster, clock })
+    const { council, replicas } = this
+    this.registry = new Registry({
+      council,
+      store,
+      clock,
+      dht: world.dht,
+      held: (blog) => replicas.get(blog)?.assignment ?? null,
+      askNames: (blog) => this.reader.askNames(blog, this.#namesPeers()),
+    })
+    const { registry } = this
+    this.sync = new Sync({ network, store, ingest, replicas, council })
+    const { sync } = this
+    this.#push = new Push({
+      network,
+      store,
+      ingest,
+      replicas,
+      council,
+      sync,
+      clock,
+      enabled: options.push,
+    })
+    this.#gossip = new Gossip({
+      pubsub: world.pubsub,
+      self: signer.peer,
+      councilId: () => council.roster()?.councilId ?? null,
+      store,
+      replicas,
+      council,
+      sync,
+      onAct: (from, log, proof) => this.#onAct(from, log, proof),
+      enabled: options.gossip,
+    })
+    this.submit = new Submit({
+      network,
+      ingest,
+      replicas,
+      registry,
+      clock,
+      decideClaim: options.authority?.decideClaim ?? null,
+    })
+    this.claims = new Claims({
+      store,
+      council,
+      replicas,
+      push: this.#push,
+      submit: this.submit,
+      keys,
+      clock,
+      askDns: world.askDns,
+    })
+    this.reader = new Reader({
+      network,
+      store,
+      ingest,
+      replicas,
+      registry,
+      council,
+      keys,
+      clock,
+      memoryDisk: world.memoryDisk,
+      claimHere: (id) => this.claims.record(id),
+    })
+    this.alive = new Alive({
+      network,
+      signer,
+      storeId,
+      council,
+      sync,
+      clock,
+      silenceMs: options.silenceMs,
+      vitals: world.vitals,
+      fetchHello: world.fetchHello,
+    })
+    this.join = new Join({ network, store, council, decide: options.authority?.decideJoin ?? null })
+    this.#checker = new Checker({ network, ingest, replicas })
+  }
+
+  #rules(): (log: LogName) => LogRules<unknown> {
+    const ofRoster = rosterRules(() => this.#options.councilId)
+    const ofNames = namesRules(() => this.council.roster())
+    const ofBlogs = blogRules(() => this.council.roster()?.council ?? null, this.#world.keys)
+    return (log) => (log === rosterLog ? ofRoster : log === namesLog ? ofNames : ofBlogs)
+  }
+
+  /** Name of this data folder's life: receipts, seals and acts name it (REPLICATION, Words). */
+  storeId(): StoreId {
+    if (this.#storeId === null) throw new Error('the store is not open yet')
+    return this.#storeId
+  }
+
+  /** Reads what is on disk, serves the protocols, starts the timers. */
+  async start(): Promise<void> {
+    await this.#openStore()
+    await this.council.start()
+    await this.replicas.start({
+      assigned: (kept) => this.#assigned(kept),
+      grown: (kept, items) => void this.#grown(kept, items),
+      given: (kept, receipt) => this.#given(kept, receipt),
+      received: (kept) => this.#received(kept),
+    })
+    await this.#checkStore()
+    this.council.onChange((log, acts) => this.#councilChanged(log, acts))
+    for (const part of [this.sync, this.#push, this.submit, this.reader, this.alive, this.join])
+      part.start()
+    await this.claims.start()
+    this.#gossip.follow()
+    for (const kept of this.replicas.all()) this.#assigned(kept)
+    const { clock } = this.#world
+    this.#cancel = [
+      repeat(clock, this.#options.pullMs, () => this.#tick()),
+      repeat(clock, checkLaterMs, () =>
+        this.#checker.run().catch((error) => this.#failed('check', error)),
+      ),
+      repeat(clock, recordPeriodMs, async () => this.#putAll()),
+    ]
+  }
+
+  stop(): void {
+    for (const cancel of this.#cancel) cancel()
+    this.#push.stop()
+    this.claims.stop()
+    this.alive.stop()
+  }
+
+  async #openStore(): Promise<void> {
+    const known = parseStoreId(String(await this.store.value('store')))
+    this.#storeId = known ?? (await this.#newStore())
+  }
+
+  async #newStore(): Promise<StoreId> {
+    const id = this.#world.newStoreId()
+    await this.store.write([this.store.putValue('store', id)])
+    return id
+  }
+
+  /** A disk that lost what a receipt of ours covers is a new store: nobody may count on the old one. */
+  async #checkStore(): Promise<void> {
+    const lost = await this.replicas.lost()
+    if (lost.length === 0) return
+    this.#storeId = await this.#newStore()
+    this.#world.report('store_lost', { blogs: lost, store: this.#storeId })
+    await this.replicas.reload()
+  }
+
+  #failed(what: string, error: unknown): void {
+    this.#world.report(`${what}_failed`, { reason: (error as Error).message })
+  }
+
+  // What each event leads to.
+
+  #assigned(kept: Kept): void {
+    const { blog, primary, epoch, replicas } = kept.assignment
+    this.#world.report('assignment', { blog, epoch, role: kept.role, n: replicas.length })
+    this.#gossip.follow()
+    if (kept.role === 'primary') void this.#lead(kept).catch((error) => this.#failed('lead', error))
+    else if (kept.role === 'secondary') this.#pullFrom(primary, [blog])
+  }
+
+  async #lead(kept: Kept): Promise<void> {
+    if ((await this.replicas.lead(kept)) === null) return
+    this.#push.toAll(kept)
+    if (kept.receipts.isActive()) this.#unput.add(kept.assignment.blog)
+    await this.#putWaiting()
+  }
+
+  async #grown(kept: Kept, items: readonly Entry[]): Promise<void> {
+    await this.#gossip.announce(kept, items)
+    this.#push.afterGossip(kept, this.#gossip.enabled)
+  }
+
+  #given(kept: Kept, receipt: Receipt): void {
+    this.#push.sendReceipts(kept.assignment.primary, [receipt])
+  }
+
+  #received(kept: Kept): void {
+    const { blog } = kept.assignment
+    if (kept.role !== 'primary') return
+    if (kept.receipts.isActive() && !this.#unput.has(blog) && !this.#put.has(kept.assignment.id)) {
+      this.#unput.add(blog)
+      void this.#putWaiting()
+    }
+    if (this.#spreading.has(blog)) return
+    this.#spreading.add(blog)
+    this.#world.clock.after(spreadMs, () => {
+      this.#spreading.delete(blog)
+      const now = this.replicas.get(blog)
+      if (now?.role !== 'primary') return
+      for (const { peer } of now.assignment.replicas)
+        this.#push.sendReceipts(peer, now.receipts.all())
+    })
+  }
+
+  #councilChanged(log: LogName, acts: readonly Act[]): void {
+    if (log === rosterLog) {
+      this.#gossip.follow()
+      return
+    }
+    for (const act of acts) {
+      const { decision } = act
+      if (decision.kind !== 'assign') continue
+      const isOurs = decision.replicas.some(({ peer }) => peer === this.#world.signer.peer)
+      if (isOurs || this.replicas.get(decision.blog) !== null) void this.#learnAt(act.seq)
+    }
+  }
+
+  async #learnAt(seq: number): Promise<void> {
+    const proof = await this.council.proof(namesLog, seq)
+    if (proof !== null) await this.replicas.learn(proofRow(proof))
+  }
+
+  /** An act that the authority gossiped, its form checked. */
+  async #onAct(from: PeerName, log: LogName, proof: ProofOfAct): Promise<GossipVerdict> {
+    if (log === rosterLog || this.alive.carriesNames()) {
+      const outcome = await this.council.take(log, [proof], 'gossip')
+      if (outcome.kind === 'held') return 'accept'
+      if (outcome.kind === 'refused' && outcome.refusal.code !== 'ROSTER_BEHIND') return 'reject'
+      this.#pullFrom(from, log === rosterLog ? [rosterLog] : [rosterLog, namesLog])
+      return 'ignore'
+    }
+    const act = this.council.checkProof(proof)
+    if (!act.ok) {
+      if (act.code !== 'ROSTER_BEHIND') return 'reject'
+      this.#pullFrom(from, [rosterLog])
+      return 'ignore'
+    }
+    const { decision } = act.value
+    if (decision.kind === 'assign') {
+      const isOurs = decision.replicas.some(({ peer }) => peer === this.#world.signer.peer)
+      if (isOurs || this.replicas.get(decision.blog) !== null)
+        await this.replicas.learn(proofRow(proof))
+    }
+    return 'accept'
+  }
+
+  /** Tells the council of a new act in force; for the authority. */
+  tell(log: LogName, proof: ProofOfAct, replicas: readonly PeerName[]): void {
+    void this.#gossip.announceAct(log, proof)
+    for (const peer of replicas) {
+      if (peer !== this.#world.signer.peer)
+        void this.#push.sendAct(peer, proof).catch(() => undefined)
+    }
+  }
+
+  // What happens by itself.
+
+  /** A member has connected: exchange what each lacks. */
+  connected(peer: PeerName): void {
+    this.#pullFrom(peer, [...this.#councilLogs(), ...this.#sharedWith(peer)])
+    for (const kept of this.replicas.all()) {
+      if (kept.role === 'primary' && kept.assignment.replicas.some((each) => each.peer === peer))
+        this.#push.to(peer, kept)
+    }
+  }
+
+  #councilLogs(): LogName[] {
+    return this.alive.carriesNames() ? [rosterLog, namesLog] : [rosterLog]
+  }
+
+  /** Blogs of which this peer and `peer` are both replicas. */
+  #sharedWith(peer: PeerName): BlogName[] {
+    if (!this.#options.pull) return []
+    return this.replicas
+      .all()
+      .filter(
+        (kept) =>
+          kept.role !== 'none' && kept.assignment.replicas.some((each) => each.peer === peer),
+      )
+      .map((kept) => kept.assignment.blog)
+  }
+
+  #pullFrom(peer: PeerName, logs: readonly LogName[]): void {
+    const wanted = this.#options.pull ? logs : logs.filter((log) => log.startsWith('@'))
+    if (peer === this.#world.signer.peer || wanted.length === 0) return
+    this.sync.pull(peer, wanted).catch(() => undefined)
+  }
+
+  async #tick(): Promise<void> {
+    const connected = this.#world.network.connected()
+    const roster = this.council.roster()
+    const source =
+      roster !== null && connected.includes(authorityOf(roster))
+        ? authorityOf(roster)
+        : connected[Math.floor(this.#world.clock.random() * connected.length)]
+    await Promise.all(
+      connected.map(async (peer) => {
+        const logs = [...(peer === source ? this.#councilLogs() : []), ...this.#sharedWith(peer)]
+        if (logs.length > 0) await this.sync.pull(peer, logs).catch(() => undefined)
+      }),
+    )
+    for (const kept of this.replicas.all()) {
+      if (kept.role === 'primary')
+        await this.#lead(kept).catch((error) => this.#failed('lead', error))
+    }
+  }
+
+  // The DHT's records.
+
+  /** acts whose record was put since the last period */
+  readonly #put = new Set<string>()
+
+  async #putAll(): Promise<void> {
+    this.#put.clear()
+    for (const kept of this.replicas.all()) {
+      if (kept.role === 'primary') this.#unput.add(kept.assignment.blog)
+    }
+    await this.#tick()
+  }
+
+  async #putWaiting(): Promise<void> {
+    for (const blog of [...this.#unput]) {
+      const kept = this.replicas.get(blog)
+      if (kept?.role !== 'primary' || this.#put.has(kept.assignment.id)) {
+        this.#unput.delete(blog)
+        continue
+      }
+      if (this.#world.network.connected().length === 0) return
+      await this.replicas.giveYoung(kept)
+      const done = await this.registry.put(kept.assignment, kept.receipts.all()).catch(() => false)
+      if (!done) continue
+      this.#unput.delete(blog)
+      this.#put.add(kept.assignment.id)
+    }
+  }
+
+  // Whom to stay connected with.
+
+  /** Peers with which this one keeps a connection. */
+  partners(): PeerName[] {
+    const roster = this.council.roster()
+    if (roster === null) return []
+    const members = liveMembers(roster).map((member) => member.peer)
+    if (members.length <= fullMeshMembers) return members
+    const partners = new Set<PeerName>([authorityOf(roster), ...this.#namesPeers()])
+    for (const kept of this.replicas.all()) {
+      if (kept.role === 'none') continue
+      for (const { peer } of kept.assignment.replicas) partners.add(peer)
+    }
+    return [...partners].filter((peer) => members.includes(peer))
+  }
+
+  /** Peers that carry `@names`: the authority, the holders, and those that answer DNS. */
+  #namesPeers(): PeerName[] {
+    const roster = this.council.roster()
+    if (roster === null) return []
+    const holders = roster.terms.at(-1)?.holders.map((holder) => holder.peer) ?? []
+    const dns = liveMembers(roster)
+      .filter((member) => member.roles.includes('dns'))
+      .map((member) => member.peer)
+    const peers = new Set([authorityOf(roster), ...holders, ...dns])
+    peers.delete(this.#world.signer.peer)
+    return [...peers].slice(0, maxNamesAsked)
+  }
+
+  /** Where a log ends here, for `status`. */
+  async headOf(log: LogName): Promise<Head | null> {
+    return (await this.ingest.record(log))?.head ?? null
+  }
+}

@@ -19,8 +19,8 @@ export function stopSignal({ orEndOfInput = false } = {}): Promise<void> {
   }
   if (orEndOfInput) {
     process.stdin.on('end', resolve).on('error', resolve).resume()
-    // Waiting for the end of stdin is no reason to live on after a signal.
-    void promise.then(() => process.stdin.destroy())
+    // Waiting for its end is no reason to live on when the work is over. A file has no unref.
+    process.stdin.unref?.()
   }
   return promise
 }

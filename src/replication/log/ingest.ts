@@ -55,6 +55,7 @@ export class Ingest {
   readonly #open = new Map<LogName, Open<unknown>>()
   readonly #queues = new Map<LogName, Promise<unknown>>()
   readonly #listeners: ((added: Added) => void)[] = []
+  /** entries of blogs taken since the start, by way */
   readonly counts: Record<Way, number> = { submit: 0, gossip: 0, push: 0, pull: 0 }
 
   constructor(parts: {
@@ -407,7 +408,7 @@ export class Ingest {
     }
     this.#open.set(log, { record, state: plan.state })
     if (plan.added.length === 0) return
-    this.counts[way] += plan.added.length
+    if (!log.startsWith('@')) this.counts[way] += plan.added.length
     for (const listener of this.#listeners) {
       listener({ log, items: plan.added, head: record.head, way })
     }

@@ -315,7 +315,8 @@ export class Peer {
 function gossipOptions(gate: Gate): Partial<GossipsubOpts> {
   return {
     fallbackToFloodsub: false,
-    floodPublish: false,
+    // A primary's topic has few subscribers: what it says goes to each at once, mesh or not yet.
+    floodPublish: true,
     // Writes one peer-store tag per topic and graft: quadratic.
     tagMeshPeers: false,
     allowPublishToZeroTopicPeers: true,

@@ -25,14 +25,13 @@ import type {
 const newestPosts = 20
 const newestPerBlog = 3
 
-type Folded = { blog: Blog; store: LogStore }
-
 /** What the pages see of a running spoke: replication on one side, plain data on the other. */
 export class SpokeForWeb implements WebSpoke {
   readonly zone: string
   readonly name: string
   readonly #parts: Parts
-  readonly #folded = new Map<BlogName, Folded>()
+  /** folds by the store they were read from, so that a visited blog's goes with it */
+  readonly #folded = new WeakMap<LogStore, Map<BlogName, Blog>>()
 
   constructor(parts: Parts) {
     this.zone = parts.zone
@@ -70,9 +69,10 @@ export class SpokeForWeb implements WebSpoke {
   ): Promise<Blog | null> {
     const head = (await ingest.record(name))?.head
     if (head === undefined) return null
-    const known = this.#folded.get(name)
-    let blog =
-      known?.store === store && (await this.#isPrefix(known.blog, name, ingest)) ? known.blog : null
+    const folds = this.#folded.get(store) ?? new Map<BlogName, Blog>()
+    this.#folded.set(store, folds)
+    const known = folds.get(name) ?? null
+    let blog = known !== null && (await this.#isPrefix(known, name, ingest)) ? known : null
     while (blog === null || blog.head.seq < head.seq) {
       const rows = await store.entries(name, blog === null ? 0 : blog.head.seq + 1, 200)
       if (rows.length === 0) return null
@@ -84,7 +84,7 @@ export class SpokeForWeb implements WebSpoke {
         else if (entry.value.seq === blog.head.seq + 1) blog.fold(entry.value)
       }
     }
-    this.#folded.set(name, { blog, store })
+    folds.set(name, blog)
     return blog
   }
 

@@ -92,6 +92,7 @@ export class Exchange {
   readonly #unput = new Set<BlogName>()
   #storeId: StoreId | null = null
   #cancel: (() => void)[] = []
+  #stopped = false
 
   constructor(world: World, options: ExchangeOptions) {
     this.#world = world
@@ -210,7 +211,7 @@ export class Exchange {
     await this.council.start()
     await this.replicas.start({
       assigned: (kept) => this.#assigned(kept),
-      grown: (kept, items) => void this.#grown(kept, items),
+      grown: (kept, items) => this.#background('announce', this.#grown(kept, items)),
       given: (kept, receipt) => this.#given(kept, receipt),
       received: (kept) => this.#received(kept),
     })
@@ -224,14 +225,13 @@ export class Exchange {
     const { clock } = this.#world
     this.#cancel = [
       repeat(clock, this.#options.pullMs, () => this.#tick()),
-      repeat(clock, checkLaterMs, () =>
-        this.#checker.run().catch((error) => this.#failed('check', error)),
-      ),
+      repeat(clock, checkLaterMs, async () => this.#background('check', this.#checker.run())),
       repeat(clock, recordPeriodMs, async () => this.#putAll()),
     ]
   }
 
   stop(): void {
+    this.#stopped = true
     for (const cancel of this.#cancel) cancel()
     this.#push.stop()
     this.claims.stop()
@@ -258,8 +258,11 @@ export class Exchange {
     await this.replicas.reload()
   }
 
-  #failed(what: string, error: unknown): void {
-    this.#world.report(`${what}_failed`, { reason: (error as Error).message })
+  /** Work that nobody waits for: its failure is told, and what failed comes again by itself. */
+  #background(what: string, work: Promise<unknown>): void {
+    work.catch((error: Error) => {
+      if (!this.#stopped) this.#world.report(`${what}_failed`, { reason: error.message })
+    })
   }
 
   // What each event leads to.
@@ -268,7 +271,7 @@ export class Exchange {
     const { blog, primary, epoch, replicas } = kept.assignment
     this.#world.report('assignment', { blog, epoch, role: kept.role, n: replicas.length })
     this.#gossip.follow()
-    if (kept.role === 'primary') void this.#lead(kept).catch((error) => this.#failed('lead', error))
+    if (kept.role === 'primary') this.#background('lead', this.#lead(kept))
     else if (kept.role === 'secondary') this.#pullFrom(primary, [blog])
   }
 
@@ -293,7 +296,7 @@ export class Exchange {
     if (kept.role !== 'primary') return
     if (kept.receipts.isActive() && !this.#unput.has(blog) && !this.#put.has(kept.assignment.id)) {
       this.#unput.add(blog)
-      void this.#putWaiting()
+      this.#background('put', this.#putWaiting())
     }
     if (this.#spreading.has(blog)) return
     this.#spreading.add(blog)
@@ -315,7 +318,8 @@ export class Exchange {
       const { decision } = act
       if (decision.kind !== 'assign') continue
       const isOurs = decision.replicas.some(({ peer }) => peer === this.#world.signer.peer)
-      if (isOurs || this.replicas.get(decision.blog) !== null) void this.#learnAt(act.seq)
+      if (isOurs || this.replicas.get(decision.blog) !== null)
+        this.#background('learn', this.#learnAt(act.seq))
     }
   }
 
@@ -404,8 +408,7 @@ export class Exchange {
       }),
     )
     for (const kept of this.replicas.all()) {
-      if (kept.role === 'primary')
-        await this.#lead(kept).catch((error) => this.#failed('lead', error))
+      if (kept.role === 'primary') this.#background('lead', this.#lead(kept))
     }
   }
 

@@ -59,6 +59,7 @@ type Visited = {
 
 /** Bytes of fetched blogs kept in memory; the one visited longest ago makes room. */
 const maxVisitedBytes = 64 * 1024 * 1024
+const maxVisitedBlogs = 500
 /** How old a fetched blog may be before its holder is asked again, ms. */
 const maxVisitedAgeMs = 1_000
 /** How long the visitor waits for a holder when an older copy is at hand, and when none is, ms. */
@@ -182,7 +183,8 @@ export class Reader {
   #makeRoom(): void {
     let sum = [...this.#visited.values()].reduce((total, each) => total + each.bytes, 0)
     for (const [blog, each] of this.#visited) {
-      if (sum <= maxVisitedBytes || this.#visited.size === 1) return
+      const isRoom = sum <= maxVisitedBytes && this.#visited.size <= maxVisitedBlogs
+      if (isRoom || this.#visited.size === 1) return
       this.#visited.delete(blog)
       sum -= each.bytes
     }

@@ -1,11 +1,4 @@
-import type {
-  Connection,
-  PeerId,
-  Stream,
-  StreamHandler,
-  StreamHandlerOptions,
-  Topology,
-} from '@libp2p/interface'
+import type { Connection, PeerId, Stream, StreamHandler } from '@libp2p/interface'
 import type { Registrar } from '@libp2p/interface-internal'
 import { type PeerName, parsePeerName } from '../auth/peer-signature.ts'
 
@@ -14,16 +7,13 @@ export const peerNameOf = (peer: PeerId): PeerName | null => parsePeerName(peer.
 
 /**
  * Who may speak which protocol (DESIGN 4, Gate). Members are the peers in `@roster`; a stranger
- * reaches only what it needs to become one. `node.handle` does not cover kad-dht, so the registrar
- * that kad gets is wrapped by the same gate.
+ * reaches only what it needs to become one. `node.handle` covers neither kad-dht nor gossipsub, so
+ * the registrar that they get is wrapped by the same gate.
  */
 export class Gate {
   readonly #isMember: (peer: PeerName) => boolean
-  readonly #waiting: {
-    readonly peer: PeerId
-    readonly connection: Connection
-    readonly topology: Topology
-  }[] = []
+  /** open connections on which the other side was turned away as a stranger */
+  readonly #strangers = new Set<Connection>()
 
   constructor(isMember: (peer: PeerName) => boolean) {
     this.#isMember = isMember
@@ -36,17 +26,25 @@ export class Gate {
 
   /** A handler for members; `refuse` tells a stranger why, or ends the stream. */
   guard(handler: StreamHandler, refuse: (stream: Stream) => void | Promise<void>): StreamHandler {
-    return (stream, connection) =>
-      this.lets(connection.remotePeer) ? handler(stream, connection) : refuse(stream)
+    return (stream, connection) => {
+      if (this.lets(connection.remotePeer)) return handler(stream, connection)
+      this.#turnAway(connection)
+      return refuse(stream)
+    }
+  }
+
+  #turnAway(connection: Connection): void {
+    this.#strangers.add(connection)
+    connection.addEventListener('close', () => this.#strangers.delete(connection), { once: true })
   }
 
   /**
    * The registrar as a part sees it that knows nothing of members: strangers' streams end, and
-   * strangers come into no topology before they are admitted.
+   * strangers come into no topology.
    */
   wrap(registrar: Registrar): Registrar {
     const guarded: Pick<Registrar, 'handle' | 'register'> = {
-      handle: (protocol: string, handler: StreamHandler, options?: StreamHandlerOptions) =>
+      handle: (protocol, handler, options) =>
         registrar.handle(
           protocol,
           this.guard(handler, (stream) => stream.abort(new Error('NOT_A_MEMBER'))),
@@ -59,7 +57,7 @@ export class Gate {
             ...topology,
             onConnect: (peer, connection) => {
               if (this.lets(peer)) return topology.onConnect?.(peer, connection)
-              this.#waiting.push({ peer, connection, topology })
+              this.#turnAway(connection)
             },
           },
           options,
@@ -74,12 +72,11 @@ export class Gate {
     })
   }
 
-  /** `@roster` has grown: who was a stranger may be a member now. */
-  async reconsider(): Promise<void> {
-    for (const held of this.#waiting.splice(0)) {
-      if (held.connection.status !== 'open') continue
-      if (this.lets(held.peer)) await held.topology.onConnect?.(held.peer, held.connection)
-      else this.#waiting.push(held)
-    }
+  /**
+   * Connections of peers that were strangers when they came and are members now. They are to be
+   * closed and dialled anew: only a new connection brings a peer into gossip and the DHT.
+   */
+  outgrown(): Connection[] {
+    return [...this.#strangers].filter((connection) => this.lets(connection.remotePeer))
   }
 }

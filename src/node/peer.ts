@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { join } from 'node:path'
 import {
   type GossipSub,
+  type GossipSubComponents,
   type GossipsubOpts,
   gossipsub,
   type Message,
@@ -9,6 +10,7 @@ import {
 } from '@libp2p/gossipsub'
 import { type Identify, type IdentifyPush, identify, identifyPush } from '@libp2p/identify'
 import { type Connection, KEEP_ALIVE, type PeerId, type PrivateKey } from '@libp2p/interface'
+import type { Registrar } from '@libp2p/interface-internal'
 import { type KadDHT, type KadDHTComponents, type KadDHTInit, kadDHT } from '@libp2p/kad-dht'
 import { noise } from '@libp2p/noise'
 import { peerIdFromString } from '@libp2p/peer-id'
@@ -49,6 +51,10 @@ export type RecordRules = {
 
 /** How often wanted peers that are not connected are dialled again, ms. */
 const superviseMs = 5_000
+/** How soon after a lost connection the first redial comes, ms, up to twice that. */
+const redialMs = 150
+/** How long a newcomer's connection stays after its admission, ms. */
+const outgrownMs = 1_000
 /** How long one dial may take, ms. */
 const dialMs = 10_000
 
@@ -129,7 +135,8 @@ export class Peer {
           identify: identify(),
           identifyPush: identifyPush(),
           ping: ping(),
-          pubsub: gossipsub(gossipOptions(gate)),
+          pubsub: (components: GossipSubComponents) =>
+            gossipsub(gossipOptions(gate))(gated(components, gate)),
           dht: (components: KadDHTComponents) =>
             kadDHT(kadOptions(gate, init.records))(gated(components, gate)),
         },
@@ -215,8 +222,12 @@ export class Peer {
     const { dht } = this.#libp2p.services
     return {
       put: async (key, value) => {
+        let stored = 0
         const signal = AbortSignal.timeout(30_000)
-        for await (const _ of dht.put(Buffer.from(key), value, { signal }));
+        for await (const event of dht.put(Buffer.from(key), value, { signal })) {
+          if (event.name === 'PEER_RESPONSE' && event.messageName === 'PUT_VALUE') stored++
+        }
+        return stored
       },
       get: async (key) => {
         const signal = AbortSignal.timeout(5_000)
@@ -274,6 +285,11 @@ export class Peer {
       const name = peerNameOf(detail)
       if (name !== null && this.#gate.lets(detail)) onConnected(name)
     })
+    this.#libp2p.addEventListener('peer:disconnect', () => {
+      this.#clock.after(redialMs * (1 + this.#clock.random()), () => {
+        if (this.#libp2p.status === 'started') this.dialWanted()
+      })
+    })
     this.#stopSupervising = repeat(this.#clock, superviseMs, async () => this.dialWanted())
     this.dialWanted()
   }
@@ -300,9 +316,14 @@ export class Peer {
     }
   }
 
-  /** `@roster` has grown: strangers that became members come into the DHT and the topics. */
-  reconsider(): Promise<void> {
-    return this.#gate.reconsider()
+  /**
+   * `@roster` has grown: connections of strangers that became members are closed a little later,
+   * when what they came for is done, and come back as members' connections.
+   */
+  reconsider(): void {
+    this.#clock.after(outgrownMs, () => {
+      for (const connection of this.#gate.outgrown()) void connection.close().catch(() => undefined)
+    })
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -349,7 +370,8 @@ function kadOptions(gate: Gate, records: RecordRules): KadDHTInit {
   }
 }
 
-function gated(components: KadDHTComponents, gate: Gate): KadDHTComponents {
+/** A part's components with the registrar behind the gate. */
+function gated<C extends { registrar: Registrar }>(components: C, gate: Gate): C {
   const registrar = gate.wrap(components.registrar)
   return new Proxy(components, {
     get: (target, name) => (name === 'registrar' ? registrar : Reflect.get(target, name)),

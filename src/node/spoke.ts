@@ -118,7 +118,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
   stack.defer(() => exchange.stop())
   exchange.council.onChange((name) => {
     if (name !== rosterLog) return
-    void peer.reconsider()
+    peer.reconsider()
     peer.dialWanted()
   })
 

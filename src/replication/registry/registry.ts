@@ -16,7 +16,8 @@ import type { Roster } from './roster.ts'
 
 /** The slice of kad-dht that the registry needs. */
 export type Dht = {
-  readonly put: (key: string, value: Uint8Array) => Promise<void>
+  /** @returns how many other peers stored it */
+  readonly put: (key: string, value: Uint8Array) => Promise<number>
   /** the first value that the validator lets pass; null: nothing found */
   readonly get: (key: string) => Promise<Uint8Array | null>
 }
@@ -141,24 +142,28 @@ export class Registry {
     if (this.#council.names() !== null) return 'free'
     const cached = this.#newest.get(blog)
     if (cached !== undefined && this.#clock.now() - cached.atMs < maxAgeMs) return cached.assignment
-    const roster = this.#council.roster()
-    if (roster !== null && this.#dht !== null) {
-      const value = await this.#dht.get(recordKey(roster.councilId, blog)).catch(() => null)
-      const record =
-        value === null
-          ? null
-          : checkRecord(recordKey(roster.councilId, blog), value, roster, this.#clock.now())
-      if (record?.ok) {
-        const noted = await this.note(record.value)
-        if (noted.ok) return noted.value
-      }
-    }
+    const found = await this.#fromDht(blog)
+    if (found !== null) return found
     const asked = await this.#askNames(blog)
     if (typeof asked !== 'string') {
       const noted = await this.note(asked)
       return noted.ok ? noted.value : asked
     }
     return asked === 'unreachable' && cached !== undefined ? cached.assignment : asked
+  }
+
+  async #fromDht(blog: BlogName): Promise<Assignment | null> {
+    const roster = this.#council.roster()
+    if (roster === null || this.#dht === null) return null
+    const key = recordKey(roster.councilId, blog)
+    const startMs = this.#clock.now()
+    const value = await this.#dht.get(key).catch(() => null)
+    const record = value === null ? null : await this.validateRecord(key, value)
+    if (record?.ok) return record.value
+    // The library throws when one stale holder takes no correction, after the validator saw the
+    // good record (facts, pitfall 6).
+    const seen = this.#newest.get(blog)
+    return seen !== undefined && seen.atMs >= startMs ? seen.assignment : null
   }
 
   /** What this peer knows without asking: `@names`, or the blogs it keeps. */
@@ -237,7 +242,7 @@ export class Registry {
 
   /**
    * Puts the record of a blog of which this peer is primary, if w young receipts are at hand.
-   * @returns whether it was put
+   * @returns whether another peer has it now
    */
   async put(assignment: Assignment, receipts: readonly Receipt[]): Promise<boolean> {
     const roster = this.#council.roster()
@@ -248,8 +253,7 @@ export class Registry {
     // The library stores before it asks: check, and remember our own epoch, first.
     const checked = await this.validateRecord(key, value)
     if (!checked.ok) return false
-    await this.#dht.put(key, value)
-    return true
+    return (await this.#dht.put(key, value)) > 0
   }
 }
 

@@ -246,10 +246,13 @@ export class Claims {
       if (this.#stopped) return
     }
     const now = this.#replicas.get(blog) ?? kept
+    const n = now.assignment.replicas.length
     const detail =
       publishedFrom(now.assignment) === null
         ? 'stored on 1 server: this council has no second one yet'
-        : `on ${now.receipts.copies(0)} of ${now.assignment.replicas.length} servers`
+        : now.role === 'primary'
+          ? `on ${now.receipts.copies(0)} of ${n} servers`
+          : `its ${n} servers have it already`
     await this.#set(row, this.#step('copied', 'done', detail), { state: 'ready' })
   }
 }

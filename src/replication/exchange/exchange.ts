@@ -120,7 +120,10 @@ export class Exchange {
       store,
       clock,
       dht: world.dht,
-      held: (blog) => replicas.get(blog)?.assignment ?? null,
+      held: (blog) => {
+        const kept = replicas.get(blog)
+        return kept === null || kept.role === 'none' ? null : kept.assignment
+      },
       askNames: (blog) => this.reader.askNames(blog, this.#namesPeers()),
     })
     const { registry } = this

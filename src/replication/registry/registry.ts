@@ -138,18 +138,17 @@ export class Registry {
     { maxAgeMs = 60_000 }: { maxAgeMs?: number } = {},
   ): Promise<Assignment | 'free' | 'unreachable'> {
     const own = await this.own(blog)
-    if (own !== null) return own
-    if (this.#council.names() !== null) return 'free'
+    if (own !== null && maxAgeMs > 0) return own
+    if (this.#council.names() !== null) return own ?? 'free'
     const cached = this.#newest.get(blog)
     if (cached !== undefined && this.#clock.now() - cached.atMs < maxAgeMs) return cached.assignment
     const found = await this.#fromDht(blog)
     if (found !== null) return found
     const asked = await this.#askNames(blog)
-    if (typeof asked !== 'string') {
-      const noted = await this.note(asked)
-      return noted.ok ? noted.value : asked
-    }
-    return asked === 'unreachable' && cached !== undefined ? cached.assignment : asked
+    if (typeof asked === 'string')
+      return own ?? (asked === 'free' ? asked : (cached?.assignment ?? asked))
+    const noted = await this.note(asked)
+    return noted.ok ? noted.value : (own ?? asked)
   }
 
   async #fromDht(blog: BlogName): Promise<Assignment | null> {

@@ -53,7 +53,10 @@ const names: Readonly<Record<number, string>> = {
   14: 'SHA3-512',
 }
 
-/** SHA-256 or stronger, for messages and for a key's signatures about itself. */
+/**
+ * SHA-256, -384 or -512, for messages and for a key's signatures about itself. Not SHA-3: whoever
+ * checks a stored pair with gpg 2.2 could not.
+ */
 export function isStrongHash(hash: number): boolean {
   return [8, 9, 10].includes(hash)
 }

@@ -146,7 +146,7 @@ function checkFields({ type, hash, hashed }: SignatureFields): Refusal | null {
   if (!isStrongHash(hash)) {
     return refuse(
       'SIGNATURE_WEAK_HASH',
-      `The signature uses ${hashName(hash)}, which can be forged. Sign with SHA-256 or stronger: gpg --digest-algo SHA512 --armor --detach-sign <file>`,
+      `The signature uses ${hashName(hash)}, which can be forged or which gpg cannot check. Sign with SHA-256, SHA-384 or SHA-512: gpg --digest-algo SHA512 --armor --detach-sign <file>`,
     )
   }
   if (hashed.some(({ type }) => type === signatureExpirationType)) {

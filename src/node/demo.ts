@@ -285,7 +285,7 @@ class DemoRun {
   /** Article by article, in turns over the languages. What cannot be published waits its turn. */
   async #fill(authors: readonly DemoAuthor[]): Promise<void> {
     const { io, signal } = this.#parts
-    let said = ''
+    let isStalled = false
     for (;;) {
       let moved = false
       let open = false
@@ -296,11 +296,13 @@ class DemoRun {
         if (step !== 'done') open = true
       }
       if (!open) break
-      if (moved) continue
-      const trouble = authors.find((author) => author.trouble !== '')?.trouble ?? ''
-      if (trouble !== said && trouble !== '') io.say(`  filling waits: ${trouble}`)
-      said = trouble
-      await wait(retryMs, undefined, { signal })
+      if (!moved) {
+        const trouble = authors.find((author) => author.trouble !== '')?.trouble ?? ''
+        if (!isStalled && trouble !== '')
+          io.say(`  filling waits, and goes on by itself: ${trouble}`)
+        await wait(retryMs, undefined, { signal })
+      }
+      isStalled = !moved
     }
     const articles = authors.reduce((sum, author) => sum + author.published, 0)
     this.#done('filled', `${articles} articles in ${authors.length} blogs`)

@@ -292,7 +292,7 @@ describe('verifyDetached', () => {
     const signature = accepted(await readSignature(armored))
     expect(codeOf(await verifyDetached(bytes, signature, key))).toBe('good')
     expect(codeOf(await verifyDetached(Buffer.from('no'), signature, key))).toBe('SIGNATURE_BAD')
-    expect(key.signers.every((signer) => signer.plain === null)).toBe(true)
+    expect([...key.signers.values()].every((signer) => signer.plain === null)).toBe(true)
   })
 })
 

@@ -99,14 +99,19 @@ describe('demo', () => {
         expect(first?.addresses).toHaveLength(5)
         expect(second).toEqual(first)
 
-        const logs = await Promise.all(blogs.map(readLog))
-        for (const log of logs) expect(log.published).toBeGreaterThanOrEqual(2)
-        genesis = logs.map((log) => log.genesis)
+        // A secondary learns a moment later than the author that an entry is published.
+        for (const blog of blogs) {
+          const published = async () => (await readLog(blog)).published
+          await expect.poll(published, { timeout: 10_000 }).toBeGreaterThanOrEqual(2)
+        }
+        genesis = await Promise.all(blogs.map(async (blog) => (await readLog(blog)).genesis))
         expect((await door.ask({ path: '/', host: zone })).status).toBe(200)
 
         const victim = line.spokes[4] as DemoLine['spokes'][number]
         process.kill(victim.pid, 'SIGKILL')
-        await expect.poll(words).toContain(`spoke ${victim.name} is down and stays down`)
+        await expect
+          .poll(words, { timeout: 10_000 })
+          .toContain(`spoke ${victim.name} is down and stays down`)
         for (const blog of blogs) expect((await readLog(blog)).blog).toBe(blog)
       } finally {
         expect(await stopDemo(demo)).toBe(0)
@@ -138,7 +143,9 @@ describe('demo', () => {
           process.kill(pid, 'SIGKILL')
         }
         await expect
-          .poll(async () => (await door.ask({ path: '/', host: zone })).body.toString())
+          .poll(async () => (await door.ask({ path: '/', host: zone })).body.toString(), {
+            timeout: 10_000,
+          })
           .toContain('do not answer')
       } finally {
         expect(await stopDemo(demo)).toBe(0)

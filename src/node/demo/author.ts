@@ -129,7 +129,7 @@ export class DemoAuthor {
       this.#pending = null
       return 'published'
     } catch (error) {
-      if (!(error instanceof CommandError) || error.exit === 'refused') throw error
+      if (!(error instanceof CommandError)) throw error
       this.trouble = error.message
       this.#clients.push(...this.#clients.splice(0, 1))
       return 'waiting'

@@ -8,6 +8,7 @@ import { decodeText, encodeText, isZone } from '../replication/log/text.ts'
 import { maxReplicas } from '../replication/protocol.ts'
 import { memberFields } from '../replication/registry/act.ts'
 import { parseBootstrap } from '../replication/registry/bootstrap.ts'
+import { override, sectionOf } from './config-override.ts'
 
 /** From the least to the most talkative. */
 export const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
@@ -226,12 +227,6 @@ const fields = {
 }
 const schema = z.strictObject({ ...fields, ...sections })
 
-/** Section → its fields; of a plain field, null. */
-const known = new Map<string, readonly string[] | null>([
-  ...Object.keys(fields).map((name) => [name, null] as const),
-  ...Object.entries(sections).map(([name, section]) => [name, fieldsOf(section)] as const),
-])
-
 /** What is wrong with a config: all of it at once, each line with the path of its field. */
 export type ConfigVerdict =
   | { readonly ok: true; readonly value: Config }
@@ -249,7 +244,7 @@ export type ConfigVerdict =
  * @param env - variables `COUNCIL_…` of it override fields; see `Config`
  */
 export function parseConfig(value: unknown, env: NodeJS.ProcessEnv = {}): ConfigVerdict {
-  const overridden = override(value, env)
+  const overridden = override(value, env, schema)
   const parsed = schema.safeParse(overridden.value, { reportInput: true })
   const problems = [
     ...(parsed.success ? [] : parsed.error.issues.flatMap(problemsOf)),
@@ -329,7 +324,8 @@ function crossProblems(value: unknown): string[] {
 function problemsOf(issue: z.core.$ZodIssue): string[] {
   const path = issue.path.join('.')
   if (issue.code === 'unrecognized_keys') {
-    const here = path === '' ? [...known.keys()] : (known.get(path) ?? [])
+    const here =
+      path === '' ? Object.keys(schema.shape) : Object.keys(sectionOf(schema, path) ?? {})
     return issue.keys.map(
       (key) =>
         `${path === '' ? '' : `${path}.`}${key}: no such field; known here are ${here.join(', ')}`,
@@ -337,60 +333,6 @@ function problemsOf(issue: z.core.$ZodIssue): string[] {
   }
   if (issue.code !== 'invalid_type') return [`${path}: ${issue.message}`]
   return [`${path === '' ? 'the config' : path}: want an object { … }, got ${show(issue.input)}`]
-}
-
-type Overridden = { readonly value: unknown; readonly problems: readonly string[] }
-
-const prefix = 'COUNCIL_'
-/** `SILENCE_MS`, `silenceMs` and `SILENCEMS` are one name. */
-const plain = (name: string) => name.replaceAll('_', '').toLowerCase()
-
-function override(value: unknown, env: NodeJS.ProcessEnv): Overridden {
-  const variables = Object.entries(env).filter(([name]) => name.startsWith(prefix))
-  if (variables.length === 0 || !isObject(value)) return { value, problems: [] }
-  const problems: string[] = []
-  const result: Record<string, unknown> = { ...value }
-  for (const [variable, given = ''] of variables) {
-    const [first = '', second, more] = variable.slice(prefix.length).split('__')
-    const name = [...known.keys()].find((each) => plain(each) === plain(first))
-    const inner = name === undefined ? null : known.get(name)
-    const key = inner?.find((each) => plain(each) === plain(second ?? ''))
-    if (name === undefined || more !== undefined || (inner ? !key : second !== undefined)) {
-      problems.push(`${variable} (environment): no such field; want ${prefix}<SECTION>__<FIELD>`)
-    } else if (key === undefined) {
-      result[name] = readVariable(fields[name as keyof typeof fields], given)
-    } else {
-      const section = result[name] ?? {}
-      if (!isObject(section)) continue
-      const shape = shapeOf(sections[name as keyof typeof sections])
-      result[name] = { ...section, [key]: readVariable(shape[key] as z.ZodType, given) }
-    }
-  }
-  return { value: result, problems }
-}
-
-/** A variable is text; where the field wants none, it is read as JSON: number, true, list, null. */
-function readVariable(want: z.ZodType, given: string): unknown {
-  if (want.safeParse(given).success) return given
-  try {
-    return JSON.parse(given)
-  } catch {
-    return given
-  }
-}
-
-function fieldsOf(section: z.ZodType): string[] {
-  return Object.keys(shapeOf(section))
-}
-
-/** The fields of a section, below its default, its transform and that it may be missing. */
-function shapeOf(section: z.ZodType): Readonly<Record<string, z.core.$ZodType>> {
-  if (section instanceof z.ZodObject) return section.shape
-  if (section instanceof z.ZodPipe) return shapeOf(section.in as z.ZodType)
-  if (section instanceof z.ZodOptional || section instanceof z.ZodPrefault) {
-    return shapeOf(section.unwrap() as z.ZodType)
-  }
-  throw new Error('a section of the config is an object')
 }
 
 /** Whether a value may stand in a header line of a signed text. */

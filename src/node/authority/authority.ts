@@ -186,7 +186,7 @@ export class Authority {
   /**
    * Gives a name, or says why not; the same genesis again gets its assignment again.
    * Codes: those of `checkGenesis` and `decideClaim`, CLAIM_NOT_GENESIS, CLAIM_NOT_A_SPOKE,
-   * ACT_NOT_IN_FORCE.
+   * ACT_NOT_IN_FORCE, NOT_READY.
    */
   async decideClaim(entry: Entry, offer: Signed, via: PeerName): Promise<Verdict<ProofRow>> {
     const roster = this.#council.roster()
@@ -205,6 +205,12 @@ export class Authority {
     if (!checked.ok) return checked
     const known = await this.#given(entry)
     if (known !== null) return accept(known)
+    if (this.#mayHaveMore(roster)) {
+      return refuse(
+        'NOT_READY',
+        'The authority has just started and does not know yet which spokes are alive.',
+      )
+    }
     let refusal: Refusal | null = null
     const written = await this.#council.write(namesLog, roster.council, () => {
       const names = this.#council.names()
@@ -245,6 +251,18 @@ export class Authority {
     const named = blog === undefined ? undefined : names?.blogs.get(blog)
     const proof = named === undefined ? null : await this.#council.proof(namesLog, named.seq)
     return proof === null ? null : proofRow(proof)
+  }
+
+  /** Right after its start it has heard few: a blog placed now would have fewer copies for ever. */
+  #mayHaveMore(roster: Roster): boolean {
+    if (this.#alive.isSettled()) return false
+    const all = candidatesOf(
+      roster.members.values(),
+      () => true,
+      () => 0,
+    )
+    const live = all.filter(({ member }) => this.#alive.isLive(member.peer))
+    return live.length < Math.min(roster.wanted, all.length)
   }
 
   #assign(genesis: Entry, via: PeerName): Decision {

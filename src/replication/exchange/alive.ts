@@ -41,6 +41,7 @@ export class Alive {
   readonly #vitals: () => Promise<Vitals>
   readonly #fetchHello: FetchHello
   readonly #heard = new Map<PeerName, { readonly atMs: number; readonly beat: Heartbeat }>()
+  #startedMs = Number.POSITIVE_INFINITY
   #stop = () => {}
 
   constructor(parts: {
@@ -67,6 +68,7 @@ export class Alive {
   }
 
   start(): void {
+    this.#startedMs = this.#clock.now()
     this.#network.handle(
       ALIVE,
       answer(request, async (from, body) => {
@@ -106,6 +108,11 @@ export class Alive {
 
   isLive(peer: PeerName): boolean {
     return peer === this.#network.self || this.heard(peer) !== null
+  }
+
+  /** Whether this peer has listened for a whole silence: before, who was not heard may yet live. */
+  isSettled(): boolean {
+    return this.#clock.now() - this.#startedMs >= this.#silenceMs
   }
 
   async #beat(): Promise<Signed | null> {

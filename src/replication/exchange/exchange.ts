@@ -23,6 +23,7 @@ import { Gossip } from './gossip.ts'
 import { type Decide, Join } from './join.ts'
 import { Push } from './push.ts'
 import { Reader } from './read.ts'
+import { Records } from './records.ts'
 import { type Kept, Replicas } from './replica.ts'
 import { type DecideClaim, Submit } from './submit.ts'
 import { Sync } from './sync.ts'
@@ -87,9 +88,8 @@ export class Exchange {
   readonly #push: Push
   readonly #gossip: Gossip
   readonly #checker: Checker
+  readonly #records: Records
   readonly #spreading = new Set<BlogName>()
-  /** blogs whose DHT record is to be put */
-  readonly #unput = new Set<BlogName>()
   #storeId: StoreId | null = null
   #cancel: (() => void)[] = []
   #stopped = false
@@ -193,6 +193,7 @@ export class Exchange {
     })
     this.join = new Join({ network, store, council, decide: options.authority?.decideJoin ?? null })
     this.#checker = new Checker({ network, ingest, replicas })
+    this.#records = new Records({ network, replicas, registry })
   }
 
   #rules(): (log: LogName) => LogRules<unknown> {
@@ -229,7 +230,10 @@ export class Exchange {
     this.#cancel = [
       repeat(clock, this.#options.pullMs, () => this.#tick()),
       repeat(clock, checkLaterMs, async () => this.#background('check', this.#checker.run())),
-      repeat(clock, recordPeriodMs, async () => this.#putAll()),
+      repeat(clock, recordPeriodMs, async () => {
+        this.#records.startPeriod()
+        await this.#tick()
+      }),
     ]
   }
 
@@ -281,8 +285,8 @@ export class Exchange {
   async #lead(kept: Kept): Promise<void> {
     if ((await this.replicas.lead(kept)) === null) return
     this.#push.toAll(kept)
-    if (kept.receipts.isActive()) this.#unput.add(kept.assignment.blog)
-    await this.#putWaiting()
+    this.#records.want(kept)
+    await this.#records.putDue()
   }
 
   async #grown(kept: Kept, items: readonly Entry[]): Promise<void> {
@@ -297,10 +301,7 @@ export class Exchange {
   #received(kept: Kept): void {
     const { blog } = kept.assignment
     if (kept.role !== 'primary') return
-    if (kept.receipts.isActive() && !this.#unput.has(blog) && !this.#put.has(kept.assignment.id)) {
-      this.#unput.add(blog)
-      this.#background('put', this.#putWaiting())
-    }
+    if (this.#records.want(kept)) this.#background('put', this.#records.putDue())
     if (this.#spreading.has(blog)) return
     this.#spreading.add(blog)
     this.#world.clock.after(spreadMs, () => {
@@ -369,6 +370,9 @@ export class Exchange {
   /** A member has connected: exchange what each lacks. */
   connected(peer: PeerName): void {
     this.#pullFrom(peer, [...this.#councilLogs(), ...this.#sharedWith(peer)])
+    // An authority that has just started counts as alive only whom it has heard.
+    const roster = this.council.roster()
+    if (roster !== null && authorityOf(roster) === peer) this.alive.send().catch(() => undefined)
     for (const kept of this.replicas.all()) {
       if (kept.role === 'primary' && kept.assignment.replicas.some((each) => each.peer === peer))
         this.#push.to(peer, kept)
@@ -412,35 +416,6 @@ export class Exchange {
     )
     for (const kept of this.replicas.all()) {
       if (kept.role === 'primary') this.#background('lead', this.#lead(kept))
-    }
-  }
-
-  // The DHT's records.
-
-  /** acts whose record was put since the last period */
-  readonly #put = new Set<string>()
-
-  async #putAll(): Promise<void> {
-    this.#put.clear()
-    for (const kept of this.replicas.all()) {
-      if (kept.role === 'primary') this.#unput.add(kept.assignment.blog)
-    }
-    await this.#tick()
-  }
-
-  async #putWaiting(): Promise<void> {
-    for (const blog of [...this.#unput]) {
-      const kept = this.replicas.get(blog)
-      if (kept?.role !== 'primary' || this.#put.has(kept.assignment.id)) {
-        this.#unput.delete(blog)
-        continue
-      }
-      if (this.#world.network.connected().length === 0) return
-      await this.replicas.giveYoung(kept)
-      const done = await this.registry.put(kept.assignment, kept.receipts.all()).catch(() => false)
-      if (!done) continue
-      this.#unput.delete(blog)
-      this.#put.add(kept.assignment.id)
     }
   }
 

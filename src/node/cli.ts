@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { enableCompileCache } from 'node:module'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
 import { bloggerCommands } from './blogger/commands.ts'
 import { CommandError, exitCodes } from './blogger/failure.ts'
@@ -7,7 +8,8 @@ import { createLogger } from './logger.ts'
 import { stopSignal } from './stop-signal.ts'
 
 // Commands load what they run when they run: libp2p alone takes most of a second, and `claim` or
-// `--help` don't need it.
+// `--help` don't need it. What was compiled once is kept for the next start.
+enableCompileCache()
 
 const { version } = JSON.parse(
   readFileSync(new URL('../../package.json', import.meta.url), 'utf8'),

@@ -205,12 +205,6 @@ export class Authority {
     if (!checked.ok) return checked
     const known = await this.#given(entry)
     if (known !== null) return accept(known)
-    if (this.#mayHaveMore(roster)) {
-      return refuse(
-        'NOT_READY',
-        'The authority has just started and does not know yet which spokes are alive.',
-      )
-    }
     let refusal: Refusal | null = null
     const written = await this.#council.write(namesLog, roster.council, () => {
       const names = this.#council.names()
@@ -220,8 +214,13 @@ export class Authority {
         namesBySkeleton: this.#names(),
         nowMs: this.#clock.now(),
       })
-      if (decided.ok) return this.#assign(entry, via)
-      refusal = decided
+      if (decided.ok && !this.#mayHaveMore(roster)) return this.#assign(entry, via)
+      refusal = decided.ok
+        ? refuse(
+            'NOT_READY',
+            'The authority has just started and does not know yet which spokes are alive.',
+          )
+        : decided
       return null
     })
     if (refusal !== null) return refusal

@@ -1,14 +1,14 @@
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram'
 import { once } from 'node:events'
 import { createServer, isIPv6, type Server, type Socket } from 'node:net'
-import type { ComponentLogger, Logger } from '@libp2p/interface'
+import type { ComponentLog, Logger } from '../logger.ts'
 import { answerQuery } from './answer.ts'
 import type { Zone } from './zone.ts'
 
 export type DnsServerComponents = {
   /** The newest zone; asked for once per question. null: not known yet, so nothing is answered. */
   readonly zone: () => Zone | null
-  readonly logger?: ComponentLogger
+  readonly logger?: Logger
   /** 0 to 1; where the rotation of addresses starts. */
   readonly random: () => number
 }
@@ -33,7 +33,7 @@ const freePortAttempts = 20
 export class DnsServer {
   private readonly components: DnsServerComponents
   private readonly init: DnsServerInit
-  private readonly log: Logger | undefined
+  private readonly log: ComponentLog | undefined
   private readonly connections = new Set<Socket>()
   private udp: UdpSocket | undefined
   private tcp: Server | undefined
@@ -77,20 +77,20 @@ export class DnsServer {
     await once(udp, 'listening')
     const udpPort = udp.address().port
     udp.on('message', (message, from) => this.onDatagram(udp, message, from))
-    udp.on('error', (error) => this.log?.error('socket-failed transport=udp %s', error.message))
+    udp.on('error', (error) => this.log?.error('socket_failed', { transport: 'udp', error }))
 
     const tcp = createServer((connection) => this.onConnection(connection))
     this.tcp = tcp
     tcp.maxConnections = maxConnections
     tcp.listen(udpPort, host)
     await once(tcp, 'listening')
-    tcp.on('error', (error) => this.log?.error('socket-failed transport=tcp %s', error.message))
-    this.log?.('listening host=%s port=%d', host, udpPort)
+    tcp.on('error', (error) => this.log?.error('socket_failed', { transport: 'tcp', error }))
+    this.log?.info('listening', { host, port: udpPort })
     return { udpPort, tcpPort: udpPort }
   }
 
   private readonly onSent = (error: Error | null): void => {
-    if (error !== null) this.log?.trace('not-sent transport=udp %s', error.message)
+    if (error !== null) this.log?.trace('not_sent udp %s', error.message)
   }
 
   private answer(message: Buffer, transport: 'udp' | 'tcp'): Buffer | null {
@@ -110,7 +110,7 @@ export class DnsServer {
     connection.setNoDelay(true)
     connection.setTimeout(this.init.idleMs ?? 10_000, () => connection.destroy())
     connection.on('close', () => this.connections.delete(connection))
-    connection.on('error', (error) => this.log?.trace('closed transport=tcp %s', error.message))
+    connection.on('error', (error) => this.log?.trace('closed tcp %s', error.message))
 
     let waiting: Buffer = Buffer.alloc(0)
     const answerAll = () => {

@@ -111,19 +111,22 @@ export class Replicas {
     const read = readAssignment(proof, this.#roster())
     if (!read.ok) return read
     const assignment = read.value
-    const known = this.#kept.get(assignment.blog)
-    if (known !== undefined && known.assignment.epoch >= assignment.epoch) {
-      return known.assignment.epoch > assignment.epoch || known.assignment.id === assignment.id
-        ? accept(known)
-        : refuse(
-            'ACT_SAME_EPOCH',
-            `Two assignments of ${assignment.blog} have epoch ${assignment.epoch}.`,
-          )
-    }
-    await this.#store.write([this.#store.putValue(assignKey(assignment.blog), proofRow(proof))])
-    const kept = await this.#keep(assignment)
-    this.#events?.assigned(kept)
-    return accept(kept)
+    // The same act comes by several ways at once; only the first makes a new `Kept` of it.
+    return this.#ingest.alone(assignKey(assignment.blog), async () => {
+      const known = this.#kept.get(assignment.blog)
+      if (known !== undefined && known.assignment.epoch >= assignment.epoch) {
+        return known.assignment.epoch > assignment.epoch || known.assignment.id === assignment.id
+          ? accept(known)
+          : refuse(
+              'ACT_SAME_EPOCH',
+              `Two assignments of ${assignment.blog} have epoch ${assignment.epoch}.`,
+            )
+      }
+      await this.#store.write([this.#store.putValue(assignKey(assignment.blog), proofRow(proof))])
+      const kept = await this.#keep(assignment)
+      this.#events?.assigned(kept)
+      return accept(kept)
+    })
   }
 
   async #keep(assignment: Assignment): Promise<Kept> {

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { PeerName } from '../../auth/peer-signature.ts'
 import { ReplicationError } from '../errors.ts'
-import type { BlogName } from '../log/entry.ts'
+import { type BlogName, decodeEntry } from '../log/entry.ts'
 import type { Ingest } from '../log/ingest.ts'
 import { type Head, type LogName, namesLog, rosterLog } from '../log/log.ts'
 import { decodeReceipt } from '../log/receipt.ts'
@@ -141,9 +141,10 @@ export class Sync {
 
   /**
    * Asks a peer for its heads of `logs`, takes the receipts it answers, and pulls what it has more.
-   * Throws what `ask` throws.
+   * Throws what `ask` throws; for a log whose pages do not hold, after all others were pulled.
    */
   async pull(peer: PeerName, logs: readonly LogName[]): Promise<void> {
+    let bad: ReplicationError | null = null
     for (let at = 0; at < logs.length; at += maxHeadsAsked) {
       const asked = logs.slice(at, at + maxHeadsAsked)
       const { heads } = await ask(
@@ -158,17 +159,25 @@ export class Sync {
         const id = parseEntryId(head.id)
         if (id === null) continue
         const theirs = { seq: head.seq, id }
-        if (head.log.startsWith('@')) await this.pullCouncil(peer, head.log, theirs)
-        else
-          await this.#pullBlog(
-            peer,
-            head.log as BlogName,
-            head.epoch,
-            theirs,
-            head.receipts.map(fromSignedRow),
-          )
+        try {
+          if (head.log.startsWith('@')) await this.pullCouncil(peer, head.log, theirs)
+          else
+            await this.#pullBlog(
+              peer,
+              head.log as BlogName,
+              head.epoch,
+              theirs,
+              head.receipts.map(fromSignedRow),
+            )
+        } catch (error) {
+          // One log that does not hold must not keep the others behind.
+          if (!(error instanceof ReplicationError) || error.code !== 'PEER_ANSWER_MALFORMED')
+            throw error
+          bad ??= error
+        }
       }
     }
+    if (bad !== null) throw bad
   }
 
   /** Pulls acts of `@roster` or `@names` up to a peer's head. */
@@ -267,6 +276,10 @@ export class Sync {
       for (let backwards = 0; ; ) {
         const page = await next
         const offers = page.entries.map(toOffer)
+        // Else a peer could send the same entries for ever, and each time they would be held.
+        const first = offers[0] === undefined ? null : decodeEntry(offers[0].text)
+        if (first?.ok && first.value.seq !== from)
+          throw badPage(peer, blog, `it begins with entry ${first.value.seq}, not ${from}`)
         // The next page travels while this one is checked and written.
         next = page.more
           ? fetch(from + offers.length)

@@ -177,8 +177,9 @@ export class Ingest {
     const stored = await this.#store.entry(log, seq)
     if (stored === null || stored.checked) return stored
     const from = (await this.record(log))?.uncheckedFrom ?? null
-    const isChecked = from === null || seq < from
-    return isChecked || (await this.#isSigned(log, stored)) ? stored : null
+    if (from === null || seq < from) return stored
+    const signature = await this.#signatureOf(log, stored)
+    return signature === null ? null : { ...stored, signature, checked: true }
   }
 
   /**
@@ -191,10 +192,21 @@ export class Ingest {
     const from = record.uncheckedFrom
     const bad: number[] = []
     const rows = await this.#store.entries(log, from, limit)
+    /** signatures that hold, but came in another armor than the one we store */
+    const armored = new Map<number, Uint8Array>()
     for (const [index, stored] of rows.entries()) {
-      if (!stored.checked && !(await this.#isSigned(log, stored))) bad.push(from + index)
+      if (stored.checked) continue
+      const signature = await this.#signatureOf(log, stored)
+      if (signature === null) bad.push(from + index)
+      else if (Buffer.compare(signature, stored.signature) !== 0)
+        armored.set(from + index, signature)
     }
     await this.alone(log, async () => {
+      for (const [seq, signature] of armored) {
+        const held = await this.#store.entry(log, seq)
+        if (held !== null && Buffer.compare(held.text, (rows[seq - from] as Stored).text) === 0)
+          await this.#rearm(log, held, signature)
+      }
       const open = await this.#load(log)
       if (open.record === null || open.record.uncheckedFrom !== from) return
       const reached = from + rows.length
@@ -218,11 +230,11 @@ export class Ingest {
           'The text is not the one that this log holds for that seq.',
         )
       }
-      const healed = { ...held, signature: offer.signature, checked: true }
-      if (!(await this.#isSigned(log, healed))) {
+      const signature = await this.#signatureOf(log, { ...held, signature: offer.signature })
+      if (signature === null) {
         return refuse('HEAL_SIGNATURE', 'This signature does not hold either.')
       }
-      await this.#store.write([this.#store.putEntry(item.value, healed)])
+      await this.#rearm(log, held, signature)
       return accept(undefined)
     })
   }
@@ -348,7 +360,8 @@ export class Ingest {
       const offer = offers[index] as Offer
       const head = plan.record?.head ?? null
       const isNew = head === null || item.seq > head.seq
-      const place = placeItem(head, item, isNew ? null : await this.idAt(log, item.seq))
+      const added = plan.added.find(({ seq }) => seq === item.seq)
+      const place = placeItem(head, item, isNew ? null : (added?.id ?? (await this.idAt(log, item.seq))))
       if (place.place === 'known') continue
       if (place.place === 'gap') return { kind: 'gap', have: place.have }
       if (place.place === 'fork') {
@@ -428,8 +441,19 @@ export class Ingest {
     )
   }
 
-  async #isSigned(log: LogName, stored: Stored): Promise<boolean> {
+  /** An entry's own signature as it is to be stored, null when it is wrong. */
+  async #signatureOf(log: LogName, stored: Stored): Promise<Uint8Array | null> {
     const item = this.#rulesOf(log).decode(stored.text)
-    return item.ok && (await this.#checkAlone(log, item.value, stored)).ok
+    const signature = item.ok ? await this.#checkAlone(log, item.value, stored) : item
+    return signature.ok ? signature.value : null
+  }
+
+  /** Stores an entry's signature anew, now checked. */
+  async #rearm(log: LogName, held: Stored, signature: Uint8Array): Promise<void> {
+    const item = this.#rulesOf(log).decode(held.text)
+    if (item.ok)
+      await this.#store.write([
+        this.#store.putEntry(item.value, { ...held, signature, checked: true }),
+      ])
   }
 }

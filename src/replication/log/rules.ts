@@ -1,5 +1,6 @@
 import type { KeyRing, PublicKey } from '../../auth/public-key.ts'
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
+import { maxSignatureBytes } from '../protocol.ts'
 import { type Author, nextAuthor, splitKeyBlock, startAuthor, verifyEntry } from './author.ts'
 import { decodeEntry, type Entry } from './entry.ts'
 import type { Item } from './log.ts'
@@ -71,6 +72,12 @@ export function blogRules(council: () => string | null, keys: KeyRing): LogRules
       if (!step.ok) return step
       const { author, signer } = step.value
       if (!checkSignature && entry.kind !== 'genesis' && entry.kind !== 'rekey') {
+        if (offer.signature.length > maxSignatureBytes) {
+          return refuse(
+            'SIGNATURE_TOO_LONG',
+            `The signature is longer than ${maxSignatureBytes} bytes. Sign without notations and comments.`,
+          )
+        }
         return accept({ state: author, signature: offer.signature, checked: false })
       }
       const signature = await verifyEntry(entry, Buffer.from(offer.signature).toString(), signer)
@@ -141,21 +148,29 @@ async function findSigner(
   read: ReadText,
   keys: KeyRing,
 ): Promise<Verdict<PublicKey>> {
-  if (entry.kind === 'genesis') {
-    const start = await startAuthor(entry, keys)
-    return start.ok ? accept(start.value.signer) : start
-  }
-  if (entry.kind === 'rekey' && entry.next === entry.key)
-    return keys.read(splitKeyBlock(entry.body).block)
-  for (const seq of keySeqs.toReversed()) {
-    const held = await readKeys(seq, read, keys)
-    if (held === null) continue
-    if (held.key.fingerprint === entry.key) return accept(held.key)
-    if (held.entry.kind !== 'genesis' || held.entry.recovery !== entry.key) continue
-    return keys.read(held.more)
-  }
-  return refuse(
+  const otherKey = refuse(
     'ENTRY_OTHER_KEY',
     `The header "key" names ${entry.key}, which is no key of this blog.`,
   )
+  if (entry.kind === 'genesis') {
+    const start = await startAuthor(entry, keys)
+    if (!start.ok) return start
+    // Anybody can sign a genesis for this name: only this blog's own key makes a second one a fork.
+    const first = await readKeys(0, read, keys)
+    return first === null || first.key.fingerprint === entry.key
+      ? accept(start.value.signer)
+      : otherKey
+  }
+  for (const seq of keySeqs.toReversed()) {
+    const held = await readKeys(seq, read, keys)
+    if (held === null) continue
+    if (held.key.fingerprint === entry.key) {
+      if (entry.kind !== 'rekey' || entry.next !== entry.key) return accept(held.key)
+      const extended = await keys.read(splitKeyBlock(entry.body).block)
+      return extended.ok && extended.value.fingerprint !== entry.key ? otherKey : extended
+    }
+    if (held.entry.kind !== 'genesis' || held.entry.recovery !== entry.key) continue
+    return entry.kind === 'rekey' ? keys.read(held.more) : otherKey
+  }
+  return otherKey
 }

@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { hash } from 'node:crypto'
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import { maxLineBytes, maxTextBytes } from '../protocol.ts'
 
@@ -17,7 +17,7 @@ export type Text = {
 export type EntryId = string & { readonly brand: 'EntryId' }
 
 export function idOf(text: Uint8Array): EntryId {
-  return createHash('sha256').update(text).digest('hex') as EntryId
+  return hash('sha256', text, 'hex') as EntryId
 }
 
 export function parseEntryId(value: string): EntryId | null {
@@ -31,7 +31,8 @@ export function encodeText(text: Text): Uint8Array {
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
-const control = /(?![\n\t])\p{Cc}/u
+/** Category Cc but for LF and tab: not one of those that are not control characters. */
+const control = /[^\P{Cc}\n\t]/u
 const separator = /[\u2028\u2029]/
 const nonCharacter = /\p{Noncharacter_Code_Point}/u
 const bidi = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/
@@ -250,11 +251,15 @@ export const isDate = (value: string) =>
 export const isPlain = (max: number) => (value: string) =>
   [...value].length <= max ? null : `want at most ${max} characters`
 
+const instant = /^[0-9]{4}-[0-9]{2}-([0-9]{2})T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$/
+
 /** Milliseconds since the Unix epoch of a header's date, null when it is not a real instant. */
 export function dateMs(value: string): number | null {
-  if (!/^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$/.test(value)) return null
-  const ms = Date.parse(value)
-  return Number.isNaN(ms) || formatDate(ms) !== value ? null : ms
+  const match = instant.exec(value)
+  if (match === null) return null
+  const date = new Date(value)
+  // Date reads 30 February as 2 March; then the day differs.
+  return date.getUTCDate() === Number(match[1]) ? date.getTime() : null
 }
 
 /** The form of every date in a text: seconds, with Z. */

@@ -29,7 +29,8 @@ export function parseBootstrap(address: string): Verdict<Bootstrap> {
       'A bootstrap address begins with council:// and names zone, council id and peers.',
     )
   }
-  const [council = '', query = ''] = address.slice('council://'.length).split('?')
+  const [council = '', ...rest] = address.slice('council://'.length).split('?')
+  const query = rest.join('?')
   if (isCouncil(council) !== null) {
     return refuse(
       'BOOTSTRAP_COUNCIL',

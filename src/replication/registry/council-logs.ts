@@ -17,6 +17,7 @@ import {
   holdersFor,
   isMember,
   type Roster,
+  reaches,
   rosterSigner,
 } from './roster.ts'
 
@@ -86,8 +87,11 @@ export class CouncilLogs {
     if (act === null) return { kind: 'gap', have: this.head(log)?.seq ?? -1 }
     if (!act.ok) return { kind: 'refused', refusal: act }
     const head = { seq: act.value.seq, id: act.value.id }
-    const outcome = await this.#ingest.offer(log, proofs, { way, following: { epoch: 0, head } })
-    await this.#refresh(log)
+    const following = { epoch: 0, head }
+    const outcome = await this.#ingest.offer(log, proofs, { way, following }).finally(
+      // After a failed write too: `@names` grows in place, and must not show what is not on disk.
+      () => this.#refresh(log),
+    )
     if (outcome.kind === 'held' && outcome.added.length > 0) {
       for (const listener of this.#listeners) listener(log, outcome.added as readonly Act[])
     }
@@ -202,15 +206,23 @@ export class CouncilLogs {
    * gives one for one act per seq, ever, and only after the sync (REPLICATION 14).
    *
    * Codes: HOLDER_NOT_NAMED, HOLDER_OTHER_ACT (another one for that seq already), HOLDER_BEHIND
-   * (it must catch up first), ACT_SIGNATURE, and those of `decodeAct`.
+   * (it must catch up first), ACT_SIGNATURE, ACT_LOG, ACT_PLACE and ACT_COUNCIL (it does not follow
+   * the head here), those of the log's rules, and those of `decodeAct`.
    */
   async hold(log: LogName, signed: Signed): Promise<Verdict<Receipt[]>> {
     return this.#ingest.alone(`hold ${log}`, async () => {
       const decoded = decodeAct(signed.text)
       if (!decoded.ok) return decoded
       const act = decoded.value
+      if (act.log !== log) return refuse('ACT_LOG', `The act belongs in ${act.log}, not ${log}.`)
       const roster = this.#rosterFor(act)
       if (!roster.ok) return roster
+      if (act.roster !== null && reaches(roster.value, act.roster) !== 'yes') {
+        return refuse(
+          'HOLDER_BEHIND',
+          `This holder's @roster does not have the entry ${act.roster.seq} that the act names.`,
+        )
+      }
       const self = { peer: this.#signer.peer, store: this.#storeId() }
       const sets = holdersFor(roster.value, act).filter((set) =>
         set.holders.some((holder) => holder.peer === self.peer && holder.store === self.store),
@@ -238,6 +250,8 @@ export class CouncilLogs {
         )
       }
       if (held === null) {
+        const fits = this.#fits(log, act)
+        if (!fits.ok) return fits
         await this.#store.write([
           this.#store.putValue(heldKey(log, act.seq), { ...signed, id: act.id }),
         ])
@@ -258,6 +272,17 @@ export class CouncilLogs {
         ),
       )
     })
+  }
+
+  /** Whether the act may follow this peer's head: a receipt for one that may not would block the log. */
+  #fits(log: LogName, act: Act): Verdict<unknown> {
+    const before = log === rosterLog ? this.#roster : this.#names
+    if ((act.prev ?? null) !== (before?.head.id ?? null) || act.dateMs < (before?.dateMs ?? 0))
+      return refuse('ACT_PLACE', `The act does not follow the head of ${log} here.`)
+    if (log === rosterLog) return foldRoster(this.#roster, act)
+    if (act.council !== this.#roster?.council)
+      return refuse('ACT_COUNCIL', `The act is for the council ${act.council}.`)
+    return this.#names?.check(act) ?? accept(undefined)
   }
 
   async #heldId(log: LogName, seq: number): Promise<EntryId | null> {

@@ -1,6 +1,5 @@
 import { verifyPeer } from '../../auth/peer-signature.ts'
 import { refuse, type Verdict } from '../../auth/verdict.ts'
-import type { Head } from '../log/log.ts'
 import type { Signed } from '../log/text.ts'
 import { type Act, decodeAct } from './act.ts'
 import { authorityAt, checkInForce, type Roster, reaches } from './roster.ts'
@@ -15,13 +14,14 @@ export type ProofOfAct = Signed & { readonly receipts: readonly Signed[] }
  * Checks a proof of an act of `@names` against `@roster`.
  *
  * Codes: ROSTER_BEHIND (pull `@roster`, then ask again: never a reject), ROSTER_FORK (the act's
- * line is not in this `@roster`), ACT_COUNCIL, ACT_SIGNATURE, ACT_NOT_IN_FORCE, and those of
+ * line is not in this `@roster`), ACT_LOG (entry 0 of `@roster`), ACT_COUNCIL, ACT_SIGNATURE, ACT_NOT_IN_FORCE, and those of
  * `decodeAct`.
  */
 export function checkProof(proof: ProofOfAct, roster: Roster | null): Verdict<Act> {
   const act = decodeAct(proof.text)
   if (!act.ok) return act
-  const line = act.value.roster as Head
+  const line = act.value.roster
+  if (line === null) return refuse('ACT_LOG', 'Entry 0 of @roster proves itself by its id alone.')
   const reached = reaches(roster, line)
   if (roster === null || reached === 'behind') {
     return refuse('ROSTER_BEHIND', `@roster is needed up to entry ${line.seq} to check this act.`)

@@ -98,6 +98,11 @@ export class SpokeForWeb implements WebSpoke {
     return {
       blog,
       held: visit.held,
+      newer: async () => {
+        if (!(await this.#parts.reader.renew(name))) return null
+        const open = await this.openBlog(name)
+        return typeof open === 'string' ? null : open
+      },
       entry: async (seq) => {
         const stored = await visit.ingest.read(name, seq)
         const entry = stored === null ? null : decodeEntry(stored.text)

@@ -1,4 +1,6 @@
+import type { Context } from 'hono'
 import { createMiddleware } from 'hono/factory'
+import type { Blog } from '../replication/log/blog.ts'
 import { parseBlogName } from '../replication/log/entry.ts'
 import { answerError } from './errors.ts'
 import { postPath } from './links.ts'
@@ -23,6 +25,16 @@ export function openRequested(spoke: WebSpoke) {
     c.set('open', open)
     return next()
   })
+}
+
+/** The requested blog; when it lacks what `has` looks for, as another spoke may have it by now. */
+export async function openWith(
+  c: Context<BlogEnv>,
+  has: (blog: Blog) => boolean,
+): Promise<OpenBlog> {
+  const { open } = c.var
+  if (has(open.blog)) return open
+  return (await open.newer()) ?? open
 }
 
 /** Old addresses that a post names as its own lead to it, where nothing of today stands. */

@@ -1,7 +1,7 @@
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
 import type { Blog, BlogPost } from '../replication/log/blog.ts'
-import type { BlogEnv } from './blog-host.ts'
+import { type BlogEnv, openWith } from './blog-host.ts'
 import { answerError } from './errors.ts'
 import { inLanguage } from './language.ts'
 import { type Html, page } from './layout.ts'
@@ -26,8 +26,9 @@ export function blogPages(spoke: WebSpoke, rendered: RenderCache) {
 }
 
 async function showPost(c: Context<BlogEnv>, spoke: WebSpoke, rendered: RenderCache) {
-  const { open } = c.var
-  const post = open.blog.post(c.req.param('slug') ?? '')
+  const slug = c.req.param('slug') ?? ''
+  const open = await openWith(c, (blog) => blog.post(slug) !== null)
+  const post = open.blog.post(slug)
   if (post === null) {
     const reason = `${open.blog.name} has no post at this address.`
     return answerError(c, spoke, 'PAGE_NOT_FOUND', reason)

@@ -2,7 +2,7 @@ import { type Context, Hono } from 'hono'
 import { exportLog } from '../replication/log/archive.ts'
 import type { LogLine } from '../replication/log/blog.ts'
 import type { Signed } from '../replication/log/text.ts'
-import type { BlogEnv } from './blog-host.ts'
+import { type BlogEnv, openWith } from './blog-host.ts'
 import { answerError } from './errors.ts'
 import type { LogProof, OpenBlog, WebSpoke } from './spoke.ts'
 
@@ -22,9 +22,9 @@ export function logFiles(spoke: WebSpoke) {
 }
 
 async function sendEntry(c: Context<BlogEnv>, spoke: WebSpoke) {
-  const { open } = c.var
   const file = c.req.param('file') ?? ''
   const seq = Number.parseInt(file, 10)
+  const open = await openWith(c, (blog) => blog.head.seq >= seq)
   if (seq > open.blog.head.seq) {
     const reason = `${open.blog.name} has no entry ${seq}; its newest one is ${open.blog.head.seq}.`
     return answerError(c, spoke, 'PAGE_NOT_FOUND', reason)

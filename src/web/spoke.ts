@@ -38,6 +38,11 @@ export type OpenBlog = {
   readonly blog: Blog
   /** whether this spoke is a replica of it */
   readonly held: boolean
+  /**
+   * The blog as a spoke has it that may hold more, asked for at most 300 ms; null when nothing newer
+   * came. For a post that this spoke should already have (DESIGN 4, Read anywhere).
+   */
+  readonly newer: () => Promise<OpenBlog | null>
   /** One entry with its signature, checked; null when no holder hands it out now. */
   readonly entry: (seq: number) => Promise<OpenEntry | null>
   /** all armored public key blocks that ever signed, the one in force first */

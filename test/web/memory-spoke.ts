@@ -50,6 +50,7 @@ export function openLog(
   return {
     blog: fold(entries),
     held: true,
+    newer: async () => null,
     entry: async (seq) => {
       const entry = entries[seq]
       return entry === undefined ? null : { entry, signature, firstSeenMs }

@@ -179,6 +179,7 @@ export class Exchange {
       clock,
       memoryDisk: world.memoryDisk,
       claimHere: (id) => this.claims.record(id),
+      pull: (peer, blog) => sync.pull(peer, [blog]),
     })
     this.alive = new Alive({
       network,

@@ -81,6 +81,8 @@ export class Reader {
   readonly #clock: Clock
   readonly #memoryDisk: () => Disk
   readonly #claimHere: (id: string) => Promise<ClaimRecord | null>
+  readonly #pull: (peer: PeerName, blog: BlogName) => Promise<void>
+  readonly #renewedMs = new Map<BlogName, number>()
   readonly #visited = new Map<BlogName, Visited>()
 
   constructor(parts: {
@@ -95,6 +97,7 @@ export class Reader {
     /** an empty store in memory, for one fetched blog */
     readonly memoryDisk: () => Disk
     readonly claimHere: (id: string) => Promise<ClaimRecord | null>
+    readonly pull: (peer: PeerName, blog: BlogName) => Promise<void>
   }) {
     this.#network = parts.network
     this.#store = parts.store
@@ -106,6 +109,7 @@ export class Reader {
     this.#clock = parts.clock
     this.#memoryDisk = parts.memoryDisk
     this.#claimHere = parts.claimHere
+    this.#pull = parts.pull
   }
 
   start(): void {
@@ -173,6 +177,33 @@ export class Reader {
     this.#visited.set(blog, fetched)
     this.#makeRoom()
     return this.#view(fetched)
+  }
+
+  /**
+   * Asks a spoke that may hold more of a blog than is here, for 300 ms at most, and once a second
+   * at most, whatever readers ask for.
+   * @returns whether the log has grown
+   */
+  async renew(blog: BlogName): Promise<boolean> {
+    const nowMs = this.#clock.now()
+    if (nowMs - (this.#renewedMs.get(blog) ?? 0) < maxVisitedAgeMs) return false
+    if (this.#renewedMs.size >= maxVisitedBlogs) this.#renewedMs.clear()
+    this.#renewedMs.set(blog, nowMs)
+    const kept = this.#replicas.get(blog)
+    const visited = this.#visited.get(blog)
+    const ingest = visited?.ingest ?? this.#ingest
+    const before = (await ingest.record(blog))?.head.seq ?? -1
+    if (visited !== undefined)
+      await within(this.#clock, refreshMs, this.#refresh(blog, visited), false)
+    else if (kept?.role === 'secondary') {
+      await within(
+        this.#clock,
+        refreshMs,
+        this.#pull(kept.assignment.primary, blog),
+        undefined,
+      ).catch(() => undefined)
+    }
+    return ((await ingest.record(blog))?.head.seq ?? -1) > before
   }
 
   #view(visited: Visited): Visit {

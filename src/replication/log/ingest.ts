@@ -360,8 +360,7 @@ export class Ingest {
       const offer = offers[index] as Offer
       const head = plan.record?.head ?? null
       const isNew = head === null || item.seq > head.seq
-      const added = plan.added.find(({ seq }) => seq === item.seq)
-      const place = placeItem(head, item, isNew ? null : (added?.id ?? (await this.idAt(log, item.seq))))
+      const place = placeItem(head, item, isNew ? null : await this.#plannedId(log, item.seq, plan))
       if (place.place === 'known') continue
       if (place.place === 'gap') return { kind: 'gap', have: place.have }
       if (place.place === 'fork') {
@@ -409,6 +408,10 @@ export class Ingest {
       }
     }
     return null
+  }
+
+  async #plannedId(log: LogName, seq: number, plan: Plan<unknown>): Promise<EntryId | null> {
+    return plan.added.find((each) => each.seq === seq)?.id ?? (await this.idAt(log, seq))
   }
 
   async #commit(log: LogName, plan: Plan<unknown>, way: Way): Promise<void> {

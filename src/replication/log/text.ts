@@ -1,5 +1,5 @@
 import { hash } from 'node:crypto'
-import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
+import { accept, type Refusal, refuse, type Verdict } from '../../auth/verdict.ts'
 import { maxLineBytes, maxTextBytes } from '../protocol.ts'
 
 /**
@@ -37,7 +37,7 @@ const separator = /[\u2028\u2029]/
 const nonCharacter = /\p{Noncharacter_Code_Point}/u
 const bidi = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/
 const trailingBlank = /[ \t](\n|$)/
-const headerLine = /^([a-z]+) (.+)$/
+const headerName = /^[a-z]+$/
 
 /**
  * Decodes the bytes of a signed text, or says which rule of DESIGN 3.1 they break. Every accepted
@@ -142,14 +142,16 @@ function split(whole: string): Verdict<Text> {
   const [first = '', ...lines] = head.split('\n')
   const headers: [string, string][] = []
   for (const line of lines) {
-    const match = headerLine.exec(line)
-    if (match === null || match[2]?.startsWith(' ')) {
+    const blank = line.indexOf(' ')
+    const name = line.slice(0, blank)
+    const value = line.slice(blank + 1)
+    if (blank < 0 || !headerName.test(name) || value === '' || value.startsWith(' ')) {
       return refuse(
         'TEXT_HEADER_SYNTAX',
         `The header line "${shorten(line)}" is not a lower-case name, one blank and a value.`,
       )
     }
-    headers.push([match[1] as string, match[2] as string])
+    headers.push([name, value])
   }
   return accept({ first, headers, body })
 }
@@ -175,43 +177,49 @@ export type Values = {
  * HEADER_VALUE.
  */
 export function readHeaders(text: Text, fields: readonly Field[]): Verdict<Values> {
-  const found = new Map<string, string[]>()
+  const { headers } = text
   let at = 0
-  for (const [name, value] of text.headers) {
-    const index = fields.findIndex((field) => field.name === name)
+  for (const [position, [name, value]] of headers.entries()) {
+    // In a good text the field is at the place that was reached, or a little behind it.
+    const index = fields.findIndex((field, place) => place >= at && field.name === name)
     const field = fields[index]
-    if (field === undefined) {
-      return refuse(
-        'HEADER_UNKNOWN',
-        `The header "${name}" is not known in this kind of text (format 1). Remove it.`,
-      )
-    }
-    if (found.has(name) && field.times !== 'any') {
-      return refuse('HEADER_REPEATED', `The header "${name}" stands twice. Keep one.`)
-    }
-    if (index < at) {
-      const order = fields.map((each) => each.name).join(', ')
-      return refuse('HEADER_ORDER', `The header "${name}" stands too late. The order is: ${order}.`)
+    const isRepeated = position > 0 && headers[position - 1]?.[0] === name
+    if (field === undefined || (isRepeated && field.times !== 'any')) {
+      return misplaced(name, headers.slice(0, position), fields)
     }
     const wrong = field.wrong(value)
     if (wrong !== null) {
       return refuse('HEADER_VALUE', `The header "${name}" is "${shorten(value)}"; ${wrong}.`)
     }
     at = index
-    const values = found.get(name)
-    if (values === undefined) found.set(name, [value])
-    else values.push(value)
   }
+  const find = (name: string) => headers.find(([each]) => each === name)?.[1]
   for (const field of fields) {
-    if (field.times === 'once' && !found.has(field.name)) {
+    if (field.times === 'once' && find(field.name) === undefined) {
       return refuse('HEADER_MISSING', `The header "${field.name}" is missing.`)
     }
   }
   return accept({
-    one: (name) => found.get(name)?.[0] as string,
-    maybe: (name) => found.get(name)?.[0] ?? null,
-    all: (name) => found.get(name) ?? [],
+    one: (name) => find(name) as string,
+    maybe: (name) => find(name) ?? null,
+    all: (name) => headers.filter(([each]) => each === name).map(([, value]) => value),
   })
+}
+
+/** Why a header cannot stand behind those `before` it. */
+function misplaced(name: string, before: Text['headers'], fields: readonly Field[]): Refusal {
+  const field = fields.find((each) => each.name === name)
+  if (field === undefined) {
+    return refuse(
+      'HEADER_UNKNOWN',
+      `The header "${name}" is not known in this kind of text (format 1). Remove it.`,
+    )
+  }
+  if (field.times !== 'any' && before.some(([each]) => each === name)) {
+    return refuse('HEADER_REPEATED', `The header "${name}" stands twice. Keep one.`)
+  }
+  const order = fields.map((each) => each.name).join(', ')
+  return refuse('HEADER_ORDER', `The header "${name}" stands too late. The order is: ${order}.`)
 }
 
 function shorten(value: string): string {

@@ -1,0 +1,425 @@
+import { decode } from 'cborg'
+import { within } from '../../../src/replication/clock.ts'
+import type { Submitted } from '../../../src/replication/exchange/submit.ts'
+import { type BlogName, decodeEntry, type Entry } from '../../../src/replication/log/entry.ts'
+import { Ingest } from '../../../src/replication/log/ingest.ts'
+import { namesLog, rosterLog } from '../../../src/replication/log/log.ts'
+import { countReceipts, decodeReceipt, majority } from '../../../src/replication/log/receipt.ts'
+import { blogRules } from '../../../src/replication/log/rules.ts'
+import { LogStore } from '../../../src/replication/log/store.ts'
+import { type EntryId, idOf } from '../../../src/replication/log/text.ts'
+import { liveMembers } from '../../../src/replication/registry/roster.ts'
+import { Author, authorNames, type SignedEntry } from './author.ts'
+import { type CouncilPlan, type Machine, VirtualCouncil } from './council.ts'
+import { VirtualDisk } from './disk.ts'
+import type { Random } from './random.ts'
+import type { Life } from './virtual-clock.ts'
+
+const postsPerBlog = 13
+const minutes = 60_000
+/** Virtual time for all of a run; most take 5 to 10 minutes. */
+const runMs = 60 * minutes
+/** Virtual time from the end of all faults until everything must be equal. */
+const quietMs = 5 * minutes
+/** How long an author waits for an answer before she sends the same again, ms. */
+const patienceMs = 25_000
+
+/** What a run came to; two runs of one seed give the same. */
+export type Outcome = {
+  readonly events: number
+  readonly published: number
+  readonly crashes: number
+  readonly answers: number
+  readonly trace: readonly string[]
+}
+
+/** The shapes of a council in turns: the authority on a spoke, apart, and a spoke beside the replicas. */
+function planOf(seed: number): CouncilPlan {
+  const spokes = ['b', 'c', 'd'].map((name) => ({ name, roles: ['spoke'] as const }))
+  const shape = seed % 3
+  if (shape === 0) {
+    const first = { name: 'a', roles: ['spoke', 'dns', 'authority'] as const }
+    return { seed, replicas: 3, peers: [first, ...spokes.slice(0, 2)] }
+  }
+  const first = {
+    name: 'a',
+    roles: shape === 1 ? (['dns', 'authority'] as const) : (['spoke', 'authority'] as const),
+  }
+  return { seed, replicas: 3, peers: [first, ...spokes] }
+}
+
+/**
+ * Runs one seed: a council founded and joined in fair weather, then blogs claimed and written at any
+ * spoke in foul weather, with crashes and cuts; then everything heals, and every promise must hold.
+ * Throws with the broken rule, how to replay the run, and its last lines.
+ */
+export async function simulate(seed: number): Promise<Outcome> {
+  using council = await VirtualCouncil.open(planOf(seed))
+  const run = new Run(council)
+  try {
+    await council.run(() => run.schedule(), runMs)
+  } catch (error) {
+    const replay = `COUNCIL_SEED=${seed} npx vitest run test/replication/exchange/simulation.test.ts`
+    const lines = process.env.COUNCIL_TRACE === undefined ? council.trace.slice(-40) : council.trace
+    throw new Error(
+      `seed ${seed}: ${(error as Error).message}\nreplay: ${replay} (COUNCIL_TRACE=1: all lines)\n${lines.join('\n')}`,
+      { cause: error },
+    )
+  }
+  return run.outcome()
+}
+
+class Run {
+  readonly #council: VirtualCouncil
+  readonly #chance: Random
+  /** what the authors were told: `blog seq` → id, of entries that a spoke holds, and of published ones */
+  readonly #stored = new Map<string, EntryId>()
+  readonly #published = new Map<string, EntryId>()
+  #writing = 0
+  #crashes = 0
+  #answers = 0
+
+  constructor(council: VirtualCouncil) {
+    this.#council = council
+    this.#chance = council.random('schedule')
+  }
+
+  outcome(): Outcome {
+    const { clock, trace } = this.#council
+    return {
+      events: clock.events,
+      published: this.#published.size,
+      crashes: this.#crashes,
+      answers: this.#answers,
+      trace,
+    }
+  }
+
+  async schedule(): Promise<void> {
+    await this.#found()
+    this.#council.network.weather = {
+      loss: 0.1 + 0.1 * this.#chance.next(),
+      duplicates: 0.05,
+      minMs: 1,
+      maxMs: 800,
+    }
+    for (const { disk } of this.#council.machines) disk.failing = this.#chance.pick([0, 0, 0.01])
+    const authors = authorNames.map((name) => this.#write(name))
+    const faults = this.#faults()
+    await Promise.all([...authors, faults])
+    await this.#heal()
+    await this.#check()
+  }
+
+  async #found(): Promise<void> {
+    const { machines, authority, clock } = this.#council
+    await this.#council.start(authority)
+    await Promise.all(
+      machines.filter((each) => each !== authority).map((each) => this.#council.start(each)),
+    )
+    await this.#until('all peers are admitted', 2 * minutes, () => {
+      const roster = authority.exchange?.council.roster() ?? null
+      const members = roster === null ? [] : liveMembers(roster)
+      const alive = members.filter(
+        ({ peer, web }) => web.length > 0 && authority.exchange?.alive.isLive(peer),
+      )
+      return alive.length === machines.length ? [] : [`${alive.length} are alive`]
+    })
+    this.#council.note(`founded in ${clock.events} events`)
+  }
+
+  /** Asks again each second; @param missing - what is not so yet */
+  async #until(what: string, ms: number, missing: () => readonly string[]): Promise<void> {
+    const { clock } = this.#council
+    const latestMs = clock.now() + ms
+    for (let left = missing(); left.length > 0; left = missing()) {
+      if (clock.now() > latestMs)
+        throw new Error(`not so after ${ms / 1000} s: ${what}\n${left.join('\n')}`)
+      await clock.wait(1_000)
+    }
+  }
+
+  // Authors.
+
+  get #spokes(): Machine[] {
+    return this.#council.machines.filter(({ plan }) => plan.roles.includes('spoke'))
+  }
+
+  /** Asks any spoke that is up; null when no answer came: its process may be over. */
+  async #ask<T>(ask: (machine: Machine) => Promise<T> | undefined): Promise<T | null> {
+    const up = this.#spokes.filter(({ exchange }) => exchange !== null)
+    const asked = up.length === 0 ? undefined : ask(this.#chance.pick(up))
+    if (asked === undefined) return null
+    const { clock } = this.#council
+    const time = { now: clock.now, after: clock.after, random: this.#chance.next }
+    return within(
+      time,
+      patienceMs,
+      asked.catch((error: Error) => {
+        // A full disk ends a request, as it ends it for a reader over HTTP.
+        if ((error as { code?: string }).code !== 'STORE_WRITE_FAILED') throw error
+        return null
+      }),
+      null,
+    )
+  }
+
+  async #write(name: (typeof authorNames)[number]): Promise<void> {
+    const { clock, keys, authority } = this.#council
+    this.#writing++
+    const council = authority.exchange?.council.roster()?.council as string
+    const author = await Author.open(name, { council, now: clock.now, keys })
+    await clock.wait(this.#chance.between(0, 20_000))
+    let head = await this.#claim(author)
+    for (let posts = 0; posts < postsPerBlog; posts++) {
+      await clock.wait(this.#chance.between(0, 12_000))
+      head = await this.#publish(author, head)
+    }
+    this.#writing--
+  }
+
+  async #claim(author: Author): Promise<Entry> {
+    const { entry, offer } = await author.genesis()
+    if (entry.kind !== 'genesis') throw new Error('no genesis')
+    for (;;) {
+      const claim = await this.#ask(async ({ exchange }) => {
+        const claimed = await exchange?.claims.claim(entry, offer)
+        if (claimed?.ok === false) throw new Error(`the claim of ${entry.log}: ${claimed.reason}`)
+        const kept = exchange?.replicas.get(entry.log) ?? null
+        return { record: await exchange?.claims.record(entry.id), kept }
+      })
+      const { record, kept } = claim ?? {}
+      if (record?.state === 'refused') throw new Error(`${entry.log} is refused: ${record.reason}`)
+      if (record?.state === 'ready') {
+        const isCopied = kept?.role !== 'none' && kept?.assignment.replicas.length !== 1
+        if (isCopied && this.#council.witness.published(entry.log).length === 0)
+          this.#council.breach(`${entry.log} is called ready before its act is active`)
+        break
+      }
+      await this.#council.clock.wait(2_000)
+    }
+    this.#council.note(`${entry.log} is claimed`)
+    this.#stored.set(`${entry.log} 0`, entry.id)
+    return entry
+  }
+
+  /** Sends one entry until it is held; sometimes, from a second machine of hers, another for the same seq. */
+  async #publish(author: Author, before: Entry): Promise<Entry> {
+    const draft = async (variant: string) => {
+      const long = this.#chance.chance(0.08) ? 'asamblea '.repeat(5_000).trim() : 'plaza'
+      const lines = long.match(/.{1,900}(?= |$)/g) ?? [long]
+      return author.post(before, `Post ${before.seq + 1} ${variant}`, lines.join('\n').trim())
+    }
+    const drafts = [await draft('here')]
+    if (this.#chance.chance(0.15)) drafts.push(await draft('there'))
+    for (;;) {
+      const answers = await Promise.all(drafts.map((each) => this.#submit(each)))
+      const held = answers.findIndex((answer) => answer?.kind === 'held')
+      const chosen = drafts[held]?.entry
+      if (answers.filter((answer) => answer?.kind === 'held').length > 1)
+        this.#council.breach(`${author.blog} ${before.seq + 1} is held with two ids`)
+      if (chosen !== undefined) return chosen
+      await this.#council.clock.wait(this.#chance.between(500, 4_000))
+    }
+  }
+
+  async #submit({ entry, offer }: SignedEntry): Promise<Submitted | null> {
+    let at = ''
+    const answer = await this.#ask((machine) => {
+      at = machine.name
+      return machine.exchange?.submit.submit(entry, offer)
+    })
+    this.#answers++
+    const what = `${entry.log} ${entry.seq} ${entry.id.slice(0, 8)} at ${at}`
+    if (answer === null) {
+      this.#council.note(`${what}: no answer`)
+      return null
+    }
+    if (!answer.ok) {
+      this.#council.note(`${what}: ${answer.code}`)
+      const isLater = [
+        'BLOG_UNKNOWN',
+        'REGISTRY_UNREACHABLE',
+        'PRIMARY_UNREACHABLE',
+        'NOT_ACTIVE',
+        'NOT_PRIMARY',
+        'NOT_A_MEMBER',
+      ]
+      if (!isLater.includes(answer.code)) this.#council.breach(`${what}: ${answer.reason}`)
+      return null
+    }
+    const { value } = answer
+    if (value.kind === 'taken') this.#council.note(`${what}: taken, head ${value.head.seq}`)
+    else this.#answered(entry, value, what)
+    return value
+  }
+
+  /** An answer is a promise: it is written down, and its receipts must be what it says. */
+  #answered(entry: Entry, answer: Extract<Submitted, { kind: 'held' }>, what: string): void {
+    const { published, copies, wanted, receipts } = answer
+    this.#council.note(`${what}: ${published ? 'published' : 'stored'} ${copies}/${wanted}`)
+    const key = `${entry.log} ${entry.seq}`
+    const promises = published ? [this.#stored, this.#published] : [this.#stored]
+    for (const promised of promises) {
+      const known = promised.get(key)
+      if (known !== undefined && known !== entry.id)
+        this.#council.breach(`${key} was answered as ${known} before`)
+      promised.set(key, entry.id)
+    }
+    if (!published) return
+    const read = receipts.flatMap((signed) => {
+      const receipt = decodeReceipt(signed)
+      return receipt.ok && receipt.value.log === entry.log ? [receipt.value] : []
+    })
+    const act = read[0]?.act as EntryId
+    const replicas = this.#council.witness.replicasOf(act)
+    if (countReceipts(read, act, replicas, entry.seq) < majority(replicas.length))
+      this.#council.breach(`${what}: answered as published without enough receipts`)
+    for (const receipt of read) this.#council.witness.durableChain(receipt)
+  }
+
+  // Faults: one peer down at a time, links cut for a while.
+
+  async #faults(): Promise<void> {
+    const { clock, network, machines } = this.#council
+    while (this.#writing > 0) {
+      await clock.wait(this.#chance.between(2_000, 20_000))
+      const machine = this.#chance.pick(machines)
+      if (this.#chance.chance(0.6)) {
+        const how = this.#chance.pick(['stop', 'kill', 'power loss', 'power loss'] as const)
+        this.#crashes++
+        this.#council.end(machine, how)
+        await clock.wait(this.#chance.between(100, 30_000))
+        await this.#restart(machine)
+      } else {
+        const [there, back] = this.#chance.pick([
+          [true, true],
+          [true, false],
+          [false, true],
+        ])
+        this.#council.note(`${machine.name}: cut off ${there ? 'out' : ''} ${back ? 'in' : ''}`)
+        for (const other of machines) {
+          if (other === machine) continue
+          if (there) network.cut(machine.signer.peer, other.signer.peer)
+          if (back) network.cut(other.signer.peer, machine.signer.peer)
+        }
+        await clock.wait(this.#chance.between(1_000, 20_000))
+        this.#council.note('links are whole again')
+        network.mend()
+      }
+    }
+  }
+
+  async #restart(machine: Machine): Promise<void> {
+    const { failing } = machine.disk
+    machine.disk.failing = 0
+    await this.#council.start(machine)
+    machine.disk.failing = failing
+  }
+
+  async #heal(): Promise<void> {
+    const { network, machines } = this.#council
+    this.#council.note('all faults are over')
+    network.mend()
+    network.weather = { ...network.weather, loss: 0 }
+    for (const { disk } of machines) disk.failing = 0
+    await this.#until('all replicas are equal and everything is published', quietMs, () =>
+      this.#unequal(),
+    )
+  }
+
+  /** What is not the same everywhere yet. */
+  #unequal(): string[] {
+    const { machines, authority } = this.#council
+    const missing: string[] = []
+    for (const machine of machines) {
+      const { council, replicas, alive } = machine.exchange ?? {}
+      if (council === undefined || replicas === undefined) return [`${machine.name} is down`]
+      const logs = alive?.carriesNames() ? [rosterLog, namesLog] : [rosterLog]
+      for (const log of logs) {
+        if (council.head(log)?.id !== authority.exchange?.council.head(log)?.id)
+          missing.push(`${machine.name} is behind in ${log}`)
+      }
+      for (const blog of authorNames) {
+        const kept = replicas.get(blog as BlogName)
+        const isNamed = this.#replicaNames(blog).includes(machine.name)
+        if (!isNamed) continue
+        const ids = idsOn(machine, blog)
+        const first = this.#spokes.find(({ name }) => this.#replicaNames(blog)[0] === name)
+        if (first === undefined || idsOn(first, blog).join() !== ids.join())
+          missing.push(`${machine.name} has ${ids.length} entries of ${blog}`)
+        const isAlone = this.#replicaNames(blog).length === 1
+        if (!isAlone && kept?.receipts.published() !== ids.length - 1)
+          missing.push(`${machine.name} sees ${blog} published up to ${kept?.receipts.published()}`)
+      }
+    }
+    return missing
+  }
+
+  #replicaNames(blog: string): string[] {
+    const names = this.#council.authority.exchange?.council.names()
+    const replicas = names?.blogs.get(blog as BlogName)?.replicas ?? []
+    return replicas.map(({ peer }) => this.#council.nameOf(peer))
+  }
+
+  // What must hold at the end.
+
+  async #check(): Promise<void> {
+    const { machines, witness } = this.#council
+    for (const machine of machines) {
+      for (const blog of authorNames) {
+        if (this.#replicaNames(blog).includes(machine.name)) await this.#checkLog(machine, blog)
+      }
+      for (const [key, value] of machine.disk.rows('receipt/')) {
+        const [text, signature] = decode(value) as [Uint8Array, Uint8Array]
+        const receipt = decodeReceipt({ text, signature })
+        if (!receipt.ok) this.#council.breach(`${machine.name} keeps no receipt as ${key}`)
+        else witness.durableChain(receipt.value)
+      }
+    }
+  }
+
+  /** One replica's log, from the genesis on, by another door; and all that was promised is in it. */
+  async #checkLog(machine: Machine, blog: (typeof authorNames)[number]): Promise<void> {
+    const { clock, keys, authority, witness } = this.#council
+    const council = authority.exchange?.council.roster()?.council as string
+    const rules = blogRules(() => council, keys)
+    const empty = new VirtualDisk(clock, this.#chance)
+    const life: Life = { name: 'check', isOver: false }
+    const store = new LogStore(empty.open(life))
+    const ingest = new Ingest({ store, rulesOf: () => rules, now: clock.now })
+    const offers = entriesOn(machine, blog)
+    const outcome = await ingest.offer(blog, offers, {
+      way: 'pull',
+      following: { epoch: 0, head: { seq: 0, id: idOf(offers[0]?.text as Uint8Array) } },
+    })
+    if (outcome.kind !== 'held')
+      this.#council.breach(`${blog} at ${machine.name} does not verify: ${JSON.stringify(outcome)}`)
+    const ids = idsOn(machine, blog)
+    for (const [key, id] of [...this.#stored, ...this.#published]) {
+      const [log, seq] = key.split(' ')
+      if (log === blog && ids[Number(seq)] !== id)
+        this.#council.breach(`${machine.name} lost ${key}, which an author was told is held`)
+    }
+    for (const [seq, id] of witness.published(blog).entries()) {
+      if (ids[seq] !== id)
+        this.#council.breach(`${machine.name} lost ${blog} ${seq}, which was published`)
+    }
+  }
+}
+
+/** The entries of a log as they lie on a disk. */
+function entriesOn(machine: Machine, log: string): { text: Uint8Array; signature: Uint8Array }[] {
+  return machine.disk.rows(`entry/${log}/`).map(([, value]) => {
+    const [text, signature] = decode(value) as [Uint8Array, Uint8Array]
+    return { text, signature }
+  })
+}
+
+function idsOn(machine: Machine, log: string): EntryId[] {
+  return entriesOn(machine, log).map(({ text }) => {
+    const entry = decodeEntry(text)
+    if (!entry.ok) throw new Error(entry.reason)
+    return entry.value.id
+  })
+}

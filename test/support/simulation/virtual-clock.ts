@@ -1,0 +1,108 @@
+import type { Clock } from '../../../src/replication/clock.ts'
+import type { OffLoop } from './off-loop.ts'
+import type { Random } from './random.ts'
+
+/**
+ * One run of a peer's process. When it ends its timers do not fire, its requests get no answer and
+ * its disk takes nothing more: whatever code of it still waits, waits for ever, as after kill -9.
+ */
+export type Life = { readonly name: string; isOver: boolean }
+
+type Timer = { readonly atMs: number; readonly job: () => void; isCancelled: boolean }
+
+/**
+ * Time that passes only when nothing is left to do at the present instant.
+ *
+ * Everything that waits in a simulation waits for one of three things: a promise that is settled by
+ * now (a microtask), WebCrypto on a thread (`OffLoop`), or a timer of this clock: network and disk
+ * wait by this clock alone. One turn of the event loop by `setImmediate` runs all microtasks to the
+ * end, so when after a turn no call of WebCrypto is under way either, nothing can happen any more
+ * before the next timer, and the clock jumps there. Timers run one at a time, by their time and then
+ * by the order in which they were set, each followed by all that it leads to. Hence the order of
+ * events is a function of the seed. What would break that: real timers, sockets, files or threads
+ * inside a simulated part; a test runs a seed twice and compares.
+ */
+export class VirtualClock {
+  #nowMs: number
+  readonly #timers: Timer[] = []
+  readonly #offLoop: OffLoop
+  /** timers that ran: the length of a run */
+  events = 0
+
+  constructor(startMs: number, offLoop: OffLoop) {
+    this.#nowMs = startMs
+    this.#offLoop = offLoop
+  }
+
+  readonly now = (): number => this.#nowMs
+
+  readonly after = (ms: number, job: () => void): (() => void) => {
+    const atMs = this.#nowMs + Math.max(0, Math.ceil(ms))
+    const timer: Timer = { atMs, job, isCancelled: false }
+    let place = this.#timers.length
+    while (place > 0 && (this.#timers[place - 1] as Timer).atMs > atMs) place--
+    this.#timers.splice(place, 0, timer)
+    return () => {
+      timer.isCancelled = true
+    }
+  }
+
+  readonly wait = (ms: number): Promise<void> =>
+    new Promise((resolve) => {
+      this.after(ms, resolve)
+    })
+
+  /** The clock as one run of a process sees it. */
+  of(life: Life, random: Random): Clock {
+    const after = (ms: number, job: () => void) =>
+      this.after(ms, () => {
+        if (!life.isOver) job()
+      })
+    return { now: this.now, after, random: random.next }
+  }
+
+  /**
+   * Runs `job`, and time with it, until it is done.
+   *
+   * @param check - called after every event; throws when a rule was broken
+   * @param deadlineMs - virtual time that the run may take
+   */
+  async run<T>(job: () => Promise<T>, check: () => void, deadlineMs: number): Promise<T> {
+    let end: { readonly value: T } | { readonly error: unknown } | null = null
+    const latestMs = this.#nowMs + deadlineMs
+    job().then(
+      (value) => {
+        end = { value }
+      },
+      (error: unknown) => {
+        end = { error }
+      },
+    )
+    const ended = () => end as { readonly value: T } | { readonly error: unknown } | null
+    for (;;) {
+      await this.#settle()
+      check()
+      const result = ended()
+      if (result !== null) {
+        if ('error' in result) throw result.error
+        return result.value
+      }
+      const timer = this.#timers.shift()
+      if (timer === undefined) throw new Error('nothing is left to happen and the run is not over')
+      if (timer.isCancelled) continue
+      if (timer.atMs > latestMs) throw new Error(`the run is not over after ${deadlineMs} ms`)
+      this.#nowMs = timer.atMs
+      this.events++
+      timer.job()
+    }
+  }
+
+  /** Returns when nothing more can happen at this instant. */
+  async #settle(): Promise<void> {
+    do {
+      await new Promise((resolve) => {
+        setImmediate(resolve)
+      })
+    } while (await this.#offLoop.deliverOne())
+  }
+}

@@ -42,7 +42,7 @@ export type DetachedSignature = {
 }
 
 /** Bytes of an armored signature, as it comes and as we armor it. */
-const maxSignatureBytes = 4_096
+export const maxSignatureBytes = 4_096
 /** Characters of a clear-signed paste: 64 KiB of text, dash-escapes, CRLF and words around it. */
 const maxClearSignedLength = 256 * 1024
 

@@ -8,7 +8,7 @@ import { authorityOf } from '../replication/registry/roster.ts'
 import { sameRecord } from './authority/admission.ts'
 import type { ComponentLog } from './logger.ts'
 
-/** A pending peer, or one whose record is not in `@roster` as it is, asks again this often, ms. */
+/** A pending peer asks again this often, ms; so does, after a few quicker tries, one whose record is not in `@roster` as it is. */
 const askAgainMs = 30_000
 /** While no bootstrap peer answers it tries more often, ms. */
 const dialAgainMs = 2_000
@@ -34,6 +34,8 @@ export class Joining {
   readonly #invite: string | null
   readonly #dialBootstrap: () => Promise<PeerName | null>
   #stopped = false
+  /** how often in a row `@roster` did not get this peer's record as it is */
+  #unlisted = 0
   #wake = () => {}
   /** why the authority does not admit this peer; null while it may still */
   refusal: string | null = null
@@ -118,8 +120,18 @@ export class Joining {
     }
     const answer = await this.#join.ask(peer, signJoin(this.#signer, request))
     if (!answer.ok) return this.#no(answer.code, answer.reason)
-    if (answer.value === 'admitted' && !isAuthority) await this.#join.pullRoster(peer)
-    return askAgainMs
+    if (answer.value !== 'admitted') return askAgainMs
+    if (!isAuthority) await this.#join.pullRoster(peer)
+    return this.#pauseAfter(this.#council.roster()?.members.get(self))
+  }
+
+  /** An address that was not reached may be in a moment: whoever was to fetch it may be starting. */
+  #pauseAfter(listed: MemberRecord | undefined): number {
+    if (listed !== undefined && sameRecord(listed, this.#record())) {
+      this.#unlisted = 0
+      return askAgainMs
+    }
+    return Math.min(askAgainMs, dialAgainMs * 2 ** this.#unlisted++)
   }
 
   #no(code: string, reason: string): number {

@@ -27,9 +27,7 @@ export const recordKey = (councilId: string, blog: string) => `/council/${counci
 export const maxTextBytes = 65_536
 /** Bytes of one line. gpg --clearsign cuts lines at 19,994 without a word, and the cut text verifies. */
 export const maxLineBytes = 16_384
-/** Bytes of one armored signature. */
-export const maxSignatureBytes = 4_096
-/** Bytes of a title; characters, not bytes, so that all scripts get the same room. */
+/** Of a title, in characters, not bytes, so that all scripts get the same room. */
 export const maxTitleCharacters = 200
 export const maxSlugCharacters = 80
 export const maxTags = 20

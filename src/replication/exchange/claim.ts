@@ -239,7 +239,7 @@ export class Claims {
     for (;;) {
       const active = await this.#replicas.until(
         blog,
-        (now) => now.role !== 'primary' || now.receipts.isActive(),
+        (now) => now.role === 'none' || now.receipts.isActive(),
         60_000,
       )
       if (active) break

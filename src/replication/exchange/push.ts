@@ -272,8 +272,8 @@ export class Push {
     await ask(this.#network, peer, REPLICA, { t: 'act', proof: proofRow(proof) }, done)
   }
 
-  /** Asks another holder for its receipt for a new act of the council's logs. */
-  async askHolder(peer: PeerName, log: LogName, act: Signed): Promise<Signed | null> {
+  /** Asks another holder for its receipts for a new act of the council's logs. */
+  async askHolder(peer: PeerName, log: LogName, act: Signed): Promise<readonly Signed[]> {
     try {
       const { receipts } = await ask(
         this.#network,
@@ -282,9 +282,9 @@ export class Push {
         { t: 'hold', log, act: signedRow(act) },
         holdAnswer,
       )
-      return receipts[0] === undefined ? null : fromSignedRow(receipts[0])
+      return receipts.map(fromSignedRow)
     } catch {
-      return null
+      return []
     }
   }
 }

@@ -1,6 +1,6 @@
 import type { KeyRing, PublicKey } from '../../auth/public-key.ts'
+import { maxSignatureBytes } from '../../auth/signature.ts'
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
-import { maxSignatureBytes } from '../protocol.ts'
 import { type Author, nextAuthor, splitKeyBlock, startAuthor, verifyEntry } from './author.ts'
 import { decodeEntry, type Entry } from './entry.ts'
 import type { Item } from './log.ts'

@@ -36,7 +36,7 @@ const control = /[^\P{Cc}\n\t]/u
 const separator = /[\u2028\u2029]/
 const nonCharacter = /\p{Noncharacter_Code_Point}/u
 const bidi = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/
-const trailingBlank = /[ \t](\n|$)/
+const trailingBlank = /[ \t]\n/
 const headerName = /^[a-z]+$/
 
 /**
@@ -102,7 +102,7 @@ function checkCharacters(whole: string): Verdict<never> | null {
       'The text ends with an empty line. The last line must have no line end behind it: remove the final newline.',
     )
   }
-  if (trailingBlank.test(whole)) {
+  if (trailingBlank.test(whole) || whole.endsWith(' ') || whole.endsWith('\t')) {
     return refuse(
       'TEXT_TRAILING_BLANK',
       'A line ends with a blank or tab, which text signatures do not cover. Remove it; write a hard line break as \\.',
@@ -178,22 +178,19 @@ export type Values = {
  */
 export function readHeaders(text: Text, fields: readonly Field[]): Verdict<Values> {
   const { headers } = text
-  let at = 0
-  for (const [position, [name, value]] of headers.entries()) {
-    // In a good text the field is at the place that was reached, or a little behind it.
-    const index = fields.findIndex((field, place) => place >= at && field.name === name)
+  // The first field that may come now: in a good text the next header's, or one a little behind it.
+  let next = 0
+  for (const [name, value] of headers) {
+    const index = fields.findIndex((field, place) => place >= next && field.name === name)
     const field = fields[index]
-    const isRepeated = position > 0 && headers[position - 1]?.[0] === name
-    if (field === undefined || (isRepeated && field.times !== 'any')) {
-      return misplaced(name, headers.slice(0, position), fields)
-    }
+    if (field === undefined) return misplaced(name, headers, fields)
     const wrong = field.wrong(value)
     if (wrong !== null) {
       return refuse('HEADER_VALUE', `The header "${name}" is "${shorten(value)}"; ${wrong}.`)
     }
-    at = index
+    next = field.times === 'any' ? index : index + 1
   }
-  const find = (name: string) => headers.find(([each]) => each === name)?.[1]
+  const find = (name: string) => headers.find((header) => header[0] === name)?.[1]
   for (const field of fields) {
     if (field.times === 'once' && find(field.name) === undefined) {
       return refuse('HEADER_MISSING', `The header "${field.name}" is missing.`)
@@ -206,8 +203,8 @@ export function readHeaders(text: Text, fields: readonly Field[]): Verdict<Value
   })
 }
 
-/** Why a header cannot stand behind those `before` it. */
-function misplaced(name: string, before: Text['headers'], fields: readonly Field[]): Refusal {
+/** Why a header cannot stand where it does. */
+function misplaced(name: string, headers: Text['headers'], fields: readonly Field[]): Refusal {
   const field = fields.find((each) => each.name === name)
   if (field === undefined) {
     return refuse(
@@ -215,7 +212,7 @@ function misplaced(name: string, before: Text['headers'], fields: readonly Field
       `The header "${name}" is not known in this kind of text (format 1). Remove it.`,
     )
   }
-  if (field.times !== 'any' && before.some(([each]) => each === name)) {
+  if (field.times !== 'any' && headers.filter(([each]) => each === name).length > 1) {
     return refuse('HEADER_REPEATED', `The header "${name}" stands twice. Keep one.`)
   }
   const order = fields.map((each) => each.name).join(', ')

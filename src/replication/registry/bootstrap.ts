@@ -50,7 +50,7 @@ export function parseBootstrap(address: string): Verdict<Bootstrap> {
   }
   if (
     peers.length === 0 ||
-    !peers.every((peer) => /^\/[a-z0-9]+\/.+\/p2p\/12D3Koo[1-9A-HJ-NP-Za-km-z]+$/.test(peer))
+    !peers.every((peer) => /^\/[a-z0-9]+\/[\w.:/-]+\/p2p\/12D3Koo[1-9A-HJ-NP-Za-km-z]+$/.test(peer))
   ) {
     return refuse(
       'BOOTSTRAP_PEER',

@@ -21,8 +21,8 @@ import {
   rosterSigner,
 } from './roster.ts'
 
-/** Asks another holder for its receipt for a new act; null when it does not answer. */
-export type AskHolder = (holder: PeerName, log: LogName, act: Signed) => Promise<Signed | null>
+/** Asks another holder for its receipts for a new act, one per set that names it; none when it does not answer. */
+export type AskHolder = (holder: PeerName, log: LogName, act: Signed) => Promise<readonly Signed[]>
 
 /**
  * `@roster` and `@names` at one peer: what they say, writing them (the authority), and giving
@@ -87,11 +87,13 @@ export class CouncilLogs {
     if (act === null) return { kind: 'gap', have: this.head(log)?.seq ?? -1 }
     if (!act.ok) return { kind: 'refused', refusal: act }
     const head = { seq: act.value.seq, id: act.value.id }
-    const following = { epoch: 0, head }
-    const outcome = await this.#ingest.offer(log, proofs, { way, following }).finally(
+    let outcome: Outcome
+    try {
+      outcome = await this.#ingest.offer(log, proofs, { way, following: { epoch: 0, head } })
+    } finally {
       // After a failed write too: `@names` grows in place, and must not show what is not on disk.
-      () => this.#refresh(log),
-    )
+      await this.#refresh(log)
+    }
     if (outcome.kind === 'held' && outcome.added.length > 0) {
       for (const listener of this.#listeners) listener(log, outcome.added as readonly Act[])
     }
@@ -183,8 +185,7 @@ export class CouncilLogs {
         if (!own.ok) return own
         receipts.push(...own.value.map((receipt) => receipt.signed))
       } else {
-        const given = await this.#askHolder(holder, log, signed)
-        if (given !== null) receipts.push(given)
+        receipts.push(...(await this.#askHolder(holder, log, signed)))
       }
       if (sets.every((set) => covered(set, act.value, receipts))) break
     }

@@ -148,7 +148,8 @@ export class Registry {
     if (typeof asked === 'string')
       return own ?? (asked === 'free' ? asked : (cached?.assignment ?? asked))
     const noted = await this.note(asked)
-    return noted.ok ? noted.value : (own ?? asked)
+    // Who answers with an older act than this peer has seen is as good as silent.
+    return noted.ok ? noted.value : (own ?? cached?.assignment ?? 'unreachable')
   }
 
   async #fromDht(blog: BlogName): Promise<Assignment | null> {
@@ -245,10 +246,16 @@ export class Registry {
    */
   async put(assignment: Assignment, receipts: readonly Receipt[]): Promise<boolean> {
     const roster = this.#council.roster()
-    const own = receipts.filter((receipt) => names(assignment, receipt.replica))
+    // w are enough, and the record must stay small: the youngest, so that it lasts longest.
+    const youngest = receipts
+      .filter(
+        (receipt) => names(assignment, receipt.replica) && receipt.head.seq >= assignment.head.seq,
+      )
+      .sort((a, b) => b.atMs - a.atMs)
+      .slice(0, majority(assignment.replicas.length))
     if (this.#dht === null || roster === null) return false
     const key = recordKey(roster.councilId, assignment.blog)
-    const value = encodeRecord(assignment, own)
+    const value = encodeRecord(assignment, youngest)
     // The library stores before it asks: check, and remember our own epoch, first.
     const checked = await this.validateRecord(key, value)
     if (!checked.ok) return false

@@ -245,7 +245,7 @@ describe('parseConfig', () => {
       'spoke.port: want 0–65535, got "x"',
       unknown('COUNCIL_SPOKE__PROT'),
       unknown('COUNCIL_SPOKE'),
-      unknown('COUNCIL_NAME__PORT'),
+      'COUNCIL_NAME__PORT (environment): name is a field, no section',
       unknown('COUNCIL_HTTP__PORT'),
     ])
   })

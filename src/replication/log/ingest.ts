@@ -1,7 +1,7 @@
 import { accept, type Refusal, refuse, type Verdict } from '../../auth/verdict.ts'
 import { type Head, type Item, type LogName, placeItem } from './log.ts'
 import type { LogRules, Offer } from './rules.ts'
-import type { LogRecord, LogStore, Stored, Write } from './store.ts'
+import type { Aside, LogRecord, LogStore, Stored, Write } from './store.ts'
 import type { EntryId } from './text.ts'
 
 /** By which way an entry came; counted, so that tests and operators see which ways work. */
@@ -37,6 +37,7 @@ export type Added = {
 type Open<S> = { record: LogRecord | null; state: S | null }
 type Plan<S> = {
   writes: Write[]
+  aside: Aside[]
   record: LogRecord | null
   state: S | null
   added: Item[]
@@ -118,6 +119,7 @@ export class Ingest {
       }
       const plan: Plan<unknown> = {
         writes: [],
+        aside: [],
         record: open.record,
         state: open.state,
         added: [],
@@ -164,7 +166,8 @@ export class Ingest {
       if (!item.ok) return item
       const signature = await this.#checkAlone(log, item.value, offer)
       if (!signature.ok) return signature
-      await this.#store.write([this.#store.putAside(item.value, signature.value, this.#now())])
+      const aside = { item: item.value, signature: signature.value, firstMs: this.#now() }
+      await this.#store.write(await this.#store.putAside(log, [aside]))
       return item
     })
   }
@@ -313,7 +316,11 @@ export class Ingest {
       const item = stored === null ? null : this.#rulesOf(log).decode(stored.text)
       plan.writes.push(this.#store.deleteEntry(log, seq))
       if (stored !== null && item?.ok)
-        plan.writes.push(this.#store.putAside(item.value, stored.signature, stored.firstMs))
+        plan.aside.push({
+          item: item.value,
+          signature: stored.signature,
+          firstMs: stored.firstMs,
+        })
     }
     if (agreed < record.head.seq) await this.#cut(log, agreed, plan)
     if (plan.record !== null) plan.record = { ...plan.record, follows: following.epoch }
@@ -366,7 +373,7 @@ export class Ingest {
       if (place.place === 'fork') {
         const proof = await this.#checkAlone(log, item, offer)
         if (!proof.ok) return { kind: 'refused', refusal: proof }
-        plan.writes.push(this.#store.putAside(item, proof.value, firstMs))
+        plan.aside.push({ item, signature: proof.value, firstMs })
         return { kind: 'fork', seq: place.seq, head: head as Head }
       }
       if (plan.record !== null && item.dateMs < plan.record.dateMs) {
@@ -416,10 +423,12 @@ export class Ingest {
 
   async #commit(log: LogName, plan: Plan<unknown>, way: Way): Promise<void> {
     const open = await this.#load(log)
-    if (plan.record === null || (plan.writes.length === 0 && plan.record === open.record)) return
+    const aside = await this.#store.putAside(log, plan.aside)
+    const writes = [...aside, ...plan.writes]
+    if (plan.record === null || (writes.length === 0 && plan.record === open.record)) return
     const record = { ...plan.record, saved: this.#rulesOf(log).save(plan.state) }
     try {
-      await this.#store.write([...plan.writes, this.#store.putRecord(log, record)])
+      await this.#store.write([...writes, this.#store.putRecord(log, record)])
     } catch (error) {
       this.#open.delete(log)
       throw error

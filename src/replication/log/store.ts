@@ -10,7 +10,14 @@ import type { EntryId, Signed } from './text.ts'
 export type Disk = {
   get(key: string): Promise<Uint8Array | undefined>
   batch(operations: Write[], options: { sync: boolean }): Promise<void>
-  iterator(range: { gte: string; lt: string; limit?: number; reverse?: boolean }): {
+  iterator(range: {
+    gte: string
+    lt: string
+    limit?: number
+    reverse?: boolean
+    /** false: only the keys are read */
+    values?: boolean
+  }): {
     all(): Promise<[string, Uint8Array][]>
   }
 }
@@ -26,6 +33,13 @@ export type Stored = Signed & {
   readonly firstMs: number
   /** of an act: the holders' receipts that put it in force */
   readonly receipts: readonly Signed[]
+}
+
+/** An entry or act to be kept aside, its signature checked. */
+export type Aside = {
+  readonly item: Item
+  readonly signature: Uint8Array
+  readonly firstMs: number
 }
 
 /** What the store keeps with each log beside its entries. */
@@ -105,10 +119,28 @@ export class LogStore {
     return { type: 'del', key: entryKey(log, seq) }
   }
 
-  /** Validly signed, but not in the log: served by id, never answered as a head (REPLICATION 10). */
-  putAside(item: Item, signature: Uint8Array, firstMs: number): Write {
-    const stored = { text: item.text, signature, checked: true, firstMs, receipts: [] }
-    return { type: 'put', key: asideKey(item.log, item.seq, item.id), value: writeStored(stored) }
+  /**
+   * Validly signed, but not in the log: served by id, never answered as a head (REPLICATION 10).
+   * An author can sign for one seq without end: beyond `maxAsidePerLog` the oldest seqs make room.
+   */
+  async putAside(log: LogName, entries: readonly Aside[]): Promise<Write[]> {
+    if (entries.length === 0) return []
+    const prefix = `aside/${log}/`
+    const range = { gte: prefix, lt: after(prefix), values: false }
+    const held = (await this.#disk.iterator(range).all()).map(([key]) => key)
+    const puts = new Map(
+      entries.map(({ item, signature, firstMs }) => {
+        const stored = { text: item.text, signature, checked: true, firstMs, receipts: [] }
+        return [asideKey(log, item.seq, item.id), writeStored(stored)]
+      }),
+    )
+    const keys = [...new Set([...held, ...puts.keys()])].sort()
+    const over = keys.slice(0, Math.max(0, keys.length - maxAsidePerLog))
+    for (const key of over) puts.delete(key)
+    return [
+      ...over.map((key) => ({ type: 'del', key }) as const),
+      ...[...puts].map(([key, value]) => ({ type: 'put', key, value }) as const),
+    ]
   }
 
   async aside(log: LogName): Promise<Stored[]> {

@@ -22,7 +22,7 @@ import { type Random, randomOf } from './random.ts'
 import { type Life, VirtualClock } from './virtual-clock.ts'
 import { Witness } from './witness.ts'
 
-export const zone = 'blogs.example.org'
+const zone = 'blogs.example.org'
 const startMs = Date.UTC(2026, 10, 23, 3, 40)
 const silenceMs = 15_000
 const pullMs = 30_000
@@ -119,12 +119,22 @@ export class VirtualCouncil {
   }
 
   note(line: string): void {
-    this.trace.push(`${new Date(this.clock.now()).toISOString().slice(11, 23)} ${line}`)
+    const time = new Date(this.clock.now()).toISOString().slice(11, 23)
+    this.trace.push(`${time} ${this.#readable(line)}`)
   }
 
+  /** A rule was broken: the run ends with this sentence. */
   breach(rule: string): void {
-    this.broken.push(rule)
+    this.broken.push(this.#readable(rule))
     this.note(`BROKEN ${rule}`)
+  }
+
+  /** The line with the peers' names for their ids. */
+  #readable(line: string): string {
+    return this.machines.reduce(
+      (text, { signer, name }) => text.replaceAll(signer.peer, name),
+      line,
+    )
   }
 
   /** Runs a schedule on virtual time; stops at the first broken rule. */

@@ -35,13 +35,17 @@ export class VirtualDisk {
   #isWriting = false
   /** probability that a batch is refused, as by a full disk */
   failing = 0
+  /** false for a disk that says that it has synced and has not */
+  syncs = true
 
   constructor(clock: VirtualClock, random: Random) {
     this.#clock = clock
     this.#random = random
   }
 
+  /** Opening makes durable what is read from the last run's log: LevelDB writes it into a synced table. */
   open(life: Life): Disk {
+    if (this.syncs) this.#sync()
     return {
       get: (key) => this.#read(life, () => this.#rows.get(key)),
       batch: (operations, { sync }) =>
@@ -89,7 +93,10 @@ export class VirtualDisk {
   #write({ operations, sync }: Pick<Waiting, 'operations' | 'sync'>): void {
     apply(this.#rows, operations)
     this.#unsynced.push(operations)
-    if (!sync) return
+    if (sync && this.syncs) this.#sync()
+  }
+
+  #sync(): void {
     for (const batch of this.#unsynced) apply(this.#durable, batch)
     this.#unsynced = []
   }

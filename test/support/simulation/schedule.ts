@@ -29,7 +29,10 @@ export type Outcome = {
   readonly events: number
   readonly published: number
   readonly crashes: number
+  /** answers that authors got to what they submitted */
   readonly answers: number
+  /** receipts for entries that were held against the disk of who gave them */
+  readonly receipts: number
   readonly trace: readonly string[]
 }
 
@@ -52,10 +55,13 @@ function planOf(seed: number): CouncilPlan {
  * Runs one seed: a council founded and joined in fair weather, then blogs claimed and written at any
  * spoke in foul weather, with crashes and cuts; then everything heals, and every promise must hold.
  * Throws with the broken rule, how to replay the run, and its last lines.
+ *
+ * @param without - a rule of REPLICATION that nobody keeps, to see that this is noticed; `sync`: the
+ *   spokes' disks say "synced" and are not
  */
-export async function simulate(seed: number): Promise<Outcome> {
+export async function simulate(seed: number, without: 'sync' | null = null): Promise<Outcome> {
   using council = await VirtualCouncil.open(planOf(seed))
-  const run = new Run(council)
+  const run = new Run(council, without)
   try {
     await council.run(() => run.schedule(), runMs)
   } catch (error) {
@@ -63,7 +69,6 @@ export async function simulate(seed: number): Promise<Outcome> {
     const lines = process.env.COUNCIL_TRACE === undefined ? council.trace.slice(-40) : council.trace
     throw new Error(
       `seed ${seed}: ${(error as Error).message}\nreplay: ${replay} (COUNCIL_TRACE=1: all lines)\n${lines.join('\n')}`,
-      { cause: error },
     )
   }
   return run.outcome()
@@ -71,6 +76,7 @@ export async function simulate(seed: number): Promise<Outcome> {
 
 class Run {
   readonly #council: VirtualCouncil
+  readonly #without: 'sync' | null
   readonly #chance: Random
   /** what the authors were told: `blog seq` → id, of entries that a spoke holds, and of published ones */
   readonly #stored = new Map<string, EntryId>()
@@ -79,18 +85,20 @@ class Run {
   #crashes = 0
   #answers = 0
 
-  constructor(council: VirtualCouncil) {
+  constructor(council: VirtualCouncil, without: 'sync' | null) {
     this.#council = council
+    this.#without = without
     this.#chance = council.random('schedule')
   }
 
   outcome(): Outcome {
-    const { clock, trace } = this.#council
+    const { clock, trace, witness } = this.#council
     return {
       events: clock.events,
       published: this.#published.size,
       crashes: this.#crashes,
       answers: this.#answers,
+      receipts: witness.receipts,
       trace,
     }
   }
@@ -103,7 +111,10 @@ class Run {
       minMs: 1,
       maxMs: 800,
     }
-    for (const { disk } of this.#council.machines) disk.failing = this.#chance.pick([0, 0, 0.01])
+    for (const machine of this.#council.machines) {
+      machine.disk.failing = this.#chance.pick([0, 0, 0.01])
+      machine.disk.syncs = this.#without !== 'sync' || machine === this.#council.authority
+    }
     const authors = authorNames.map((name) => this.#write(name))
     const faults = this.#faults()
     await Promise.all([...authors, faults])
@@ -185,14 +196,13 @@ class Run {
       const claim = await this.#ask(async ({ exchange }) => {
         const claimed = await exchange?.claims.claim(entry, offer)
         if (claimed?.ok === false) throw new Error(`the claim of ${entry.log}: ${claimed.reason}`)
-        const kept = exchange?.replicas.get(entry.log) ?? null
-        return { record: await exchange?.claims.record(entry.id), kept }
+        const record = await exchange?.claims.record(entry.id)
+        return { record, kept: exchange?.replicas.get(entry.log) }
       })
       const { record, kept } = claim ?? {}
       if (record?.state === 'refused') throw new Error(`${entry.log} is refused: ${record.reason}`)
       if (record?.state === 'ready') {
-        const isCopied = kept?.role !== 'none' && kept?.assignment.replicas.length !== 1
-        if (isCopied && this.#council.witness.published(entry.log).length === 0)
+        if (kept?.role !== 'none' && kept?.receipts.isActive() !== true)
           this.#council.breach(`${entry.log} is called ready before its act is active`)
         break
       }
@@ -229,12 +239,12 @@ class Run {
       at = machine.name
       return machine.exchange?.submit.submit(entry, offer)
     })
-    this.#answers++
     const what = `${entry.log} ${entry.seq} ${entry.id.slice(0, 8)} at ${at}`
     if (answer === null) {
       this.#council.note(`${what}: no answer`)
       return null
     }
+    this.#answers++
     if (!answer.ok) {
       this.#council.note(`${what}: ${answer.code}`)
       const isLater = [

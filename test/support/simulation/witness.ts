@@ -23,7 +23,7 @@ export class Witness {
   readonly #seen = new Set<string>()
   /** `holder log seq` → id of the act it gave a receipt for */
   readonly #held = new Map<string, EntryId>()
-  /** blogs' receipts looked at */
+  /** receipts for blogs that were held against a disk */
   receipts = 0
 
   constructor(disks: ReadonlyMap<PeerName, VirtualDisk>, broken: (rule: string) => void) {

@@ -15,6 +15,8 @@ import type { Head } from '../../src/replication/log/log.ts'
 import { genesis, post, type SignedEntry, type Signer } from './author.ts'
 
 export const zone = 'blogs.localhost'
+/** How long a peer may take to be admitted, on a machine that does much else. */
+const startMs = 40_000
 const cli = join(import.meta.dirname, '../../src/node/cli.ts')
 
 /** Waits until `check` no longer throws: a condition, never a time. The deadline is generous. */
@@ -22,7 +24,7 @@ export function soon<T>(check: () => T | Promise<T>): Promise<T> {
   return vi.waitFor(check, { timeout: 30_000, interval: 100 })
 }
 
-/** Fields of a peer's config that a test may set. */
+/** Sections of a peer's config that a test may set. */
 export type PeerSettings = {
   readonly exchange?: {
     readonly pullMs?: number
@@ -132,7 +134,7 @@ export class TestCouncil {
   }
 
   async #add(name: string, bootstrap: string | null): Promise<TestPeer> {
-    const { replicas = 3, exchange = {}, failover, ownAddresses, authority, dns } = this.#init
+    const { replicas = 3, exchange, failover, ownAddresses, authority, dns } = this.#init
     const host = ownAddresses === true ? `127.0.20.${11 + this.peers.length}` : '127.0.0.1'
     const isSpoke = bootstrap !== null || authority !== 'apart'
     const peer = new TestPeer(name, join(this.#folder, name), this.#init.processes === true, {
@@ -242,6 +244,7 @@ export class TestPeer {
   #running: Running | null = null
   #line: PeerLine | null = null
   #words = ''
+  #starting: Promise<void> = Promise.resolve()
 
   constructor(name: string, folder: string, isProcess: boolean, config: Config) {
     this.name = name
@@ -267,15 +270,23 @@ export class TestPeer {
   }
 
   /** Starts it, again on the addresses that it had the first time. Resolves when it is a member. */
-  async start(settings: PeerSettings = {}): Promise<void> {
-    const { exchange, failover } = settings
-    const config = { ...this.#config, exchange: { ...this.#config.exchange, ...exchange } }
+  async start({ exchange, failover }: PeerSettings = {}): Promise<void> {
+    const starting = this.#startWith({
+      ...this.#config,
+      exchange: { ...this.#config.exchange, ...exchange },
+      ...(failover === undefined ? {} : { failover }),
+    })
+    this.#starting = starting.catch(() => undefined)
+    await starting
+  }
+
+  async #startWith(config: Config): Promise<void> {
     const path = join(this.folder, 'council.json')
     await mkdir(this.folder, { recursive: true })
-    await writeFile(path, JSON.stringify({ ...config, ...(failover ? { failover } : {}) }))
+    await writeFile(path, JSON.stringify(config))
     this.#running = await (this.#isProcess ? this.#startProcess(path) : this.#startHere(path))
     this.#line = this.#running.line
-    this.#config = pinned(config, this.#line)
+    this.#config = pinned(this.#config, this.#line)
   }
 
   async #startHere(path: string): Promise<Running> {
@@ -284,7 +295,7 @@ export class TestPeer {
     const peer = await startPeer(config.value, createLogger('silent'))
     const end = () => peer[Symbol.asyncDispose]()
     try {
-      await peer.whenAdmitted
+      await Promise.race([peer.whenAdmitted, this.#late()])
     } catch (error) {
       await end()
       throw error
@@ -312,18 +323,18 @@ export class TestPeer {
       throw new Error(`${this.name} ended while it was starting:\n${this.#words}`)
     })
     ended.catch(() => undefined)
-    const late = AbortSignal.timeout(40_000)
     try {
-      const [said] = await Promise.race([
-        line,
-        ended,
-        aborted(late, `${this.name} is not admitted`),
-      ])
+      const [said] = await Promise.race([line, ended, this.#late()])
       return { line: JSON.parse(said), peer: null, pid: child.pid as number, end }
     } catch (error) {
       await end('SIGKILL')
       throw new Error(`${(error as Error).message}\n${this.#words}`, { cause: error })
     }
+  }
+
+  async #late(): Promise<never> {
+    await once(AbortSignal.timeout(startMs), 'abort')
+    throw new Error(`${this.name} was not admitted within ${startMs / 1_000} s`)
   }
 
   /** Stops it in order. */
@@ -339,6 +350,7 @@ export class TestPeer {
 
   /** Ends it if it runs, in whatever state it is. */
   async end(): Promise<void> {
+    await this.#starting
     if (this.isRunning) await this.#take().end('SIGKILL')
   }
 
@@ -379,9 +391,8 @@ export class TestPeer {
     return new SpokeClient(this.url).ask(host === undefined ? { path } : { path, host })
   }
 
-  post(submission: Uint8Array, host?: string): Promise<Answer> {
-    const ask = { path: '/log', post: submission }
-    return new SpokeClient(this.url).ask(host === undefined ? ask : { ...ask, host })
+  post(submission: Uint8Array): Promise<Answer> {
+    return new SpokeClient(this.url).ask({ path: '/log', post: submission })
   }
 
   async status(): Promise<Status> {
@@ -508,11 +519,6 @@ async function endChild(child: ChildProcess, signal: NodeJS.Signals): Promise<vo
   const late = setTimeout(() => child.kill('SIGKILL'), 10_000)
   await ended
   clearTimeout(late)
-}
-
-async function aborted(signal: AbortSignal, what: string): Promise<never> {
-  await once(signal, 'abort')
-  throw new Error(what)
 }
 
 /** An override meant for one peer would reach all of them. */

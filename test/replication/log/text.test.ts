@@ -268,8 +268,8 @@ describe('the values of headers', () => {
     [
       'an id',
       isId,
-      ['0af'.repeat(21) + 'b'],
-      ['0AF'.repeat(21) + 'b', 'a'.repeat(63), 'a'.repeat(65), 'g'.repeat(64)],
+      [`${'0af'.repeat(21)}b`],
+      [`${'0AF'.repeat(21)}b`, 'a'.repeat(63), 'a'.repeat(65), 'g'.repeat(64)],
     ],
     [
       'a fingerprint',

@@ -1,0 +1,153 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { checkGenesis } from '../../../src/replication/exchange/claim.ts'
+import type { Genesis } from '../../../src/replication/log/entry.ts'
+import { REPLICA } from '../../../src/replication/protocol.ts'
+import { proofRow, signedRow } from '../../../src/replication/registry/proof.ts'
+import { TestAuthor, TestLog } from '../test-author.ts'
+import { codeOf, dayMs, fakeId, must, peer, startMs, TestCouncil } from '../test-council.ts'
+import { assign, maria, TestPeer } from './test-peer.ts'
+
+const [author, mallory] = [await TestAuthor.make('maria'), await TestAuthor.make('mallory')]
+const council = new TestCouncil().admit(1, 2, 3, 4)
+const log = await TestLog.begin(council.council, author)
+const { genesis } = log
+const { offer } = log.at(0)
+const act = assign(council, log)
+
+const given = { proof: proofRow(act.proof) }
+const refused = (code: string) => ({ error: { code, reason: `${code}.` } })
+
+let self: TestPeer
+beforeEach(async () => {
+  self = await TestPeer.start(1, council)
+})
+const authority = (answer: () => unknown) => self.remotes.set(peer(0).peer, answer)
+const claim = async () => must(await self.claims.claim(genesis, offer))
+const record = () => self.claims.record(genesis.id)
+const steps = async () => (await record())?.steps.map(({ step, state }) => `${step} ${state}`)
+const last = async () => (await steps())?.at(-1)
+const reaches = (state: string) => expect.poll(async () => (await record())?.state).toBe(state)
+
+describe('checkGenesis', () => {
+  const check = (entry: Genesis, signed = offer, change = {}) =>
+    checkGenesis(entry, signed, {
+      council: council.council,
+      keys: self.keys,
+      nowMs: startMs,
+      ...change,
+    })
+
+  it('refuses what neither the spoke nor the authority may act on', async () => {
+    expect(codeOf(await check(genesis))).toBe('accepted')
+    expect(codeOf(await check(genesis, offer, { council: `x.org/${fakeId('a')}` }))).toBe(
+      'ENTRY_COUNCIL',
+    )
+    expect(codeOf(await check(genesis, offer, { nowMs: startMs - 601_000 }))).toBe('DATE_IN_FUTURE')
+    const foreign = Buffer.from(await mallory.sign(offer.text))
+    expect(codeOf(await check(genesis, { ...offer, signature: foreign }))).toBe(
+      'SIGNATURE_OTHER_KEY',
+    )
+    const brief = await TestAuthor.make('brief', { expireSeconds: 330 * 86_400 })
+    const expired = await TestLog.begin(council.council, brief)
+    const late = { nowMs: startMs + 10 * dayMs }
+    expect(codeOf(await check(expired.genesis, expired.at(0).offer, late))).toBe('KEY_EXPIRED')
+  })
+})
+
+describe('Claims', () => {
+  it('stores nothing of a genesis that is wrong by itself', async () => {
+    const before = await self.disk.rows()
+    const foreign = Buffer.from(await mallory.sign(offer.text))
+    expect(codeOf(await self.claims.claim(genesis, { ...offer, signature: foreign }))).toBe(
+      'SIGNATURE_OTHER_KEY',
+    )
+    expect(await self.disk.rows()).toEqual(before)
+    expect(await record()).toBeNull()
+  })
+
+  it('goes from the genesis to a blog that takes writes, step by step', async () => {
+    authority(() => given)
+    self.remotes.set(peer(2).peer, (protocol) =>
+      protocol === REPLICA ? { receipt: signedRow(council.receipt(2, act.act).signed) } : null,
+    )
+    expect((await claim()).state).toBe('pending')
+    await reaches('ready')
+    expect(await steps()).toEqual([
+      'checked done',
+      'asked-dns done',
+      'asked-authority done',
+      'assigned done',
+      'copied done',
+    ])
+    expect(await record()).toMatchObject({ state: 'ready', blog: 'maria', code: null })
+    expect(self.replicas.get(maria)?.receipts.isActive()).toBe(true)
+  })
+
+  it('waits for copies before it is ready', async () => {
+    authority(() => given)
+    await claim()
+    await expect.poll(last).toBe('copied waiting')
+    expect(await record()).toMatchObject({ state: 'pending' })
+    await self.replicas.receive(council.receipt(3, act.act).signed)
+    await reaches('ready')
+  })
+
+  it.each(['NAME_TAKEN', 'NAME_RESERVED', 'NAME_QUOTA_KEY'])(
+    'ends with %s, and says why',
+    async (code) => {
+      authority(() => refused(code))
+      await claim()
+      await reaches('refused')
+      expect(await record()).toMatchObject({ code, reason: `${code}.` })
+      expect(self.replicas.get(maria)).toBeNull()
+      expect(await self.head()).toBe(-1)
+    },
+  )
+
+  it.each<[string, () => unknown]>([
+    ['does not answer', () => null],
+    ['is no member yet', () => refused('NOT_A_MEMBER')],
+    ['could not put the act in force', () => refused('ACT_NOT_IN_FORCE')],
+    ['answers in another form', () => 'hello'],
+  ])('shows that it waits, and asks again, while the authority %s', async (_, answer) => {
+    authority(answer)
+    await claim()
+    await expect.poll(() => self.clock.waiting).toBe(1)
+    expect(await last()).toBe('asked-authority waiting')
+    expect(await record()).toMatchObject({ state: 'pending' })
+    authority(() => given)
+    await self.clock.pass(1_000)
+    await expect.poll(steps).toContain('assigned done')
+  })
+
+  it('goes on without an answer of DNS, and leaves "taken" to the authority', async () => {
+    self.inDns = 'no answer'
+    authority(() => null)
+    await claim()
+    await expect.poll(steps).toContain('asked-dns failed')
+    self = await TestPeer.start(1, council)
+    self.inDns = 'taken'
+    authority(() => refused('NAME_TAKEN'))
+    await claim()
+    await reaches('refused')
+    expect(await record()).toMatchObject({ code: 'NAME_TAKEN' })
+  })
+
+  it('answers the same claim again with its record, and asks once', async () => {
+    authority(() => null)
+    const first = await claim()
+    expect((await claim()).id).toBe(first.id)
+    await expect.poll(() => self.clock.waiting).toBe(1)
+    expect(self.sent.filter(([to]) => to === peer(0).peer)).toHaveLength(1)
+  })
+  it('goes on after a restart where it was', async () => {
+    authority(() => null)
+    await claim()
+    await expect.poll(last).toBe('asked-authority waiting')
+    self.claims.stop()
+    self = await TestPeer.start(1, council, self.disk)
+    authority(() => given)
+    await self.claims.start()
+    await expect.poll(last).toBe('copied waiting')
+  })
+})

@@ -1,0 +1,197 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import { formatDate } from '../../../src/replication/log/text.ts'
+import { SUBMIT } from '../../../src/replication/protocol.ts'
+import { signedRow } from '../../../src/replication/registry/proof.ts'
+import { TestAuthor, type TestEntry, TestLog } from '../test-author.ts'
+import { codeOf, dayMs, peer, replica, startMs, TestCouncil } from '../test-council.ts'
+import { assign, codeIn, maria, rowOf, TestPeer } from './test-peer.ts'
+
+const [author, mallory] = [await TestAuthor.make('maria'), await TestAuthor.make('mallory')]
+const council = new TestCouncil().admit(1, 2, 3, 4)
+const log = await (await TestLog.begin(council.council, author)).posts(2)
+const act = assign(council, log)
+const alone = assign(council, log, { replicas: [replica(1)] })
+
+let self: TestPeer
+/** A primary with the log so far, active unless `receipts` are too few. */
+async function primary({ given = alone, receipts = [] as number[] } = {}) {
+  self = await TestPeer.start(1, council)
+  self.clock.ms = startMs + dayMs
+  const kept = await self.learn(given.proof)
+  await self.ingest.offer('maria', log.offers, {
+    way: 'submit',
+    following: { epoch: 1, head: log.head },
+  })
+  await self.replicas.give(kept)
+  for (const n of receipts)
+    await self.replicas.receive(council.receipt(n, given.act, { head: log.head }).signed)
+}
+beforeEach(() => primary())
+
+const submit = ({ entry, offer }: TestEntry) => self.submit.submit(entry, offer)
+const next = (change = {}) => log.branch().add({ kind: 'post' }, change)
+
+describe('Submit.submit at the primary', () => {
+  it.each<[string, () => Promise<TestEntry>, string]>([
+    ['a text that is not in NFC', () => next({ body: 'e\u0301' }), 'TEXT_NOT_NFC'],
+    [
+      'a date over 10 minutes from now',
+      () => next({ date: formatDate(startMs + dayMs + 601_000) }),
+      'DATE_IN_FUTURE',
+    ],
+    ['a date before the last entry', () => next({ date: formatDate(startMs) }), 'DATE_FALLS'],
+    ['an entry by another key', () => next({ by: mallory }), 'ENTRY_OTHER_KEY'],
+    [
+      'another signature',
+      async () => ({
+        ...(await next()),
+        offer: { ...(await next()).offer, signature: log.at(1).offer.signature },
+      }),
+      'SIGNATURE_BAD',
+    ],
+    [
+      'no signature',
+      async () => {
+        const { entry, offer } = await next()
+        return { entry, offer: { ...offer, signature: Buffer.from('x') } }
+      },
+      'ARMOR_MISSING',
+    ],
+  ])('refuses %s and stores nothing', async (_, make, code) => {
+    const before = await self.disk.rows()
+    expect(codeOf(await submit(await make()))).toBe(code)
+    expect(await self.disk.rows()).toEqual(before)
+  })
+
+  it('refuses a signature dated over 10 minutes from now', async () => {
+    const { entry, offer } = await next()
+    const late = Buffer.from(await author.sign(entry.text, startMs + dayMs + 601_000))
+    expect(codeOf(await submit({ entry, offer: { ...offer, signature: late } }))).toBe(
+      'SIGNATURE_IN_FUTURE',
+    )
+  })
+
+  it('refuses a key that has expired', async () => {
+    const brief = await TestAuthor.make('brief', { expireSeconds: 400 * 86_400 })
+    const own = await TestLog.begin(council.council, brief)
+    const given = assign(council, own, { replicas: [replica(1)] })
+    self = await TestPeer.start(1, council)
+    const kept = await self.learn(given.proof)
+    await self.ingest.offer('maria', own.offers, {
+      way: 'submit',
+      following: { epoch: 1, head: own.head },
+    })
+    await self.replicas.give(kept)
+    const post = await own.add({ kind: 'post' })
+    self.clock.ms = startMs + 400 * dayMs
+    expect(codeOf(await submit(post))).toBe('KEY_EXPIRED')
+    self.clock.ms = startMs
+    expect(codeOf(await submit(post))).toBe('accepted')
+  })
+
+  it('stores on one server what has no second one, and calls it not published', async () => {
+    expect(await submit(await next())).toMatchObject({
+      value: { kind: 'held', published: false, copies: 1, wanted: 1 },
+    })
+  })
+
+  it('answers the same entry again with its present state', async () => {
+    const entry = await next()
+    await submit(entry)
+    const before = await self.disk.rows()
+    expect(await submit(entry)).toMatchObject({ value: { kind: 'held', copies: 1 } })
+    expect(await self.disk.rows()).toEqual(before)
+  })
+
+  it('answers another entry for a taken seq with the head', async () => {
+    const first = await next()
+    await submit(first)
+    const second = await next({ body: 'Another' })
+    const { seq, id } = first.entry
+    expect(await submit(second)).toMatchObject({ value: { kind: 'taken', head: { seq, id } } })
+  })
+
+  it('takes no writes before its act is active', async () => {
+    await primary({ given: act })
+    expect(codeOf(await submit(await next()))).toBe('NOT_ACTIVE')
+    expect(await self.head()).toBe(2)
+  })
+
+  it('publishes with receipts of w replicas, and says how many there are after 5 seconds', async () => {
+    await primary({ given: act, receipts: [2] })
+    const entry = await next()
+    const waiting = submit(entry)
+    await expect.poll(() => self.clock.waiting).toBe(1)
+    await self.clock.pass(5_000)
+    expect(await waiting).toMatchObject({ value: { published: false, copies: 1, wanted: 3 } })
+    const { seq, id } = entry.entry
+    await self.replicas.receive(council.receipt(3, act.act, { head: { seq, id } }).signed)
+    expect(await submit(entry)).toMatchObject({ value: { published: true, copies: 2 } })
+  })
+})
+
+describe('Submit.submit elsewhere', () => {
+  beforeEach(async () => {
+    self = await TestPeer.start(2, council)
+    await self.learn(act.proof)
+  })
+
+  it('passes the entry on to the primary, and its answer back', async () => {
+    const entry = await next()
+    const head = { seq: entry.entry.seq, id: entry.entry.id }
+    const receipts = [1, 2].map((n) => signedRow(council.receipt(n, act.act, { head }).signed))
+    const held = { published: true, copies: 2, wanted: 3, receipts }
+    self.remotes.set(peer(1).peer, () => held)
+    expect(await submit(entry)).toMatchObject({
+      value: { kind: 'held', published: true, copies: 2 },
+    })
+    self.remotes.set(peer(1).peer, () => ({ taken: log.head }))
+    expect(await submit(await next())).toMatchObject({ value: { kind: 'taken', head: log.head } })
+    self.remotes.set(peer(1).peer, () => ({ error: { code: 'DATE_FALLS', reason: 'It falls.' } }))
+    expect(await submit(await next())).toMatchObject({ code: 'DATE_FALLS', reason: 'It falls.' })
+  })
+
+  it('believes receipts, not the word of the primary', async () => {
+    const held = { published: true, copies: 3, wanted: 3, receipts: [] }
+    self.remotes.set(peer(1).peer, () => held)
+    expect(await submit(await next())).toMatchObject({ value: { published: false, copies: 0 } })
+  })
+
+  it.each<[string, unknown]>([
+    ['does not answer', null],
+    ['answers in another form', { published: 'yes' }],
+  ])('says that nothing was stored when the primary %s', async (_, answer) => {
+    self.remotes.set(peer(1).peer, () => answer)
+    const verdict = await submit(await next())
+    expect(verdict).toMatchObject({ code: 'PRIMARY_UNREACHABLE' })
+    expect(verdict.ok ? '' : verdict.reason).toMatch(/Nothing was stored/)
+  })
+
+  it('says that there is no such blog only where @names is carried', async () => {
+    const joe = await TestLog.begin(council.council, author, { blog: 'joe' })
+    expect(codeOf(await submit(joe.at(0)))).toBe('BLOG_UNKNOWN')
+  })
+})
+
+describe('a submitted entry, as another spoke hands it in', () => {
+  const hand = (body: unknown) => self.answer(3, SUBMIT, body)
+
+  it('is refused where this peer is not the primary, or the bytes are no entry', async () => {
+    const other = await TestPeer.start(2, council)
+    await other.learn(act.proof)
+    const row = rowOf(await next())
+    expect(codeIn(await other.answer(3, SUBMIT, { t: 'entry', entry: row }))).toBe('NOT_PRIMARY')
+    expect(codeIn(await hand({ t: 'entry', entry: [Buffer.from('x'), row[1]] }))).toBe(
+      'ENTRY_FIRST_LINE',
+    )
+    expect(codeIn(await hand({ t: 'entry', entry: 'x' }))).toBe('REQUEST_MALFORMED')
+  })
+
+  it('is taken by the primary', async () => {
+    expect(await hand({ t: 'entry', entry: rowOf(await next()) })).toMatchObject({
+      copies: 1,
+      wanted: 1,
+    })
+    expect(self.replicas.get(maria)?.receipts.copies(3)).toBe(1)
+  })
+})

@@ -1,0 +1,104 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import type { Item } from '../../../src/replication/log/log.ts'
+import { fakeId, peer, startMs, storeOf, TestDisk } from '../test-council.ts'
+
+const item = (log: string, seq: number, text = `${log} ${seq}`): Item => ({
+  ...{ log, seq, council: 'c', prev: null, id: fakeId('ab'), dateMs: startMs },
+  text: Buffer.from(text),
+})
+const stored = (each: Item) => ({
+  ...{ text: each.text, signature: Buffer.from('signature'), checked: true, firstMs: startMs },
+  receipts: [{ text: Buffer.from('receipt'), signature: Buffer.from('by') }],
+})
+
+describe('LogStore', () => {
+  let disk: TestDisk
+  beforeEach(() => {
+    disk = new TestDisk()
+  })
+  const put = (...items: Item[]) =>
+    disk.store.write(items.map((each) => disk.store.putEntry(each, stored(each))))
+  const texts = async (log: string, from: number, limit = 100) =>
+    (await disk.store.entries(log, from, limit)).map(({ text }) => Buffer.from(text).toString())
+
+  it('gives back what was written, receipts included', async () => {
+    const entry = item('maria', 0)
+    await put(entry)
+    expect(await disk.store.entry('maria', 0)).toEqual({
+      ...stored(entry),
+      text: new Uint8Array(entry.text),
+      signature: new Uint8Array(Buffer.from('signature')),
+      receipts: [
+        {
+          text: new Uint8Array(Buffer.from('receipt')),
+          signature: new Uint8Array(Buffer.from('by')),
+        },
+      ],
+    })
+    expect(await disk.store.entry('maria', 1)).toBeNull()
+  })
+
+  it('reads ranges in the order of seqs, never of another log', async () => {
+    await put(
+      ...[0, 2, 9, 10, 100].map((seq) => item('maria', seq)),
+      item('maria-2', 1),
+      item('mari', 1),
+    )
+    expect(await texts('maria', 2)).toEqual(['maria 2', 'maria 9', 'maria 10', 'maria 100'])
+    expect(await texts('maria', 0, 2)).toEqual(['maria 0', 'maria 2'])
+    expect(await texts('mari', 0)).toEqual(['mari 1'])
+  })
+
+  it('lists the logs it holds', async () => {
+    const record = {
+      ...{ head: { seq: 0, id: fakeId('ab') }, dateMs: startMs, follows: 1, keys: [0] },
+      ...{ uncheckedFrom: null, saved: { currentSeq: 0, pending: null } },
+    }
+    await disk.store.write(['maria', '@names'].map((log) => disk.store.putRecord(log, record)))
+    expect(await disk.store.logs()).toEqual(['@names', 'maria'])
+    expect(await disk.store.record('maria')).toEqual(record)
+    expect(await disk.store.record('joe')).toBeNull()
+  })
+
+  it('keeps what lies aside apart from the log', async () => {
+    const aside = item('maria', 3)
+    const kept = { item: aside, signature: Buffer.from('s'), firstMs: startMs }
+    await disk.store.write(await disk.store.putAside('maria', [kept]))
+    expect(await disk.store.entry('maria', 3)).toBeNull()
+    expect(await disk.store.aside('maria')).toHaveLength(1)
+    expect(await disk.store.asideById('maria', 3, aside.id)).not.toBeNull()
+    expect(await disk.store.asideById('maria', 3, fakeId('cd'))).toBeNull()
+  })
+
+  it('keeps one receipt per act, peer and store', async () => {
+    const row = (text: string) => ({ text: Buffer.from(text), signature: Buffer.from('s') })
+    const { store } = disk
+    await store.write([
+      store.putReceipt('maria', fakeId('aa'), peer(1).peer, storeOf(1), row('old')),
+      store.putReceipt('maria', fakeId('aa'), peer(1).peer, storeOf(1), row('new')),
+      store.putReceipt('maria', fakeId('aa'), peer(1).peer, storeOf(2), row('other store')),
+      store.putReceipt('maria', fakeId('bb'), peer(1).peer, storeOf(1), row('other act')),
+    ])
+    const held = await store.receipts('maria', fakeId('aa'))
+    expect(held.map(({ text }) => Buffer.from(text).toString())).toEqual(['new', 'other store'])
+  })
+
+  it('reads values by prefix, from a key on, with a limit', async () => {
+    const { store } = disk
+    await store.write(['a/1', 'a/2', 'a/3', 'b/1'].map((key) => store.putValue(key, { key })))
+    expect((await store.values('a/')).map(([key]) => key)).toEqual(['a/1', 'a/2', 'a/3'])
+    expect((await store.valuesFrom('a/2', 'a/', 1)).map(([key]) => key)).toEqual(['a/2'])
+    await store.write([store.deleteValue('a/1')])
+    expect(await store.value('a/1')).toBeUndefined()
+  })
+
+  it('says so when the disk takes no write', async () => {
+    disk.fails = true
+    await expect(put(item('maria', 0))).rejects.toMatchObject({ code: 'STORE_WRITE_FAILED' })
+  })
+
+  it('says so when a value on disk is damaged', async () => {
+    await disk.level.put('log/maria', Buffer.from([0xff, 0x00]))
+    await expect(disk.store.record('maria')).rejects.toMatchObject({ code: 'STORE_DAMAGED' })
+  })
+})

@@ -1,0 +1,373 @@
+import { beforeEach, describe, expect, it } from 'vitest'
+import type { PeerName } from '../../../src/auth/peer-signature.ts'
+import type { BlogName } from '../../../src/replication/log/entry.ts'
+import { type LogName, namesLog, rosterLog } from '../../../src/replication/log/log.ts'
+import { decodeReceipt } from '../../../src/replication/log/receipt.ts'
+import type { EntryId, Signed } from '../../../src/replication/log/text.ts'
+import type { Decision } from '../../../src/replication/registry/act.ts'
+import { CouncilLogs } from '../../../src/replication/registry/council-logs.ts'
+import {
+  assignFields,
+  codeOf,
+  councilIngest,
+  fakeId,
+  member,
+  must,
+  peer,
+  replica,
+  storeOf,
+  TestClock,
+  TestCouncil,
+  TestDisk,
+} from '../test-council.ts'
+
+const admit = (n: number, change = {}): Decision => ({
+  ...{ kind: 'admit', policy: 'open', member: member(n, change) },
+})
+const three: Decision = { kind: 'holders', holders: [0, 1, 2].map(replica) }
+const maria = 'maria' as BlogName
+
+/** One peer's copy of the council's logs. */
+class Carrier {
+  readonly disk: TestDisk
+  readonly logs: CouncilLogs
+  /** holders that answer, and how */
+  readonly holders = new Map<PeerName, (log: LogName, act: Signed) => Promise<readonly Signed[]>>()
+  store = storeOf(0)
+
+  constructor(n: number, councilId: EntryId | null, disk = new TestDisk()) {
+    this.disk = disk
+    this.store = storeOf(n)
+    const ingest = councilIngest(
+      disk.store,
+      () => this.logs.roster(),
+      () => councilId,
+    )
+    this.logs = new CouncilLogs({
+      ...{ store: disk.store, ingest, signer: peer(n), storeId: () => this.store },
+      clock: new TestClock(),
+      askHolder: async (holder, log, act) => (await this.holders.get(holder)?.(log, act)) ?? [],
+    })
+  }
+
+  static async of(n: number, council: TestCouncil, disk?: TestDisk): Promise<Carrier> {
+    const carrier = new Carrier(n, council.roster.councilId, disk)
+    await carrier.logs.start()
+    if (carrier.logs.roster() === null) {
+      await carrier.logs.take(rosterLog, council.rosterProofs, 'pull')
+      await carrier.logs.take(namesLog, council.namesProofs, 'pull')
+    }
+    return carrier
+  }
+
+  /** Lets this authority ask another holder. */
+  knows(other: Carrier): this {
+    const number = [0, 1, 2, 3, 4].find((n) => storeOf(n) === other.store) as number
+    this.holders.set(peer(number).peer, async (log, act) => {
+      const held = await other.logs.hold(log, act)
+      return held.ok ? held.value.map(({ signed }) => signed) : []
+    })
+    return this
+  }
+}
+
+let council: TestCouncil
+beforeEach(() => {
+  council = new TestCouncil().admit(1, 2, 3)
+})
+
+describe('CouncilLogs.take', () => {
+  const refusal = async (
+    log: LogName,
+    proofs: Parameters<CouncilLogs['take']>[1],
+    at?: Carrier,
+  ) => {
+    const carrier = at ?? (await Carrier.of(4, council))
+    const before = await carrier.disk.rows()
+    const outcome = await carrier.logs.take(log, proofs, 'pull')
+    expect(await carrier.disk.rows()).toEqual(before)
+    return outcome.kind === 'refused' ? outcome.refusal.code : outcome.kind
+  }
+
+  it.each<[string, LogName, (c: TestCouncil) => ReturnType<TestCouncil['draft']>['proof'], string]>(
+    [
+      [
+        'random bytes',
+        rosterLog,
+        (c) => ({ ...c.draft(admit(4)).proof, text: Buffer.from([9, 200]) }),
+        'TEXT_NOT_UTF8',
+      ],
+      [
+        'an act without receipts of holders',
+        rosterLog,
+        (c) => c.draft(admit(4), { givers: [] }).proof,
+        'ACT_NOT_IN_FORCE',
+      ],
+      [
+        'an act signed by a member',
+        rosterLog,
+        (c) => c.draft(admit(4), { signer: peer(1) }).proof,
+        'ACT_SIGNATURE',
+      ],
+      ['a peer admitted twice', rosterLog, (c) => c.draft(admit(1)).proof, 'ROSTER_MEMBER'],
+      [
+        'an act of the other log',
+        rosterLog,
+        (c) => c.draft(assignFields()).proof,
+        'ITEM_OTHER_LOG',
+      ],
+      ['a founding act as @names', namesLog, (c) => c.rosterProofs[0] as never, 'ITEM_OTHER_LOG'],
+      [
+        'an assignment without receipts',
+        namesLog,
+        (c) => c.draft(assignFields(), { givers: [] }).proof,
+        'ACT_NOT_IN_FORCE',
+      ],
+      [
+        'an assignment signed by a member',
+        namesLog,
+        (c) => c.draft(assignFields(), { signer: peer(1) }).proof,
+        'ACT_SIGNATURE',
+      ],
+      [
+        'an epoch out of order',
+        namesLog,
+        (c) => c.draft(assignFields({ epoch: 2, ends: fakeId('ab') })).proof,
+        'NAME_EPOCH',
+      ],
+      [
+        'an act behind a gap',
+        rosterLog,
+        (c) => {
+          c.admit(4)
+          return c.draft(admit(5)).proof
+        },
+        'gap',
+      ],
+    ],
+  )('refuses %s and stores nothing', async (_, log, make, code) => {
+    const carrier = await Carrier.of(4, council)
+    expect(await refusal(log, [make(council)], carrier)).toBe(code)
+  })
+
+  it('refuses a @roster that is not the council it was asked for', async () => {
+    const other = new TestCouncil({ zone: 'other.localhost' })
+    const carrier = new Carrier(4, council.roster.councilId)
+    expect(await refusal(rosterLog, other.rosterProofs, carrier)).toBe('COUNCIL_ID')
+    expect(carrier.logs.roster()).toBeNull()
+  })
+
+  it('keeps a second act for one seq aside, as proof against the authority that signed it', async () => {
+    const carrier = await Carrier.of(4, council)
+    const one = council.draft(admit(4)).proof
+    const two = council.draft(admit(5)).proof
+    expect(await carrier.logs.take(rosterLog, [one], 'pull')).toMatchObject({ kind: 'held' })
+    expect(await carrier.logs.take(rosterLog, [two], 'pull')).toMatchObject({ kind: 'fork' })
+    expect(await carrier.disk.store.aside(rosterLog)).toHaveLength(1)
+    expect(carrier.logs.isMember(peer(5).peer)).toBe(false)
+  })
+
+  it('obeys acts in force, tells of them, and knows them after a restart', async () => {
+    const carrier = await Carrier.of(4, council)
+    const heard: string[] = []
+    carrier.logs.onChange((log, acts) => heard.push(`${log} ${acts.map(({ seq }) => seq)}`))
+    council.admit(4)
+    council.write(assignFields())
+    await carrier.logs.take(rosterLog, council.rosterProofs.slice(-1), 'push')
+    await carrier.logs.take(namesLog, council.namesProofs, 'push')
+    expect(heard).toEqual(['@roster 4', '@names 1'])
+    const again = await Carrier.of(4, council, carrier.disk)
+    for (const { logs } of [carrier, again]) {
+      expect(logs.isMember(peer(4).peer)).toBe(true)
+      expect(logs.names()?.blogs.get(maria)?.epoch).toBe(1)
+      expect(logs.head(namesLog)).toEqual(council.namesHead())
+    }
+  })
+
+  it('shows nothing that the disk did not take, and works again when it does', async () => {
+    const carrier = await Carrier.of(4, council)
+    const { proof } = council.write(assignFields())
+    carrier.disk.fails = true
+    await expect(carrier.logs.take(namesLog, [proof], 'push')).rejects.toMatchObject({
+      code: 'STORE_WRITE_FAILED',
+    })
+    expect(carrier.logs.names()?.blogs.size).toBe(0)
+    carrier.disk.fails = false
+    expect(await carrier.logs.take(namesLog, [proof], 'push')).toMatchObject({ kind: 'held' })
+    expect(carrier.logs.names()?.blogs.size).toBe(1)
+  })
+})
+
+describe('CouncilLogs.hold', () => {
+  const hold = async (n: number, log: LogName, signed: Signed) =>
+    codeOf(await (await Carrier.of(n, council)).logs.hold(log, signed))
+
+  it.each<[string, LogName, (c: TestCouncil) => Signed, string]>([
+    [
+      'random bytes',
+      rosterLog,
+      () => ({ text: Buffer.from([9, 200]), signature: Buffer.alloc(64) }),
+      'TEXT_NOT_UTF8',
+    ],
+    ['an act of the other log', namesLog, (c) => c.draft(admit(4)).proof, 'ACT_LOG'],
+    ['a founding act as @names', namesLog, (c) => c.rosterProofs[0] as Signed, 'ACT_LOG'],
+    [
+      'an act signed by a member',
+      rosterLog,
+      (c) => c.draft(admit(4), { signer: peer(1) }).proof,
+      'ACT_SIGNATURE',
+    ],
+    [
+      'an act beyond the next',
+      namesLog,
+      (c) => {
+        c.write(assignFields())
+        return c.draft({ kind: 'revoke', key: 'A'.repeat(40), certificate: 'x' }).proof
+      },
+      'HOLDER_BEHIND',
+    ],
+    [
+      'an act that follows another one',
+      namesLog,
+      (c) => c.draft(assignFields(), { head: { seq: 0, id: fakeId('ab') } }).proof,
+      'ACT_PLACE',
+    ],
+    [
+      'an act that @roster cannot take',
+      rosterLog,
+      (c) => c.draft(admit(4, { name: 's1' })).proof,
+      'ROSTER_NAME',
+    ],
+    [
+      'an act that @names cannot take',
+      namesLog,
+      (c) => c.draft(assignFields({ epoch: 2, ends: fakeId('ab') })).proof,
+      'NAME_EPOCH',
+    ],
+    [
+      'an assignment for another council',
+      namesLog,
+      (c) => c.draft(assignFields(), { council: `x.org/${fakeId('a')}` }).proof,
+      'ACT_COUNCIL',
+    ],
+  ])('gives no receipt for %s', async (_, log, make, code) => {
+    const carrier = await Carrier.of(0, council)
+    expect(codeOf(await carrier.logs.hold(log, make(council)))).toBe(code)
+  })
+
+  it('gives none as a peer, or with a store, that @roster does not name', async () => {
+    const { proof } = council.draft(admit(4))
+    expect(await hold(1, rosterLog, proof)).toBe('HOLDER_NOT_NAMED')
+    const moved = await Carrier.of(0, council)
+    moved.store = storeOf(9)
+    expect(codeOf(await moved.logs.hold(rosterLog, proof))).toBe('HOLDER_NOT_NAMED')
+  })
+
+  it('gives one for one act per seq, ever, also after a restart', async () => {
+    const carrier = await Carrier.of(0, council)
+    const one = council.draft(admit(4)).proof
+    const two = council.draft(admit(5)).proof
+    expect(codeOf(await carrier.logs.hold(rosterLog, one))).toBe('accepted')
+    expect(codeOf(await carrier.logs.hold(rosterLog, two))).toBe('HOLDER_OTHER_ACT')
+    const again = await Carrier.of(0, council, carrier.disk)
+    expect(codeOf(await again.logs.hold(rosterLog, two))).toBe('HOLDER_OTHER_ACT')
+    expect(codeOf(await again.logs.hold(rosterLog, one))).toBe('accepted')
+  })
+
+  it('gives none when the disk did not take the act', async () => {
+    const carrier = await Carrier.of(0, council)
+    carrier.disk.fails = true
+    await expect(carrier.logs.hold(rosterLog, council.draft(admit(4)).proof)).rejects.toThrow()
+    carrier.disk.fails = false
+    const other = council.draft(admit(5)).proof
+    expect(codeOf(await carrier.logs.hold(rosterLog, other))).toBe('accepted')
+  })
+
+  it('gives one per set of holders that names it', async () => {
+    const carrier = await Carrier.of(0, council)
+    const { act, proof } = council.draft(three)
+    const given = must(await carrier.logs.hold(rosterLog, proof))
+    expect(given.map((receipt) => [receipt.act, receipt.epoch])).toEqual([
+      [council.roster.councilId, 1],
+      [act.id, 2],
+    ])
+    for (const { signed } of given) expect(codeOf(decodeReceipt(signed))).toBe('accepted')
+  })
+})
+
+describe('CouncilLogs.write', () => {
+  it('founds a council: entry 0 of both logs', async () => {
+    const carrier = new Carrier(0, null)
+    const founding: Decision = {
+      ...{
+        kind: 'council',
+        edit: 'dotted',
+        authority: peer(0).peer,
+        wanted: 3,
+        holder: replica(0),
+      },
+    }
+    expect(codeOf(await carrier.logs.write(rosterLog, 'blogs.localhost', () => founding))).toBe(
+      'accepted',
+    )
+    const own = carrier.logs.roster()?.council as string
+    expect(codeOf(await carrier.logs.write(namesLog, own, () => ({ kind: 'names' })))).toBe(
+      'accepted',
+    )
+    expect(carrier.logs.names()?.head.seq).toBe(0)
+  })
+
+  it('is obeyed only once a majority of holders gave receipts, and finishes first what waits', async () => {
+    council.write(three)
+    const authority = await Carrier.of(0, council)
+    const write = (decision: Decision | null) =>
+      authority.logs.write(rosterLog, council.council, () => decision)
+    expect(codeOf(await write(admit(4)))).toBe('ACT_NOT_IN_FORCE')
+    expect(authority.logs.isMember(peer(4).peer)).toBe(false)
+    expect(codeOf(await write(admit(5)))).toBe('ACT_NOT_IN_FORCE')
+    authority.knows(await Carrier.of(1, council))
+    expect(must(await write(null))).toBeNull()
+    expect(authority.logs.isMember(peer(4).peer)).toBe(true)
+    expect(authority.logs.isMember(peer(5).peer)).toBe(false)
+    const { seq } = authority.logs.head(rosterLog) ?? { seq: -1 }
+    const proof = await authority.logs.proof(rosterLog, seq)
+    expect(proof?.receipts).toHaveLength(2)
+  })
+
+  it('does not stop for ever at an act that cannot be', async () => {
+    const authority = await Carrier.of(0, council)
+    const write = (decision: Decision) =>
+      authority.logs.write(rosterLog, council.council, () => decision)
+    expect(codeOf(await write(admit(4, { name: 's1' })))).toBe('ROSTER_NAME')
+    expect(codeOf(await write(admit(4)))).toBe('accepted')
+  })
+
+  it('writes one act at a time', async () => {
+    const authority = await Carrier.of(0, council)
+    const written = await Promise.all(
+      [4, 5, 6, 7].map((n) => authority.logs.write(rosterLog, council.council, () => admit(n))),
+    )
+    expect(written.map((each) => must(each)?.act.seq)).toEqual([4, 5, 6, 7])
+  })
+
+  it('changes holders with receipts of the old and the new ones', async () => {
+    const authority = await Carrier.of(0, council)
+    const write = () => authority.logs.write(rosterLog, council.council, () => three)
+    expect(codeOf(await write())).toBe('ACT_NOT_IN_FORCE')
+    authority.knows(await Carrier.of(2, council))
+    expect(codeOf(await authority.logs.write(rosterLog, council.council, () => null))).toBe(
+      'accepted',
+    )
+    expect(authority.logs.roster()?.terms).toHaveLength(2)
+  })
+  it('counts a holder of the old and the new set in both', async () => {
+    council.write(three)
+    const authority = (await Carrier.of(0, council)).knows(await Carrier.of(1, council))
+    const holders = [0, 1, 3].map(replica)
+    const written = await authority.logs.write(rosterLog, council.council, () => ({
+      kind: 'holders',
+      holders,
+    }))
+    expect(must(written)?.proof.receipts).toHaveLength(4)
+  })
+})

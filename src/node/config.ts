@@ -135,10 +135,9 @@ const nullable = <T>(want: string, inner: z.ZodType<T>) =>
     (value) => value === null || inner.safeParse(value).success,
   ).default(null)
 
-const hasPort = (value: string) => Number(/\d+$/.exec(value)?.[0]) < 65_536
 const ipAddress = text('an IP address', (value) => isIP(value) !== 0)
 const port = whole(0, 65_535)
-const peerAddress = (value: string) => isAddress(value) === null && hasPort(value)
+const peerAddress = (value: string) => isAddress(value) === null
 const peerAddressWanted = 'addresses like /ip4/192.0.2.7/tcp/4001'
 
 const namesOneAddress = (host: unknown) => host !== '0.0.0.0' && host !== '::'

@@ -34,6 +34,7 @@ export class Gate {
   }
 
   #turnAway(connection: Connection): void {
+    if (this.#strangers.has(connection)) return
     this.#strangers.add(connection)
     connection.addEventListener('close', () => this.#strangers.delete(connection), { once: true })
   }

@@ -16,6 +16,7 @@ const dialAgainMs = 2_000
 /** Refusals that asking again does not change: the operator must. */
 const final = new Set([
   'COUNCIL_ID',
+  'JOIN_ADDRESSES',
   'JOIN_CUT_OFF',
   'JOIN_NAME',
   'JOIN_RENAME',

@@ -181,9 +181,14 @@ export class Peer {
 
   #handle(protocol: string, handler: Handler): void {
     this.#handlers.set(protocol, handler)
+    // Asked anew with each request: a stream may outlive its peer's membership.
+    const asked: Handler = async (from, body) =>
+      protocol === JOIN || this.#gate.lets(peerIdFromString(from))
+        ? handler(from, body)
+        : notAMember
     const serve = (stream: Parameters<typeof serveStream>[0], connection: Connection) => {
       const from = peerNameOf(connection.remotePeer)
-      return from === null ? answerOnce(stream, notAMember) : serveStream(stream, from, handler)
+      return from === null ? answerOnce(stream, notAMember) : serveStream(stream, from, asked)
     }
     const open =
       protocol === JOIN

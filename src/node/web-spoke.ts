@@ -115,6 +115,7 @@ export class SpokeForWeb implements WebSpoke {
           firstSeenMs,
         }
       },
+      aside: (seq, id) => this.#parts.reader.aside(name, seq, id),
       keys: () => this.#keys(blog, visit),
       proof: async () => ({
         published: visit.receipts.published(),

@@ -40,8 +40,11 @@ export type Pubsub = {
   readonly unsubscribe: (topic: string) => void
 }
 
+/** Characters of a refusal's sentence: a bad frame can be wrong in a thousand places. */
+const maxReasonLength = 2_000
+
 const failure = z.object({
-  error: z.object({ code: z.string().max(60), reason: z.string().max(2000) }),
+  error: z.object({ code: z.string().max(60), reason: z.string().max(maxReasonLength) }),
 })
 
 export const bytes = z.instanceof(Uint8Array)
@@ -49,7 +52,9 @@ export const signedShape = z.tuple([bytes, bytes])
 export const proofShape: z.ZodType<ProofRow> = z.tuple([bytes, bytes, z.array(signedShape).max(15)])
 
 /** How a handler says no: error codes travel in the protocol, since a reset carries no reason. */
-export const refusalAnswer = ({ code, reason }: Refusal) => ({ error: { code, reason } })
+export const refusalAnswer = ({ code, reason }: Pick<Refusal, 'code' | 'reason'>) => ({
+  error: { code, reason: reason.slice(0, maxReasonLength) },
+})
 
 /**
  * Asks a peer and checks the form of its answer.
@@ -87,12 +92,10 @@ export function answer<T>(
   return async (from, body) => {
     const read = shape.safeParse(body)
     if (!read.success) {
-      return {
-        error: {
-          code: 'REQUEST_MALFORMED',
-          reason: `The request has another form: ${z.prettifyError(read.error)}`,
-        },
-      }
+      return refusalAnswer({
+        code: 'REQUEST_MALFORMED',
+        reason: `The request has another form: ${z.prettifyError(read.error)}`,
+      })
     }
     return handler(from, read.data)
   }

@@ -48,8 +48,8 @@ export const maxFrameBytes = 2 * 1024 * 1024
 export const maxPageBytes = 1024 * 1024
 /** Entries in one page, so that tiny entries do not make an endless page. */
 export const maxPageEntries = 2_000
-/** Logs asked about in one heads request. */
-export const maxHeadsAsked = 1_000
+/** Logs asked about in one heads request: 31 receipts of each still fit in a frame. */
+export const maxHeadsAsked = 100
 /** An entry whose text is larger goes by stream; gossip carries only its head. Bytes. */
 export const maxGossipTextBytes = 32 * 1024
 /** Bytes of one gossip message, checked before it is decoded. */

@@ -1,7 +1,7 @@
 import { type Context, Hono } from 'hono'
 import { exportLog } from '../replication/log/archive.ts'
 import type { LogLine } from '../replication/log/blog.ts'
-import type { Signed } from '../replication/log/text.ts'
+import { parseEntryId, type Signed } from '../replication/log/text.ts'
 import { type BlogEnv, openWith } from './blog-host.ts'
 import { answerError } from './errors.ts'
 import type { LogProof, OpenBlog, WebSpoke } from './spoke.ts'
@@ -24,18 +24,28 @@ export function logFiles(spoke: WebSpoke) {
 async function sendEntry(c: Context<BlogEnv>, spoke: WebSpoke) {
   const file = c.req.param('file') ?? ''
   const seq = Number.parseInt(file, 10)
+  const isSignature = file.endsWith('.asc')
+  const id = parseEntryId(c.req.query('id') ?? '')
+  const aside = id === null ? null : await c.var.open.aside(seq, id)
+  if (aside !== null) {
+    return sendText(c, Uint8Array.from(isSignature ? aside.signature : aside.text))
+  }
   const open = await openWith(c, (blog) => blog.head.seq >= seq)
   if (seq > open.blog.head.seq) {
     const reason = `${open.blog.name} has no entry ${seq}; its newest one is ${open.blog.head.seq}.`
     return answerError(c, spoke, 'PAGE_NOT_FOUND', reason)
   }
   const found = await open.entry(seq)
+  if (found !== null && c.req.query('id') !== undefined && found.entry.id !== id) {
+    const reason = `This server has no version of entry ${seq} with that id.`
+    return answerError(c, spoke, 'PAGE_NOT_FOUND', reason)
+  }
   if (found === null) {
     const reason = 'None of the servers that keep this entry answers now. Try again in a minute.'
     return answerError(c, spoke, 'ENTRY_UNREACHABLE', reason)
   }
 
-  return sendText(c, file.endsWith('.asc') ? found.signature : Uint8Array.from(found.entry.text))
+  return sendText(c, isSignature ? found.signature : Uint8Array.from(found.entry.text))
 }
 
 /** Sends exactly the bytes given, whatever they are; `nosniff` keeps a browser from guessing. */

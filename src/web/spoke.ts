@@ -1,7 +1,7 @@
 import type { LogProof as ArchiveProof } from '../replication/log/archive.ts'
 import type { Blog } from '../replication/log/blog.ts'
 import type { BlogName, Entry } from '../replication/log/entry.ts'
-import type { Signed } from '../replication/log/text.ts'
+import type { EntryId, Signed } from '../replication/log/text.ts'
 
 /** What the pages need from the spoke that serves them. Web knows neither libp2p nor the disk. */
 export type WebSpoke = {
@@ -45,6 +45,8 @@ export type OpenBlog = {
   readonly newer: () => Promise<OpenBlog | null>
   /** One entry with its signature, checked; null when no holder hands it out now. */
   readonly entry: (seq: number) => Promise<OpenEntry | null>
+  /** A version of an entry that is not in the log, kept aside here under its id; null when none is. */
+  readonly aside: (seq: number, id: EntryId) => Promise<Signed | null>
   /** all armored public key blocks that ever signed, the one in force first */
   readonly keys: () => Promise<readonly string[]>
   readonly proof: () => Promise<LogProof>

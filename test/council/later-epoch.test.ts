@@ -87,5 +87,9 @@ describe('an assignment of a later epoch', () => {
       Buffer.from(tail.entry.text).toString(),
     ])
     for (const peer of council.spokes) await blog.whenWhole(peer)
+    const byId = await old.ask(`/log/${tail.entry.seq}.txt?id=${tail.entry.id}`, blog.host)
+    expect(byId.body.equals(tail.entry.text)).toBe(true)
+    const unknown = await old.ask(`/log/${tail.entry.seq}.txt?id=${'0'.repeat(64)}`, blog.host)
+    expect(unknown.status).toBe(404)
   })
 })

@@ -51,6 +51,7 @@ export function openLog(
     blog: fold(entries),
     held: true,
     newer: async () => null,
+    aside: async () => null,
     entry: async (seq) => {
       const entry = entries[seq]
       return entry === undefined ? null : { entry, signature, firstSeenMs }

@@ -4,12 +4,17 @@ import type { JoinRequest } from '../../replication/registry/join-request.ts'
 import { authorityOf, type Roster } from '../../replication/registry/roster.ts'
 
 /** How far a request's date may lie from the authority's clock, ms: an old one is not handed in again. */
-const maxRequestAgeMs = 15 * 60_000
+export const maxRequestAgeMs = 15 * 60_000
+/** Addresses of one peer: each web address is fetched twice, and every peer dials and stores the others. */
+const maxAddresses = 32
+const maxWeb = 4
+const maxDns = 4
 
 /**
  * Decides a request to join, or a member's changed record, under the policy `open`. Pure.
  *
- * Codes: JOIN_CUT_OFF, JOIN_NAME (taken by another peer), JOIN_RENAME, JOIN_DATE, JOIN_ROLE.
+ * Codes: JOIN_CUT_OFF, JOIN_NAME (taken by another peer), JOIN_RENAME, JOIN_DATE, JOIN_ROLE,
+ * JOIN_ADDRESSES.
  *
  * @param reached - those of the request's web addresses that answered with this peer's hello
  * @returns the act to write, or null when `@roster` says the same already
@@ -26,6 +31,16 @@ export function decideJoin(
     return refuse(
       'JOIN_DATE',
       'The request is dated more than 15 minutes from now. Set the clock of that machine.',
+    )
+  }
+  if (
+    member.addresses.length > maxAddresses ||
+    member.web.length > maxWeb ||
+    member.dns.length > maxDns
+  ) {
+    return refuse(
+      'JOIN_ADDRESSES',
+      `A peer has at most ${maxAddresses} addresses, ${maxWeb} for its pages and ${maxDns} for DNS. Name fewer in council.json.`,
     )
   }
   if (before?.cutOff) {

@@ -22,7 +22,7 @@ import {
   type Roster,
 } from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
-import { decideJoin } from './admission.ts'
+import { decideJoin, maxRequestAgeMs } from './admission.ts'
 import { decideClaim, skeletonOf } from './claims.ts'
 import { candidatesOf, placeBlog } from './placement.ts'
 
@@ -41,6 +41,8 @@ export class Authority {
   readonly #tell: (log: LogName, proof: ProofOfAct, replicas: readonly PeerName[]) => void
   readonly #skeletons = new Map<string, BlogName>()
   #skeletonsUpTo = -1
+  /** date of each peer's newest request: an older one, sent by somebody else, changes nothing back */
+  readonly #askedMs = new Map<PeerName, number>()
 
   constructor(parts: {
     readonly council: CouncilLogs
@@ -100,6 +102,8 @@ export class Authority {
   async decideJoin(request: JoinRequest): Promise<Verdict<Admission>> {
     const roster = this.#council.roster() as Roster
     const { member } = request
+    const early = this.#judgeEarly(roster, request)
+    if (!early.ok) return early
     const reached: string[] = []
     for (const url of member.web) {
       if (await this.#reaches(roster, member, url)) reached.push(url)
@@ -129,6 +133,24 @@ export class Authority {
       this.#tell(rosterLog, proof, [])
     }
     return accept('admitted')
+  }
+
+  /** What is wrong with a request is said before anything is fetched for it. Code JOIN_OLD. */
+  #judgeEarly(roster: Roster, request: JoinRequest): Verdict<unknown> {
+    const nowMs = this.#clock.now()
+    const judged = decideJoin(roster, request, [], nowMs)
+    if (!judged.ok) return judged
+    const { peer } = request.member
+    if (request.atMs < (this.#askedMs.get(peer) ?? 0)) {
+      return refuse('JOIN_OLD', 'This peer has sent a newer request, which was handled already.')
+    }
+    this.#askedMs.delete(peer)
+    this.#askedMs.set(peer, request.atMs)
+    for (const [other, atMs] of this.#askedMs) {
+      if (nowMs - atMs <= maxRequestAgeMs) break
+      this.#askedMs.delete(other)
+    }
+    return accept(undefined)
   }
 
   /** Fetched here, and by another spoke on another host as soon as there is one (DESIGN 5). */
@@ -172,7 +194,7 @@ export class Authority {
     const hosts = (record: MemberRecord) => record.web.map((url) => new URL(url).hostname)
     const own = roster.members.get(this.#self)
     const taken = [...hosts(newcomer), ...(own === undefined ? [] : hosts(own))]
-    const helper = liveMembers(roster).find(
+    const helpers = liveMembers(roster).filter(
       (each) =>
         each.peer !== newcomer.peer &&
         each.peer !== this.#self &&
@@ -180,7 +202,8 @@ export class Authority {
         each.web.length > 0 &&
         hosts(each).every((host) => !taken.includes(host)),
     )
-    return helper?.peer ?? null
+    // Another one each time: a single one that denies everything must not keep newcomers out.
+    return helpers[Math.floor(this.#clock.random() * helpers.length)]?.peer ?? null
   }
 
   /**

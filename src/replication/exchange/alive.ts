@@ -3,7 +3,7 @@ import type { PeerName, PeerSigner } from '../../auth/peer-signature.ts'
 import { refuse, type Verdict } from '../../auth/verdict.ts'
 import { type Clock, repeat } from '../clock.ts'
 import { namesLog, rosterLog } from '../log/log.ts'
-import type { StoreId } from '../log/peer-text.ts'
+import { isWeb, type StoreId } from '../log/peer-text.ts'
 import type { Signed } from '../log/text.ts'
 import { answer, ask, type Network, refusalAnswer, signedShape } from '../network.ts'
 import { ALIVE } from '../protocol.ts'
@@ -73,6 +73,12 @@ export class Alive {
       ALIVE,
       answer(request, async (from, body) => {
         if (body.t === 'fetch') {
+          const roster = this.#council.roster()
+          // Any member could look through this one's network else.
+          if (roster === null || from !== authorityOf(roster) || isWeb(body.url) !== null)
+            return refusalAnswer(
+              refuse('FETCH_REFUSED', 'Only the authority may ask for a fetch, of a web address.'),
+            )
           const hello = await this.#fetchHello(body.url, body.nonce)
           return hello.ok ? { hello: signedRow(hello.value) } : refusalAnswer(hello)
         }

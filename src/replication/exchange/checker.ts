@@ -1,12 +1,15 @@
 import type { PeerName } from '../../auth/peer-signature.ts'
+import { type BlogName, decodeEntry } from '../log/entry.ts'
 import type { Ingest } from '../log/ingest.ts'
 import { ask, type Network } from '../network.ts'
 import { SYNC } from '../protocol.ts'
 import type { Kept, Replicas } from './replica.ts'
-import { pageShape, toOffer } from './sync.ts'
+import { type Page, pageShape, toOffer } from './sync.ts'
 
 /** Entries checked in one go, so that nothing else waits long. */
 const perGo = 50
+/** A signature that nobody can put right is looked at again after so many goes, at most. */
+const maxPause = 512
 
 /**
  * Checks in idle time the signatures that a catch-up left for later (DESIGN 4, Pull). One that is
@@ -16,6 +19,8 @@ export class Checker {
   readonly #network: Network
   readonly #ingest: Ingest
   readonly #replicas: Replicas
+  /** goes that pass before a log with a wrong signature is looked at again: each time twice as many */
+  readonly #pauses = new Map<BlogName, { left: number; readonly next: number }>()
 
   constructor(parts: {
     readonly network: Network
@@ -30,32 +35,41 @@ export class Checker {
   /** One go over every log that has something to check. */
   async run(): Promise<void> {
     for (const kept of this.#replicas.all()) {
-      for (const seq of await this.#ingest.checkSome(kept.assignment.blog, perGo))
-        await this.#heal(kept, seq)
+      const { blog } = kept.assignment
+      const pause = this.#pauses.get(blog) ?? { left: 0, next: 1 }
+      if (pause.left > 0) {
+        pause.left--
+        continue
+      }
+      const bad = await this.#ingest.checkSome(blog, perGo)
+      if (bad.length === 0 || (await this.#heal(kept, bad))) this.#pauses.delete(blog)
+      else this.#pauses.set(blog, { left: pause.next, next: Math.min(2 * pause.next, maxPause) })
     }
   }
 
-  async #heal(kept: Kept, seq: number): Promise<void> {
+  /** @returns whether every one of them is healed */
+  async #heal(kept: Kept, bad: readonly number[]): Promise<boolean> {
     const { blog, replicas } = kept.assignment
-    const others = replicas.map(({ peer }) => peer).filter((peer) => peer !== this.#network.self)
-    for (const peer of others) {
-      if (await this.#healFrom(peer, blog, seq)) return
+    const left = new Set(bad)
+    for (const { peer } of replicas) {
+      if (peer === this.#network.self) continue
+      const from = Math.min(...left)
+      for (const row of await this.#page(peer, blog, from)) {
+        const entry = decodeEntry(row[0])
+        if (!entry.ok || !left.has(entry.value.seq)) continue
+        if ((await this.#ingest.heal(blog, toOffer(row))).ok) left.delete(entry.value.seq)
+      }
+      if (left.size === 0) return true
     }
+    return false
   }
 
-  async #healFrom(peer: PeerName, blog: string, seq: number): Promise<boolean> {
+  async #page(peer: PeerName, blog: BlogName, from: number): Promise<Page['entries']> {
+    const range = { t: 'range', log: blog, from }
     try {
-      const page = await ask(
-        this.#network,
-        peer,
-        SYNC,
-        { t: 'range', log: blog, from: seq },
-        pageShape,
-      )
-      const [row] = page.entries
-      return row !== undefined && (await this.#ingest.heal(blog, toOffer(row))).ok
+      return (await ask(this.#network, peer, SYNC, range, pageShape)).entries
     } catch {
-      return false
+      return []
     }
   }
 }

@@ -90,6 +90,8 @@ export class Exchange {
   readonly #checker: Checker
   readonly #records: Records
   readonly #spreading = new Set<BlogName>()
+  /** peers from which a pull of the regular round is under way */
+  readonly #pulling = new Set<PeerName>()
   #storeId: StoreId | null = null
   #cancel: (() => void)[] = []
   #stopped = false
@@ -409,12 +411,16 @@ export class Exchange {
       roster !== null && connected.includes(authorityOf(roster))
         ? authorityOf(roster)
         : connected[Math.floor(this.#world.clock.random() * connected.length)]
-    await Promise.all(
-      connected.map(async (peer) => {
-        const logs = [...(peer === source ? this.#councilLogs() : []), ...this.#sharedWith(peer)]
-        if (logs.length > 0) await this.sync.pull(peer, logs).catch(() => undefined)
-      }),
-    )
+    for (const peer of connected) {
+      const logs = [...(peer === source ? this.#councilLogs() : []), ...this.#sharedWith(peer)]
+      if (logs.length === 0 || this.#pulling.has(peer)) continue
+      // Nobody waits for it: one peer that answers slowly must not hold up the pulls from others.
+      this.#pulling.add(peer)
+      void this.sync
+        .pull(peer, logs)
+        .catch(() => undefined)
+        .finally(() => this.#pulling.delete(peer))
+    }
     for (const kept of this.replicas.all()) {
       if (kept.role === 'primary') this.#background('lead', this.#lead(kept))
     }

@@ -98,7 +98,6 @@ export class Gossip {
     const log = kept.assignment.blog
     for (const item of items) {
       const stored = await this.#store.entry(log, item.seq)
-      const own = kept.receipts.of(this.#self)
       if (stored === null) continue
       if (item.text.length <= maxGossipTextBytes) {
         await this.#publish(logTopic(id, this.#self), {
@@ -106,9 +105,11 @@ export class Gossip {
           text: stored.text,
           signature: stored.signature,
         })
-      } else if (own !== null) {
-        await this.#publish(logTopic(id, this.#self), { log, head: signedRow(own.signed) })
+        continue
       }
+      const own = await this.#replicas.give(kept)
+      if (own !== null)
+        await this.#publish(logTopic(id, this.#self), { log, head: signedRow(own.signed) })
     }
   }
 

@@ -41,6 +41,9 @@ const pushAnswer = z.union([z.object({ receipt: signedShape }), z.object({ need:
 const done = z.object({ ok: z.literal(true) })
 const holdAnswer = z.object({ receipts: z.array(signedShape).max(2) })
 
+/** How often a replica may ask for earlier entries: it halves its way back to where logs agree. */
+const maxBackwards = 60
+
 /**
  * The stream between a primary and its secondaries: entries from the last receipt on, acts, and
  * receipts back (REPLICATION 5, 6, 15).
@@ -200,10 +203,11 @@ export class Push {
     }
   }
 
-  /** One page; @returns whether a receipt came back. */
+  /** One page; @returns whether a receipt came back that covers more than before. */
   async #page(peer: PeerName, kept: Kept, first: number): Promise<boolean> {
     const { blog, id, proof } = kept.assignment
-    for (let from = first; ; ) {
+    let from = first
+    for (let backwards = 0; backwards < maxBackwards; backwards++) {
       const page = await readPage(this.#store, blog, from)
       const record = await this.#ingest.record(blog)
       if (record === null || page.entries.length === 0) return false
@@ -223,10 +227,15 @@ export class Push {
         pushAnswer,
       )
       this.#told.add(told)
-      if ('receipt' in reply) return (await this.#replicas.receive(fromSignedRow(reply.receipt))).ok
+      if ('receipt' in reply) {
+        await this.#replicas.receive(fromSignedRow(reply.receipt))
+        // An old receipt, or another peer's, must not make this a loop without a pause.
+        return (kept.receipts.of(peer)?.head.seq ?? -1) >= first
+      }
       if (reply.need >= from) return false
       from = reply.need
     }
+    return false
   }
 
   /** Sends a receipt to a peer soon; of several for one log only the newest goes. */

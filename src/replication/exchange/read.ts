@@ -3,15 +3,17 @@ import type { PeerName } from '../../auth/peer-signature.ts'
 import type { KeyRing } from '../../auth/public-key.ts'
 import { refuse } from '../../auth/verdict.ts'
 import { type Clock, within } from '../clock.ts'
+import { ReplicationError } from '../errors.ts'
 import type { BlogName } from '../log/entry.ts'
 import { Ingest } from '../log/ingest.ts'
-import { decodeReceipt } from '../log/receipt.ts'
+import { decodeReceipt, type Receipt } from '../log/receipt.ts'
 import { blogRules } from '../log/rules.ts'
 import { type Disk, LogStore } from '../log/store.ts'
+import type { EntryId, Signed } from '../log/text.ts'
 import { answer, ask, type Network, proofShape, refusalAnswer, signedShape } from '../network.ts'
 import { READ } from '../protocol.ts'
 import type { Assignment } from '../registry/assignment.ts'
-import { readAssignment } from '../registry/assignment.ts'
+import { namedEntries, readAssignment } from '../registry/assignment.ts'
 import { type ClaimRecord, claimShape } from '../registry/claim-record.ts'
 import type { CouncilLogs } from '../registry/council-logs.ts'
 import {
@@ -28,6 +30,12 @@ import { type Page, pageShape, readPage, toOffer } from './sync.ts'
 
 const request = z.discriminatedUnion('t', [
   z.object({ t: z.literal('log'), log: z.string().max(40), from: z.number().int().min(0) }),
+  z.object({
+    t: z.literal('aside'),
+    log: z.string().max(40),
+    seq: z.number().int().min(0),
+    id: z.string().length(64),
+  }),
   z.object({ t: z.literal('act'), blog: z.string().max(40) }),
   z.object({ t: z.literal('claim'), id: z.string().length(64) }),
 ])
@@ -117,6 +125,10 @@ export class Reader {
       READ,
       answer(request, async (_from, body) => {
         if (body.t === 'claim') return { claim: await this.#claimHere(body.id) }
+        if (body.t === 'aside') {
+          const kept = await this.#store.asideById(body.log, body.seq, body.id as EntryId)
+          return { entry: kept === null ? null : signedRow(kept) }
+        }
         if (body.t === 'act') {
           const own = await this.#registry.own(body.blog as BlogName)
           return {
@@ -234,13 +246,22 @@ export class Reader {
     const secondaries = assignment.replicas
       .map(({ peer }) => peer)
       .filter((peer) => peer !== assignment.primary)
-    for (const holder of [...secondaries, assignment.primary]) {
+    // Another one first each time: no single holder decides for long what visitors see.
+    const first = Math.floor(this.#clock.random() * secondaries.length)
+    const holders = [
+      ...secondaries.slice(first),
+      ...secondaries.slice(0, first),
+      assignment.primary,
+    ]
+    for (const holder of holders) {
       try {
         await this.#fetchFrom(holder, blog, visited)
         visited.freshMs = this.#clock.now()
         return true
-      } catch {
-        // The next holder may answer; if none does, the copy at hand is shown as it is.
+      } catch (error) {
+        // The next holder may answer; if none does, the copy at hand is shown as it is. One that
+        // does not fit is fetched anew by the next visit: it may be the copy that is wrong.
+        if (!(error instanceof ReplicationError)) this.#visited.delete(blog)
       }
     }
     const newer = await this.#registry.lookUp(blog, { maxAgeMs: 0 })
@@ -249,6 +270,7 @@ export class Reader {
   }
 
   async #fetchFrom(holder: PeerName, blog: BlogName, visited: Visited): Promise<void> {
+    let given: readonly Receipt[] = []
     for (let more = true; more; ) {
       const record = await visited.ingest.record(blog)
       const from = (record?.head.seq ?? -1) + 1
@@ -258,25 +280,37 @@ export class Reader {
         visited.assignment = assignment.value
       if (visited.receipts.assignment !== visited.assignment)
         visited.receipts = new ReceiptBook(visited.assignment)
-      for (const row of page.receipts) {
+      given = page.receipts.flatMap((row) => {
         const receipt = decodeReceipt(fromSignedRow(row))
-        if (receipt.ok) visited.receipts.add(receipt.value)
-      }
+        return receipt.ok ? [receipt.value] : []
+      })
+      if (page.entries.length === 0) break
       more = page.more
-      if (page.entries.length === 0) return
       const offers = page.entries.map(toOffer)
       // Nobody counts on this copy: its epoch stays 0, and what does not chain is refused.
       const outcome = await visited.ingest.offer(blog, offers, {
         way: 'pull',
-        following: { epoch: 0, head: visited.assignment.head },
+        following: {
+          epoch: 0,
+          head: visited.assignment.head,
+          holds: namedEntries(visited.assignment),
+        },
         checkAll: false,
       })
-      if (outcome.kind !== 'held')
+      // Nothing new: the holder would send the same for ever.
+      if (outcome.kind !== 'held' || outcome.added.length === 0)
         throw new Error(`${holder} sent a page of ${blog} that does not hold`)
       visited.bytes += offers.reduce(
         (sum, offer) => sum + offer.text.length + offer.signature.length,
         0,
       )
+      if (visited.bytes > maxVisitedBytes)
+        throw new ReplicationError('NOT_READY', `${blog} is too large for a visit; its own spokes show it`)
+    }
+    // A receipt for another entry than the one shown says nothing of what is shown.
+    for (const receipt of given) {
+      if ((await visited.ingest.idAt(blog, receipt.head.seq)) === receipt.head.id)
+        visited.receipts.add(receipt)
     }
   }
 
@@ -301,6 +335,11 @@ export class Reader {
       .filter((each) => each !== null && each !== 'free')
       .sort((a, b) => b.epoch - a.epoch)
     return found[0] ?? (answers.includes('free') ? 'free' : 'unreachable')
+  }
+
+  /** A version of an entry that is aside here, by its id (REPLICATION 10). */
+  async aside(blog: BlogName, seq: number, id: EntryId): Promise<Signed | null> {
+    return this.#store.asideById(blog, seq, id)
   }
 
   /** The record of a claim, from whichever connected peer has it. */

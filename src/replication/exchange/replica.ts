@@ -10,7 +10,13 @@ import type { Offer } from '../log/rules.ts'
 import type { LogStore } from '../log/store.ts'
 import type { Signed } from '../log/text.ts'
 import { recordPeriodMs } from '../protocol.ts'
-import { type Assignment, names, readAssignment } from '../registry/assignment.ts'
+import {
+  type Assignment,
+  namedEntries,
+  names,
+  readAssignment,
+  secondActKey,
+} from '../registry/assignment.ts'
 import { fromProofRow, type ProofRow, proofRow } from '../registry/proof.ts'
 import type { Roster } from '../registry/roster.ts'
 import { ReceiptBook } from './receipts.ts'
@@ -115,12 +121,13 @@ export class Replicas {
     return this.#ingest.alone(assignKey(assignment.blog), async () => {
       const known = this.#kept.get(assignment.blog)
       if (known !== undefined && known.assignment.epoch >= assignment.epoch) {
-        return known.assignment.epoch > assignment.epoch || known.assignment.id === assignment.id
-          ? accept(known)
-          : refuse(
-              'ACT_SAME_EPOCH',
-              `Two assignments of ${assignment.blog} have epoch ${assignment.epoch}.`,
-            )
+        if (known.assignment.epoch > assignment.epoch || known.assignment.id === assignment.id)
+          return accept(known)
+        await this.#store.write([this.#store.putValue(secondActKey(assignment), proofRow(proof))])
+        return refuse(
+          'ACT_SAME_EPOCH',
+          `Two assignments of ${assignment.blog} have epoch ${assignment.epoch}; both are kept as proof.`,
+        )
       }
       await this.#store.write([this.#store.putValue(assignKey(assignment.blog), proofRow(proof))])
       const kept = await this.#keep(assignment)
@@ -153,7 +160,11 @@ export class Replicas {
     if (record === null || record.head.seq < head.seq) return null
     if (record.follows < epoch) {
       const held = await this.#ingest.idAt(blog, head.seq)
-      const following = { epoch, head: held === head.id ? record.head : head }
+      const following = {
+        epoch,
+        head: held === head.id ? record.head : head,
+        holds: namedEntries(kept.assignment),
+      }
       const outcome = await this.#ingest.offer(blog, [], { way: 'pull', following })
       if (outcome.kind !== 'held') return null
     }
@@ -171,7 +182,7 @@ export class Replicas {
     { way, head, checkAll = true }: { way: Way; head: Head; checkAll?: boolean },
   ): Promise<Outcome> {
     const { blog, epoch } = kept.assignment
-    const following: Following = { epoch, head }
+    const following: Following = { epoch, head, holds: namedEntries(kept.assignment) }
     const outcome = await this.#ingest.offer(blog, offers, { way, following, checkAll })
     if (outcome.kind === 'held' && kept.role !== 'none') await this.give(kept)
     return outcome
@@ -203,9 +214,10 @@ export class Replicas {
       following: { epoch, head },
     })
     if (outcome.kind === 'held') {
-      await this.give(kept)
+      // Both follow the sync; the announcement need not wait for this replica's own receipt.
       if (outcome.added.length > 0)
         this.#events?.grown(kept, outcome.added as readonly Entry[], outcome.head)
+      await this.give(kept)
     }
     return accept(outcome)
   }

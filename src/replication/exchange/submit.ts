@@ -8,12 +8,14 @@ import type { Author } from '../log/author.ts'
 import { decodeEntry, type Entry } from '../log/entry.ts'
 import type { Ingest } from '../log/ingest.ts'
 import type { Head } from '../log/log.ts'
+import { decodeReceipt } from '../log/receipt.ts'
 import type { EntryId, Signed } from '../log/text.ts'
 import { answer, ask, type Network, proofShape, refusalAnswer, signedShape } from '../network.ts'
 import { maxClockSkewMs, publishWaitMs, SUBMIT } from '../protocol.ts'
-import type { Assignment } from '../registry/assignment.ts'
+import { type Assignment, publishedFrom } from '../registry/assignment.ts'
 import { fromSignedRow, type ProofRow, signedRow } from '../registry/proof.ts'
 import type { Registry } from '../registry/registry.ts'
+import { ReceiptBook } from './receipts.ts'
 import type { Kept, Replicas } from './replica.ts'
 
 /** What became of a submitted entry. */
@@ -125,14 +127,19 @@ export class Submit {
           'This spoke cannot find out now which spoke takes writes for this blog. Nothing was stored; keep the text and try again in a minute.',
         )
       }
-      const done = await this.#at(found, entry, offer)
+      const done = await this.#at(found, entry, offer, maxAgeMs === 0)
       if (done.ok || done.code !== 'NOT_PRIMARY') return done
       last = done
     }
     return last as Refusal
   }
 
-  async #at(found: Assignment, entry: Entry, offer: Signed): Promise<Verdict<Submitted>> {
+  async #at(
+    found: Assignment,
+    entry: Entry,
+    offer: Signed,
+    isFresh: boolean,
+  ): Promise<Verdict<Submitted>> {
     const kept = this.#replicas.get(entry.log)
     if (kept?.role === 'primary') return this.#here(kept, entry, offer)
     try {
@@ -150,7 +157,10 @@ export class Submit {
           head: { seq: reply.taken.seq, id: reply.taken.id as EntryId },
         })
       }
-      return accept({ kind: 'held', ...reply, receipts: reply.receipts.map(fromSignedRow) })
+      const proven = countProven(found, entry, reply.receipts.map(fromSignedRow))
+      return proven.epoch > found.epoch && !isFresh
+        ? refuse('NOT_PRIMARY', 'A later act is in force than this spoke knows.')
+        : accept(proven.held)
     } catch (error) {
       if (error instanceof ReplicationError && error.refusal !== null)
         return refuse(error.refusal, error.message)
@@ -181,8 +191,12 @@ export class Submit {
 
   /** The primary's door: what only the moment of taking can show is judged here, once (DESIGN 3.1). */
   async #here(kept: Kept, entry: Entry, offer: Signed): Promise<Verdict<Submitted>> {
-    if ((await this.#ingest.idAt(entry.log, entry.seq)) === entry.id)
+    if ((await this.#ingest.idAt(entry.log, entry.seq)) === entry.id) {
+      // Its signature may have come damaged in a catch-up: then this one puts it right.
+      if ((await this.#ingest.read(entry.log, entry.seq)) === null)
+        await this.#ingest.heal(entry.log, offer)
       return this.#state(kept, entry.seq)
+    }
     const door = await this.#checkDoor(entry, offer)
     if (!door.ok) return door
     const written = await this.#replicas.write(kept, offer)
@@ -237,5 +251,31 @@ export class Submit {
       wanted: now.assignment.replicas.length,
       receipts: covering.map((receipt) => receipt.signed),
     })
+  }
+}
+
+/** What a primary's answer proves: its word may be a lie, the receipts of other replicas are not. */
+function countProven(
+  found: Assignment,
+  entry: Entry,
+  answered: readonly Signed[],
+): { epoch: number; held: Submitted } {
+  const book = new ReceiptBook(found)
+  let { epoch } = found
+  for (const signed of answered) {
+    const receipt = decodeReceipt(signed)
+    if (!receipt.ok || receipt.value.log !== entry.log) continue
+    epoch = Math.max(epoch, receipt.value.epoch)
+    const { head } = receipt.value
+    if (head.seq > entry.seq || (head.seq === entry.seq && head.id === entry.id))
+      book.add(receipt.value)
+  }
+  const copies = book.copies(entry.seq)
+  const needed = publishedFrom(found)
+  const receipts = book.all().map((receipt) => receipt.signed)
+  const published = needed !== null && copies >= needed
+  return {
+    epoch,
+    held: { kind: 'held', published, copies, wanted: found.replicas.length, receipts },
   }
 }

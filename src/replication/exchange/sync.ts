@@ -10,6 +10,7 @@ import type { LogStore, Stored } from '../log/store.ts'
 import { parseEntryId } from '../log/text.ts'
 import { answer, ask, type Network, proofShape, signedShape } from '../network.ts'
 import { maxHeadsAsked, maxPageBytes, maxPageEntries, SYNC } from '../protocol.ts'
+import { names } from '../registry/assignment.ts'
 import type { CouncilLogs } from '../registry/council-logs.ts'
 import {
   fromSignedRow,
@@ -154,8 +155,10 @@ export class Sync {
         { t: 'heads', logs: asked },
         headsShape,
       )
+      const left = new Set(asked)
       for (const head of heads) {
-        if (!asked.includes(head.log)) continue
+        // One answer per log: else one frame could keep this peer busy for hours.
+        if (!left.delete(head.log)) continue
         const id = parseEntryId(head.id)
         if (id === null) continue
         const theirs = { seq: head.seq, id }
@@ -233,7 +236,8 @@ export class Sync {
     if (
       !receipt?.ok ||
       receipt.value.replica.peer !== peer ||
-      receipt.value.act !== kept.assignment.id
+      receipt.value.act !== kept.assignment.id ||
+      !names(kept.assignment, receipt.value.replica)
     )
       return
     if (receipt.value.head.seq !== theirs.seq || receipt.value.head.id !== theirs.id) return
@@ -253,7 +257,8 @@ export class Sync {
     const learned = await this.#replicas.learn(proof)
     if (learned.ok) return learned.value
     if (learned.code !== 'ROSTER_BEHIND') return null
-    await this.pull(peer, [rosterLog])
+    // Whoever sends an act need not have what it takes to check it; then it is not obeyed.
+    await this.pull(peer, [rosterLog]).catch(() => undefined)
     const again = await this.#replicas.learn(proof)
     return again.ok ? again.value : null
   }

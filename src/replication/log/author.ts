@@ -150,6 +150,13 @@ async function rekey(author: Author, entry: Rekey, keys: KeyRing): Promise<Verdi
     })
   }
   if (author.recovery !== null && entry.key === author.recovery.fingerprint) {
+    // It could never take effect, and every later entry would have two keys to be checked by.
+    if (next.fingerprint === author.current.fingerprint) {
+      return refuse(
+        'REKEY_SAME_KEY',
+        'The recovery key hands over to another key. To extend the key in force, sign with it.',
+      )
+    }
     const pending = { next, seq: entry.seq, dateMs: entry.dateMs }
     return accept({ signer: author.recovery, author: { ...author, pending } })
   }

@@ -131,7 +131,7 @@ const isAlias = (value: string) =>
     : `want a path that begins with / and has no blanks, at most ${maxAliasCharacters} characters`
 
 const attachment =
-  /^([0-9a-f]{64}) ([a-z]+\/[a-z0-9.+-]+) ([1-9][0-9]{0,8}) ([A-Za-z0-9._-]{1,100})(?: (.{1,500}))?$/
+  /^([0-9a-f]{64}) ([a-z]+\/[a-z0-9.+-]+) ([1-9][0-9]{0,8}) ([A-Za-z0-9._-]{1,100})(?: ([^ ].{0,499}))?$/
 const isAttachment = (value: string) => {
   const match = attachment.exec(value)
   return match !== null && Number(match[3]) <= maxAttachmentBytes

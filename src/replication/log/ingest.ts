@@ -13,6 +13,8 @@ export type Following = {
   readonly epoch: number
   /** where the primary's log ended; on following a new epoch what lies beyond moves aside */
   readonly head: Head
+  /** the genesis and the head that the act names: no log without them is the blog's */
+  readonly holds?: readonly Head[]
 }
 
 export type Outcome =
@@ -37,6 +39,7 @@ export type Added = {
 type Open<S> = { record: LogRecord | null; state: S | null }
 type Plan<S> = {
   writes: Write[]
+  /** forks, kept as proof */
   aside: Aside[]
   record: LogRecord | null
   state: S | null
@@ -131,15 +134,11 @@ export class Ingest {
         const missing = await this.#follow(log, items, following, plan)
         if (missing !== null) return missing
       }
-      const stop = await this.#append(
-        log,
-        offers,
-        items,
-        { checkAll, epoch: following.epoch },
-        plan,
-      )
-      if (!plan.covered) {
-        // Links alone must not let anything in. The rules' state may have moved on: read it again.
+      const isCut = plan.writes.length > 0
+      const stop = await this.#append(log, offers, items, { checkAll, following }, plan)
+      if (!plan.covered || (isCut && plan.added.length === 0 && stop !== null)) {
+        // Links alone must not let anything in, and what is refused must not move anything aside.
+        // The rules' state may have moved on: read it again.
         this.#open.delete(log)
         return (
           stop ?? {
@@ -269,7 +268,8 @@ export class Ingest {
   /** id of the entry at `seq`, null when none is held. */
   async idAt(log: LogName, seq: number): Promise<EntryId | null> {
     const head = (await this.record(log))?.head
-    if (head?.seq === seq) return head.id
+    if (head === undefined || seq > head.seq) return null
+    if (head.seq === seq) return head.id
     const stored = await this.#store.entry(log, seq)
     const item = stored === null ? null : this.#rulesOf(log).decode(stored.text)
     return item?.ok ? item.value.id : null
@@ -311,16 +311,18 @@ export class Ingest {
         refusal: refuse('OTHER_GENESIS', 'This log begins with another genesis.'),
       }
     }
+    for (const { seq, id } of following.holds ?? []) {
+      if (seq > record.head.seq) continue
+      // Held and cut off, or not held and kept.
+      if (((await this.idAt(log, seq)) === id) !== seq <= agreed) return otherHead(log, seq)
+    }
     for (let seq = agreed + 1; seq <= record.head.seq; seq++) {
       const stored = await this.#store.entry(log, seq)
       const item = stored === null ? null : this.#rulesOf(log).decode(stored.text)
       plan.writes.push(this.#store.deleteEntry(log, seq))
-      if (stored !== null && item?.ok)
-        plan.aside.push({
-          item: item.value,
-          signature: stored.signature,
-          firstMs: stored.firstMs,
-        })
+      if (stored === null || !item?.ok) continue
+      const { signature, firstMs } = stored
+      plan.writes.push(...this.#store.putTail(log, [{ item: item.value, signature, firstMs }]))
     }
     if (agreed < record.head.seq) await this.#cut(log, agreed, plan)
     if (plan.record !== null) plan.record = { ...plan.record, follows: following.epoch }
@@ -358,7 +360,7 @@ export class Ingest {
     log: LogName,
     offers: readonly Offer[],
     items: readonly Item[],
-    { checkAll, epoch }: { checkAll: boolean; epoch: number },
+    { checkAll, following }: { checkAll: boolean; following: Following },
     plan: Plan<unknown>,
   ): Promise<Outcome | null> {
     const rules = this.#rulesOf(log)
@@ -371,7 +373,7 @@ export class Ingest {
       if (place.place === 'known') continue
       if (place.place === 'gap') return { kind: 'gap', have: place.have }
       if (place.place === 'fork') {
-        const proof = await this.#checkAlone(log, item, offer)
+        const proof = await this.#checkAlone(log, item, offer, plan)
         if (!proof.ok) return { kind: 'refused', refusal: proof }
         plan.aside.push({ item, signature: proof.value, firstMs })
         return { kind: 'fork', seq: place.seq, head: head as Head }
@@ -385,6 +387,8 @@ export class Ingest {
           ),
         }
       }
+      if (following.holds?.some(({ seq, id }) => seq === item.seq && id !== item.id))
+        return otherHead(log, item.seq)
       const checkSignature = checkAll || index === items.length - 1
       const step = await rules.next(plan.state, item, offer, checkSignature)
       if (!step.ok) {
@@ -406,7 +410,7 @@ export class Ingest {
       plan.record = {
         head: { seq: item.seq, id: item.id },
         dateMs: item.dateMs,
-        follows: epoch,
+        follows: following.epoch,
         keys: rules.holdsKeys(item)
           ? [...(plan.record?.keys ?? []), item.seq]
           : (plan.record?.keys ?? []),
@@ -442,15 +446,19 @@ export class Ingest {
   }
 
   /** Checks an item's own signature by the keys of the log before it; answers it as it is stored. */
-  async #checkAlone(log: LogName, item: Item, offer: Offer): Promise<Verdict<Uint8Array>> {
-    const { record } = await this.#load(log)
+  async #checkAlone(
+    log: LogName,
+    item: Item,
+    offer: Offer,
+    plan: Plan<unknown> | null = null,
+  ): Promise<Verdict<Uint8Array>> {
+    const record = plan === null ? (await this.#load(log)).record : plan.record
     const keys = (record?.keys ?? []).filter((seq) => seq < item.seq)
-    return this.#rulesOf(log).checkAlone(
-      item,
-      offer,
-      keys,
-      async (seq) => (await this.#store.entry(log, seq))?.text ?? null,
-    )
+    const read = async (seq: number) =>
+      plan?.added.find((each) => each.seq === seq)?.text ??
+      (await this.#store.entry(log, seq))?.text ??
+      null
+    return this.#rulesOf(log).checkAlone(item, offer, keys, read)
   }
 
   /** An entry's own signature as it is to be stored, null when it is wrong. */
@@ -469,3 +477,8 @@ export class Ingest {
       ])
   }
 }
+
+const otherHead = (log: LogName, seq: number): Outcome => ({
+  kind: 'refused',
+  refusal: refuse('OTHER_HEAD', `The act in force names another entry ${seq} of ${log}.`),
+})

@@ -62,10 +62,16 @@ export const isHead = (value: string) => {
 }
 
 /** What a peer dials: an address with a TCP port and without a peer id. */
-export const isAddress = (value: string) =>
-  value.length <= 200 && /^\/(ip4|ip6|dns4|dns6|dns)\/[0-9A-Za-z.:-]+\/tcp\/[0-9]{1,5}$/.test(value)
+export const isAddress = (value: string) => {
+  const match = /^\/(ip4|ip6|dns4|dns6|dns)\/([0-9A-Za-z.:-]+)\/tcp\/(0|[1-9][0-9]{0,4})$/.exec(
+    value,
+  )
+  const [, kind = '', host = '', port = ''] = match ?? []
+  const isHost = kind.startsWith('dns') || isIP(host) === Number(kind.slice(2))
+  return match !== null && value.length <= 200 && isHost && Number(port) < 65_536
     ? null
     : 'want an address like /ip4/192.0.2.7/tcp/4001 or /dns4/a.example.org/tcp/4001'
+}
 
 /** Where a spoke's pages are fetched: scheme, IP literal and port. */
 export const isWeb = (value: string) => {

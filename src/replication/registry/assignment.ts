@@ -1,4 +1,5 @@
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
+import type { Head } from '../log/log.ts'
 import { type Replica, sameReplica } from '../log/peer-text.ts'
 import { majority } from '../log/receipt.ts'
 import type { EntryId } from '../log/text.ts'
@@ -37,6 +38,15 @@ export function readAssignment(proof: ProofOfAct, roster: Roster | null): Verdic
 /** How many receipts make an entry published under this act; null while n = 1 (REPLICATION 4). */
 export const publishedFrom = (assignment: AssignFields): number | null =>
   assignment.replicas.length === 1 ? null : majority(assignment.replicas.length)
+
+/** Where a second act of one epoch is kept: the proof of a lying authority. */
+export const secondActKey = ({ blog, epoch }: AssignFields) => `lying/${blog}/${epoch}`
+
+/** Entries that every log of this blog holds once it reaches them: whatever a replica says. */
+export const namedEntries = ({ genesis, head }: AssignFields): readonly Head[] => [
+  { seq: 0, id: genesis },
+  head,
+]
 
 export const names = (assignment: AssignFields, replica: Replica): boolean =>
   assignment.replicas.some((each) => sameReplica(each, replica))

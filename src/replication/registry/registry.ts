@@ -9,7 +9,7 @@ import type { LogStore } from '../log/store.ts'
 import { proofShape, signedShape } from '../network.ts'
 import { maxClockSkewMs, maxRecordAgeMs, maxRecordBytes, recordKey } from '../protocol.ts'
 import { decodeAct } from './act.ts'
-import { type Assignment, names, readAssignment, toAssignment } from './assignment.ts'
+import { type Assignment, names, readAssignment, secondActKey, toAssignment } from './assignment.ts'
 import type { CouncilLogs } from './council-logs.ts'
 import { fromProofRow, fromSignedRow, proofRow, signedRow } from './proof.ts'
 import type { Roster } from './roster.ts'
@@ -92,7 +92,6 @@ function readRecord(value: Uint8Array): z.infer<typeof recordShape> | null {
 }
 
 const newestKey = (blog: string) => `newest/${blog}`
-const proofKey = (blog: string, epoch: number) => `lying/${blog}/${epoch}`
 /** Assignments looked up lately, kept in memory: about 2 KB each. */
 const maxCached = 10_000
 
@@ -192,7 +191,7 @@ export class Registry {
     }
     if (known !== null && known.epoch === epoch && known.id !== assignment.id) {
       await this.#store.write([
-        this.#store.putValue(proofKey(blog, epoch), proofRow(assignment.proof)),
+        this.#store.putValue(secondActKey(assignment), proofRow(assignment.proof)),
       ])
       return refuse(
         'ACT_SAME_EPOCH',

@@ -17,11 +17,11 @@ import {
   type Decision,
   decodeAct,
   type MemberRecord,
-  signAct,
 } from '../../src/replication/registry/act.ts'
 import { namesRules, rosterRules } from '../../src/replication/registry/council-rules.ts'
 import type { ProofOfAct } from '../../src/replication/registry/proof.ts'
 import { foldRoster, holdersFor, type Roster } from '../../src/replication/registry/roster.ts'
+import { signAct } from '../../src/replication/registry/sign-act.ts'
 
 export const startMs = Date.parse('2026-11-23T03:40:00Z')
 export const dayMs = 24 * 3_600_000

@@ -305,7 +305,10 @@ export class Reader {
         0,
       )
       if (visited.bytes > maxVisitedBytes)
-        throw new ReplicationError('NOT_READY', `${blog} is too large for a visit; its own spokes show it`)
+        throw new ReplicationError(
+          'NOT_READY',
+          `${blog} is too large for a visit; its own spokes show it`,
+        )
     }
     // A receipt for another entry than the one shown says nothing of what is shown.
     for (const receipt of given) {

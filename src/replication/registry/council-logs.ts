@@ -7,7 +7,7 @@ import type { Replica } from '../log/peer-text.ts'
 import { decodeReceipt, majority, type Receipt, signReceipt } from '../log/receipt.ts'
 import type { LogStore } from '../log/store.ts'
 import type { EntryId, Signed } from '../log/text.ts'
-import { type Act, type Decision, decodeAct, signAct } from './act.ts'
+import { type Act, type Decision, decodeAct } from './act.ts'
 import type { Names } from './names.ts'
 import { checkProof, type ProofOfAct } from './proof.ts'
 import {
@@ -20,6 +20,7 @@ import {
   reaches,
   rosterSigner,
 } from './roster.ts'
+import { signAct } from './sign-act.ts'
 
 /** Asks another holder for its receipts for a new act, one per set that names it; none when it does not answer. */
 export type AskHolder = (holder: PeerName, log: LogName, act: Signed) => Promise<readonly Signed[]>

@@ -10,7 +10,8 @@ import {
   isPlain,
   type Signed,
 } from '../log/text.ts'
-import { type MemberRecord, memberFields, readMember, writeMember } from './act.ts'
+import { type MemberRecord, memberFields, readMember } from './act.ts'
+import { writeMember } from './sign-act.ts'
 
 /** A newcomer's signed request, or a member's whose record has changed (DESIGN 5, Joining). */
 export type JoinRequest = {

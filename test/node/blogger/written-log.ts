@@ -9,7 +9,8 @@ import { type Head, namesLog, rosterLog } from '../../../src/replication/log/log
 import type { Replica, StoreId } from '../../../src/replication/log/peer-text.ts'
 import { type Receipt, signReceipt } from '../../../src/replication/log/receipt.ts'
 import { type EntryId, formatDate, type Signed } from '../../../src/replication/log/text.ts'
-import { type Act, type Decision, signAct } from '../../../src/replication/registry/act.ts'
+import type { Act, Decision } from '../../../src/replication/registry/act.ts'
+import { signAct } from '../../../src/replication/registry/sign-act.ts'
 import type { GpgHome } from '../../support/gpg.ts'
 
 export const startMs = Date.parse('2026-11-23T03:40:00Z')

@@ -8,8 +8,8 @@ import {
   decodeAct,
   type MemberRecord,
   type Role,
-  signAct,
 } from '../../../src/replication/registry/act.ts'
+import { signAct } from '../../../src/replication/registry/sign-act.ts'
 import {
   assignFields,
   fakeId,

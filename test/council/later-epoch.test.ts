@@ -66,6 +66,20 @@ describe('an assignment of a later epoch', () => {
     }
   })
 
+  it('is led by a replica that lacks the head: it takes it from one that has it', async () => {
+    await using council = await startCouncil({ spokes: 3, authority: 'apart' })
+    const blog = await council.claim('maria', await makeSigner(), council.peer('b'))
+    await blog.publish('one', council.peer('b'))
+    const late = council.peer('c')
+    await late.stop()
+    for (const slug of ['two', 'three']) await blog.publish(slug, council.peer('a'))
+    await council.peer('b').stop()
+    await assignNext(council, blog, late)
+    await late.start()
+    await blog.publish('four', council.peer('a'))
+    for (const peer of [council.peer('a'), late]) await blog.whenWhole(peer)
+  })
+
   it('moves an unpublished tail of the old primary aside, where nothing is deleted', async () => {
     await using council = await startCouncil({ spokes: 3, authority: 'apart' })
     const blog = await council.claim('maria', await makeSigner(), council.peer('b'))

@@ -286,10 +286,23 @@ export class Exchange {
   }
 
   async #lead(kept: Kept): Promise<void> {
-    if ((await this.replicas.lead(kept)) === null) return
+    if ((await this.replicas.lead(kept)) === null && !(await this.#fetchHead(kept))) return
     this.#push.toAll(kept)
     this.#records.want(kept)
     await this.#records.putDue()
+  }
+
+  /** A new primary takes the head that the act names from whoever has it: it is signed. */
+  async #fetchHead(kept: Kept): Promise<boolean> {
+    const { head, replicas, epoch } = kept.assignment
+    // The genesis comes with the claim.
+    if (epoch === 1) return false
+    for (const { peer } of replicas) {
+      if (peer === this.#world.signer.peer) continue
+      await this.sync.pullRange(peer, kept, head).catch(() => undefined)
+      if ((await this.replicas.lead(kept)) !== null) return true
+    }
+    return false
   }
 
   async #grown(kept: Kept, items: readonly Entry[]): Promise<void> {

@@ -185,8 +185,9 @@ export class Push {
       const { blog } = kept.assignment
       const head = (await this.#ingest.record(blog))?.head
       if (head === undefined || this.#replicas.get(blog) !== kept) return
-      const from = (kept.receipts.of(peer)?.head.seq ?? -1) + 1
-      if (from > head.seq) return
+      const given = kept.receipts.of(peer)
+      if (given !== null && given.head.seq >= head.seq) return
+      const from = (given?.head.seq ?? firstGuess(kept)) + 1
       try {
         failures = (await this.#page(peer, kept, from)) ? 0 : failures + 1
       } catch (error) {
@@ -210,7 +211,7 @@ export class Push {
     for (let backwards = 0; backwards < maxBackwards; backwards++) {
       const page = await readPage(this.#store, blog, from)
       const record = await this.#ingest.record(blog)
-      if (record === null || page.entries.length === 0) return false
+      if (record === null) return false
       const told = `${id} ${peer}`
       const reply = await ask(
         this.#network,
@@ -230,7 +231,7 @@ export class Push {
       if ('receipt' in reply) {
         await this.#replicas.receive(fromSignedRow(reply.receipt))
         // An old receipt, or another peer's, must not make this a loop without a pause.
-        return (kept.receipts.of(peer)?.head.seq ?? -1) >= first
+        return (kept.receipts.of(peer)?.head.seq ?? -1) >= Math.min(first, record.head.seq)
       }
       if (reply.need >= from) return false
       from = reply.need
@@ -296,4 +297,9 @@ export class Push {
       return []
     }
   }
+}
+
+/** What a replica that gave no receipt yet under this act may hold: after epoch 1 mostly the act's head. */
+function firstGuess(kept: Kept): number {
+  return kept.assignment.epoch === 1 ? -1 : kept.assignment.head.seq
 }

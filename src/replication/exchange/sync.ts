@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { PeerName } from '../../auth/peer-signature.ts'
 import { ReplicationError } from '../errors.ts'
 import { type BlogName, decodeEntry } from '../log/entry.ts'
-import type { Ingest } from '../log/ingest.ts'
+import type { Ingest, Outcome } from '../log/ingest.ts'
 import { type Head, type LogName, namesLog, rosterLog } from '../log/log.ts'
 import { decodeReceipt } from '../log/receipt.ts'
 import type { Offer } from '../log/rules.ts'
@@ -34,8 +34,9 @@ const headsShape = z.object({
       z.object({
         log: logName,
         epoch: z.number().int().min(0),
-        seq,
-        id: z.string().length(64),
+        /** null: it keeps the blog, but can give no receipt under the act that it knows */
+        seq: seq.nullable(),
+        id: z.string().length(64).nullable(),
         /** the answerer's own first; for the council's own logs none: each act carries its proof */
         receipts: z.array(signedShape).max(64),
       }),
@@ -131,13 +132,16 @@ export class Sync {
       return head === null ? null : { log, epoch: 0, ...head, receipts: [] }
     }
     const kept = this.#replicas.get(log as BlogName)
-    const own = kept === null ? null : await this.#replicas.giveYoung(kept)
-    if (kept === null || own === null) return null
+    if (kept === null) return null
+    const { epoch } = kept.assignment
+    const own = await this.#replicas.giveYoung(kept)
+    // The epoch alone is worth telling: by it a replica that was away learns of a later act.
+    if (own === null) return { log, epoch, seq: null, id: null, receipts: [] }
     const others = kept.receipts
       .all()
       .filter((receipt) => receipt.replica.peer !== own.replica.peer)
     const receipts = [own, ...others].map((receipt) => signedRow(receipt.signed))
-    return { log, epoch: kept.assignment.epoch, ...own.head, receipts }
+    return { log, epoch, ...own.head, receipts }
   }
 
   /**
@@ -159,12 +163,12 @@ export class Sync {
       for (const head of heads) {
         // One answer per log: else one frame could keep this peer busy for hours.
         if (!left.delete(head.log)) continue
-        const id = parseEntryId(head.id)
-        if (id === null) continue
-        const theirs = { seq: head.seq, id }
+        const id = parseEntryId(head.id ?? '')
+        const theirs = head.seq === null || id === null ? null : { seq: head.seq, id }
         try {
-          if (head.log.startsWith('@')) await this.pullCouncil(peer, head.log, theirs)
-          else
+          if (head.log.startsWith('@')) {
+            if (theirs !== null) await this.pullCouncil(peer, head.log, theirs)
+          } else
             await this.#pullBlog(
               peer,
               head.log as BlogName,
@@ -222,7 +226,7 @@ export class Sync {
     peer: PeerName,
     blog: BlogName,
     epoch: number,
-    theirs: Head,
+    theirs: Head | null,
     receipts: readonly { text: Uint8Array; signature: Uint8Array }[],
   ): Promise<void> {
     let kept = this.#replicas.get(blog)
@@ -234,6 +238,7 @@ export class Sync {
     const receipt = own === undefined ? null : decodeReceipt(own)
     // Every head in an answer is a receipt: what lies under it may enter the log (REPLICATION 5, 10).
     if (
+      theirs === null ||
       !receipt?.ok ||
       receipt.value.replica.peer !== peer ||
       receipt.value.act !== kept.assignment.id ||
@@ -267,8 +272,23 @@ export class Sync {
   pullRange(peer: PeerName, kept: Kept, theirs: Head): Promise<void> {
     const { blog } = kept.assignment
     return this.#once(`${blog} ${peer}`, async () => {
-      const fetch = (from: number) =>
-        ask(this.#network, peer, SYNC, { t: 'range', log: blog, from }, pageShape)
+      const fetch = async (from: number): Promise<Page> => {
+        const asked = { t: 'range', log: blog, from }
+        const page = await ask(this.#network, peer, SYNC, asked, pageShape)
+        // Else a peer could send the same entries for ever, and each time they would be held.
+        const first = page.entries[0] === undefined ? null : decodeEntry(page.entries[0][0])
+        if (first?.ok && first.value.seq !== from)
+          throw badPage(peer, blog, `it begins with entry ${first.value.seq}, not ${from}`)
+        // What lies behind the head that a receipt, or the act, names has no place here yet.
+        const entries = page.entries.slice(0, Math.max(0, theirs.seq - from + 1))
+        return { entries, more: page.more && entries.length === page.entries.length }
+      }
+      const take = (page: Page): Promise<Outcome> =>
+        this.#replicas.take(kept, page.entries.map(toOffer), {
+          way: 'pull',
+          head: theirs,
+          checkAll: page.entries.length < 3,
+        })
       const record = await this.#ingest.record(blog)
       if (
         record !== null &&
@@ -277,27 +297,19 @@ export class Sync {
       )
         return
       let from = (record?.head.seq ?? -1) + 1
-      let next = fetch(from)
+      let page = await fetch(from)
+      let taking = take(page)
       for (let backwards = 0; ; ) {
-        const page = await next
-        const offers = page.entries.map(toOffer)
-        // Else a peer could send the same entries for ever, and each time they would be held.
-        const first = offers[0] === undefined ? null : decodeEntry(offers[0].text)
-        if (first?.ok && first.value.seq !== from)
-          throw badPage(peer, blog, `it begins with entry ${first.value.seq}, not ${from}`)
-        // The next page travels while this one is checked and written.
-        next = page.more
-          ? fetch(from + offers.length)
-          : Promise.resolve({ entries: [], more: false })
-        next.catch(() => undefined)
-        const outcome = await this.#replicas.take(kept, offers, {
-          way: 'pull',
-          head: theirs,
-          checkAll: offers.length < 3,
-        })
+        // While this page is written, the next one travels and is decoded; it waits in the log's queue.
+        const hasMore = page.more && page.entries.length > 0
+        const ahead = hasMore ? fetch(from + page.entries.length) : null
+        const takingAhead = ahead?.then(take)
+        takingAhead?.catch(() => undefined)
+        const outcome = await taking
         if (outcome.kind === 'gap' && outcome.have + 1 < from && backwards++ < 60) {
           from = outcome.have + 1
-          next = fetch(from)
+          page = await fetch(from)
+          taking = take(page)
           continue
         }
         if (outcome.kind !== 'held') {
@@ -307,8 +319,10 @@ export class Sync {
             outcome.kind === 'refused' ? outcome.refusal.reason : outcome.kind,
           )
         }
-        if (outcome.head.seq >= theirs.seq || offers.length === 0) return
-        from += offers.length
+        if (outcome.head.seq >= theirs.seq || ahead === null || takingAhead === undefined) return
+        from += page.entries.length
+        page = await ahead
+        taking = takingAhead
       }
     })
   }

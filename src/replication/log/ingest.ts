@@ -112,14 +112,15 @@ export class Ingest {
     offers: readonly Offer[],
     { way, following, checkAll = true }: { way: Way; following: Following; checkAll?: boolean },
   ): Promise<Outcome> {
+    // A function of the bytes alone: it need not wait for the offers before.
+    const items: Item[] = []
+    for (const offer of offers) {
+      const item = this.#decode(log, offer)
+      if (!item.ok) return Promise.resolve({ kind: 'refused', refusal: item })
+      items.push(item.value)
+    }
     return this.alone(log, async () => {
       const open = await this.#load(log)
-      const items: Item[] = []
-      for (const offer of offers) {
-        const item = this.#decode(log, offer)
-        if (!item.ok) return { kind: 'refused', refusal: item }
-        items.push(item.value)
-      }
       const plan: Plan<unknown> = {
         writes: [],
         aside: [],
@@ -303,7 +304,9 @@ export class Ingest {
     }
     const start = first?.seq ?? following.head.seq + 1
     if (agreed < start - 1) {
-      return { kind: 'gap', have: Math.min(Math.floor((start - 1) / 2), record.head.seq) - 1 }
+      // Behind the offer: it may go on from this log's head. Else back half the way, until they agree.
+      const isBehind = record.head.seq < start - 1
+      return { kind: 'gap', have: isBehind ? record.head.seq : Math.floor((start - 1) / 2) - 1 }
     }
     if (agreed < 0) {
       return {

@@ -145,6 +145,8 @@ export class Push {
     const outcome = await this.#replicas.take(kept, push.entries.map(fromSignedRow), {
       way: 'push',
       head,
+      // A range is taken as in a pull: its newest signature covers it (DESIGN 4).
+      checkAll: push.entries.length < 3,
     })
     if (outcome.kind === 'gap') return { need: outcome.have + 1 }
     if (outcome.kind === 'refused') return refusalAnswer(outcome.refusal)

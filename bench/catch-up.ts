@@ -1,0 +1,137 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Signed } from '../src/replication/log/text.ts'
+import { maxPageBytes } from '../src/replication/protocol.ts'
+import { Child } from './child.ts'
+import { addCosts, type Cost, formatRate, quantile, type Result } from './figures.ts'
+import { Pair } from './pair.ts'
+
+const count = 10_000
+/** A blog for each catch-up; the first finds processes that have not done it before. */
+const blogs = ['anna', 'bruno', 'carla', 'dario', 'elena']
+
+/**
+ * Catch-up of a secondary that holds only the genesis, against the same bytes over a bare libp2p
+ * stream with chain check and synced batches. Both between two processes that are connected already,
+ * in turns; the middle round counts.
+ */
+export async function benchCatchUp(): Promise<Result> {
+  const ours: Cost[] = []
+  const bare: Cost[] = []
+  await using pair = await Pair.start({ gossip: false, push: false, pull: false })
+  await using bareStream = await BareStream.start()
+  for (const blog of blogs) {
+    const log = await pair.claim(blog)
+    const entries = await log.next(count)
+    await pair.primary.ask('fill', { blog, entries })
+    await bareStream.hold(entries)
+    bare.push(await bareStream.catchUp())
+    ours.push(
+      await costOfBoth(pair.primary, pair.secondary, async () => {
+        const head = await pair.pull(blog)
+        if (head !== count) throw new Error(`the secondary stopped at ${head}`)
+      }),
+    )
+  }
+  const ratios = ours.map(({ wall }, round) => (bare[round] as Cost).wall / wall)
+  const [allOurs, allBare] = [addCosts(ours), addCosts(bare)]
+  const entries = count * blogs.length
+  return {
+    name: `catch-up: an empty secondary, ${count} entries of 1 KB, two processes (CPU of both)`,
+    lines: [
+      `ours        ${formatRate(entries, allOurs)}`,
+      `bare stream ${formatRate(entries, allBare)}`,
+      `ratio by wall in single rounds ${ratios.map((ratio) => ratio.toFixed(2)).join(' ')}`,
+      `ratio by CPU, all rounds ${(allBare.cpu / allOurs.cpu).toFixed(2)}`,
+    ],
+    ratio: quantile(ratios, 0.5),
+    wanted: 'least',
+    target: 0.5,
+  }
+}
+
+/** The other side: two processes with a bare stream between them. */
+class BareStream {
+  readonly #server: Child
+  readonly #client: Child
+  readonly #address: string
+  readonly #stack: AsyncDisposableStack
+  #prev = ''
+
+  private constructor(parts: {
+    server: Child
+    client: Child
+    address: string
+    stack: AsyncDisposableStack
+  }) {
+    this.#server = parts.server
+    this.#client = parts.client
+    this.#address = parts.address
+    this.#stack = parts.stack
+  }
+
+  static async start(): Promise<BareStream> {
+    await using stack = new AsyncDisposableStack()
+    const folder = await mkdtemp(join(tmpdir(), 'council-bench-'))
+    stack.defer(() => rm(folder, { recursive: true }))
+    const server = stack.use(new Child('./bare-process.ts'))
+    const client = stack.use(new Child('./bare-process.ts'))
+    const address = await server.ask<string>('start', join(folder, 'a'))
+    await client.ask('start', join(folder, 'b'))
+    await client.ask('connect', address)
+    return new BareStream({ server, client, address, stack: stack.move() })
+  }
+
+  /** What the server sends from now on. */
+  async hold(entries: readonly Signed[]): Promise<void> {
+    await this.#server.ask('hold', toPages(entries))
+    const first = Buffer.from(entries[0]?.text ?? []).toString()
+    this.#prev = /\nprev ([0-9a-f]{64})\n/.exec(first)?.[1] ?? ''
+  }
+
+  catchUp(): Promise<Cost> {
+    return costOfBoth(this.#server, this.#client, async () => {
+      const asked = { address: this.#address, count, prev: this.#prev }
+      const held = await this.#client.ask<number>('fetch', asked)
+      if (held !== count) throw new Error(`the bare client stopped at ${held}`)
+    })
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#stack.disposeAsync()
+  }
+}
+
+/** Pages of the size that a sync answer has. */
+function toPages(entries: readonly Signed[]): Buffer[] {
+  const pages: Buffer[] = []
+  let parts: Uint8Array[] = []
+  let size = 0
+  for (const { text, signature } of entries) {
+    const bytes = text.length + signature.length
+    if (size + bytes > maxPageBytes) {
+      pages.push(Buffer.concat(parts))
+      parts = []
+      size = 0
+    }
+    size += bytes
+    parts.push(lengthOf(text), text, lengthOf(signature), signature)
+  }
+  return [...pages, Buffer.concat(parts)]
+}
+
+function lengthOf(bytes: Uint8Array): Buffer {
+  const length = Buffer.alloc(4)
+  length.writeUInt32BE(bytes.length)
+  return length
+}
+
+async function costOfBoth(first: Child, second: Child, job: () => Promise<void>): Promise<Cost> {
+  const before = await Promise.all([first.ask<number>('cpu'), second.ask<number>('cpu')])
+  const start = process.hrtime.bigint()
+  await job()
+  const wall = Number(process.hrtime.bigint() - start) / 1e9
+  const after = await Promise.all([first.ask<number>('cpu'), second.ask<number>('cpu')])
+  return { wall, cpu: after[0] + after[1] - before[0] - before[1] }
+}

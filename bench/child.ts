@@ -1,0 +1,61 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+
+type Call = { readonly id: number; readonly name: string; readonly given: unknown }
+type Reply = { readonly id: number; readonly answer?: unknown; readonly error?: string }
+
+/** A child process that does what it is asked, one message per question and answer. */
+export class Child {
+  readonly #process: ChildProcess
+  readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>()
+  #lastId = 0
+
+  /** @param file - beside this one; it calls `serveParent` */
+  constructor(file: string) {
+    this.#process = fork(fileURLToPath(new URL(file, import.meta.url)), {
+      serialization: 'advanced',
+    })
+    this.#process.on('message', ({ id, answer, error }: Reply) => {
+      const waiting = this.#waiting.get(id)
+      this.#waiting.delete(id)
+      if (error === undefined) waiting?.resolve(answer)
+      else waiting?.reject(new Error(error))
+    })
+    this.#process.on('exit', (code) => {
+      for (const { reject } of this.#waiting.values())
+        reject(new Error(`${file} ended with exit code ${code}`))
+      this.#waiting.clear()
+    })
+  }
+
+  /** The caller knows what the child answers to that name. */
+  ask<T>(name: string, given?: unknown): Promise<T> {
+    const waiting = Promise.withResolvers<unknown>()
+    const call: Call = { id: ++this.#lastId, name, given }
+    this.#waiting.set(call.id, waiting)
+    this.#process.send(call)
+    return waiting.promise as Promise<T>
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#process.exitCode !== null) return
+    const ended = new Promise((resolve) => this.#process.once('exit', resolve))
+    this.#process.disconnect()
+    await ended
+  }
+}
+
+/** The child's side: answers until the parent lets go, then runs `stop`. */
+export function serveParent(
+  jobs: Readonly<Record<string, (given: never) => Promise<unknown>>>,
+  stop: () => Promise<void>,
+): void {
+  process.on('message', ({ id, name, given }: Call) => {
+    const job = jobs[name] as (given: unknown) => Promise<unknown>
+    job(given).then(
+      (answer) => process.send?.({ id, answer }),
+      (error: Error) => process.send?.({ id, error: error.stack ?? error.message }),
+    )
+  })
+  process.once('disconnect', () => void stop().finally(() => process.exit()))
+}

@@ -1,0 +1,130 @@
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import { generateKeyPair } from '@libp2p/crypto/keys'
+import { realClock } from '../src/node/clock.ts'
+import { parseConfig } from '../src/node/config.ts'
+import { createLogger } from '../src/node/logger.ts'
+import { Peer } from '../src/node/peer.ts'
+import { type RunningPeer, startPeer } from '../src/node/spoke.ts'
+import { type BlogName, decodeEntry, type Genesis } from '../src/replication/log/entry.ts'
+import { idOf, type Signed } from '../src/replication/log/text.ts'
+import { serveParent } from './child.ts'
+import { spentCpu } from './figures.ts'
+import { must } from './signed-log.ts'
+
+/** A real spoke, or one with the authority's section, in a process of its own. */
+let spoke: RunningPeer | null = null
+const running = (): RunningPeer => {
+  if (spoke === null) throw new Error('not started')
+  return spoke
+}
+const logger = createLogger('error')
+/** The same clock in all processes of this machine. */
+const now = () => process.hrtime.bigint()
+
+/** A second libp2p host with the settings of the spoke's own, for messages that nobody judges. */
+let plain: Peer | null = null
+const topic = '/council-bench/plain'
+let arrival = Promise.withResolvers<bigint>()
+
+serveParent(
+  {
+    /** @returns who this peer is, once it is a member */
+    start: async ({ config, folder }: { config: object; folder: string }) => {
+      const checked = parseConfig(config)
+      if (!checked.ok) throw new Error(checked.reason)
+      spoke = await startPeer({ ...checked.value, data: join(folder, 'data') }, logger)
+      const { ingest } = spoke.exchange
+      ingest.onAdded(({ log, head }) => {
+        // Readable is what the log's own door gives out again, not what it has only heard of.
+        void ingest.read(log, head.seq).then((stored) => stored !== null && arrival.resolve(now()))
+      })
+      await spoke.whenAdmitted
+      return { peer: spoke.peerId, council: spoke.council(), bootstrap: spoke.bootstrap() }
+    },
+
+    /** Claims the genesis' name at this spoke, which becomes the primary. */
+    claim: async (genesis: Signed) => {
+      const entry = must(decodeEntry(genesis.text)) as Genesis
+      return must(await running().exchange.claims.claim(entry, genesis)).id
+    },
+
+    claimed: async (id: string) => (await running().exchange.claims.record(id))?.state === 'ready',
+
+    /** Puts entries into the primary's log, 100 an offer, as if they had all been written here. */
+    fill: async ({ blog, entries }: { blog: BlogName; entries: Signed[] }) => {
+      const { replicas, ingest } = running().exchange
+      const kept = replicas.get(blog)
+      const before = await ingest.record(blog)
+      if (kept === null || before === null) throw new Error(`${blog} is not kept here`)
+      let { seq } = before.head
+      for (let at = 0; at < entries.length; at += 100) {
+        const part = entries.slice(at, at + 100)
+        seq += part.length
+        const head = { seq, id: idOf((part.at(-1) as Signed).text) }
+        const outcome = await replicas.take(kept, part, { way: 'submit', head })
+        if (outcome.kind !== 'held') throw new Error(`not taken: ${JSON.stringify(outcome)}`)
+      }
+    },
+
+    /** Pulls a blog from a peer, as every spoke does on connect and on every hint. */
+    pull: async ({ peer, blog }: { peer: RunningPeer['peerId']; blog: BlogName }) => {
+      const { sync, ingest } = running().exchange
+      await sync.pull(peer, [blog])
+      return (await ingest.record(blog))?.head.seq ?? -1
+    },
+
+    /**
+     * Submits an entry at this spoke, the primary.
+     * @returns when that began
+     */
+    submit: async (offer: Signed) => {
+      const entry = must(decodeEntry(offer.text))
+      const start = now()
+      const { kind } = must(await running().exchange.submit.submit(entry, offer))
+      if (kind !== 'held') throw new Error(`the entry is ${kind}`)
+      return start
+    },
+
+    /** Forgets what arrived; `arrived` answers for what comes from now on. */
+    watch: async () => {
+      arrival = Promise.withResolvers()
+    },
+
+    /** @returns when the next entry could be read here, or the next plain message was here */
+    arrived: () => arrival.promise,
+
+    plainStart: async (folder: string) => {
+      await mkdir(folder)
+      plain = await Peer.start({
+        privateKey: await generateKeyPair('Ed25519'),
+        folder,
+        listen: ['/ip4/127.0.0.1/tcp/0'],
+        announce: [],
+        isMember: () => true,
+        records: { validate: async () => undefined, select: () => 0 },
+        clock: realClock,
+        logger,
+      })
+      plain.pubsub().subscribe(topic, async () => {
+        arrival.resolve(now())
+        return 'accept'
+      })
+      return plain.addresses()[0]
+    },
+
+    plainDial: async (address: string) => plain?.dial(address),
+
+    plainPublish: async (message: Uint8Array) => {
+      const start = now()
+      await plain?.pubsub().publish(topic, message)
+      return start
+    },
+
+    cpu: async () => spentCpu(),
+  },
+  async () => {
+    await plain?.[Symbol.asyncDispose]()
+    await spoke?.[Symbol.asyncDispose]()
+  },
+)

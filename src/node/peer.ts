@@ -27,6 +27,7 @@ import { ReplicationError } from '../replication/errors.ts'
 import type { GossipVerdict, Handler, Network, Pubsub } from '../replication/network.ts'
 import { JOIN, KAD, maxGossipBytes } from '../replication/protocol.ts'
 import type { Dht } from '../replication/registry/registry.ts'
+import { Demerits, maxPoints } from './demerits.ts'
 import { Gate, peerNameOf } from './gate.ts'
 import type { Logger } from './logger.ts'
 import { answerOnce, StreamPool, serveStream } from './streams.ts'
@@ -78,6 +79,7 @@ export class Peer {
   readonly #libp2p: Libp2p<Services>
   readonly #datastore: LevelDatastore
   readonly #gate: Gate
+  readonly #demerits: Demerits
   readonly #pool: StreamPool
   readonly #clock: Clock
   readonly #handlers = new Map<string, Handler>()
@@ -90,12 +92,14 @@ export class Peer {
     libp2p: Libp2p<Services>
     datastore: LevelDatastore
     gate: Gate
+    demerits: Demerits
     clock: Clock
     name: PeerName
   }) {
     this.#libp2p = parts.libp2p
     this.#datastore = parts.datastore
     this.#gate = parts.gate
+    this.#demerits = parts.demerits
     this.#clock = parts.clock
     this.name = parts.name
     this.#pool = new StreamPool((peer, signal) => this.#connect(peer, signal))
@@ -113,6 +117,7 @@ export class Peer {
     readonly logger: Logger
   }): Promise<Peer> {
     const gate = new Gate(init.isMember)
+    const demerits = new Demerits(init.clock)
     const datastore = new LevelDatastore(join(init.folder, 'libp2p'))
     await datastore.open()
     try {
@@ -136,7 +141,7 @@ export class Peer {
           identifyPush: identifyPush(),
           ping: ping(),
           pubsub: (components: GossipSubComponents) =>
-            gossipsub(gossipOptions(gate))(gated(components, gate)),
+            gossipsub(gossipOptions(gate, demerits))(gated(components, gate)),
           dht: (components: KadDHTComponents) =>
             kadDHT(kadOptions(gate, init.records))(gated(components, gate)),
         },
@@ -145,6 +150,7 @@ export class Peer {
         libp2p,
         datastore,
         gate,
+        demerits,
         clock: init.clock,
         name: peerSigner(init.privateKey).peer,
       })
@@ -208,11 +214,15 @@ export class Peer {
         await pubsub.publish(topic, data)
       },
       subscribe: (topic, judge) => {
-        pubsub.topicValidators.set(topic, async (_relay: PeerId, message: Message) => {
+        pubsub.topicValidators.set(topic, async (relay: PeerId, message: Message) => {
+          const sender = relay.toString()
+          // Its score is looked at once a second only; until then its flood costs no judging.
+          if (this.#demerits.isOver(sender)) return TopicValidatorResult.Reject
           const from = message.type === 'signed' ? peerNameOf(message.from) : null
-          if (from === null || message.data.length > maxGossipBytes)
-            return TopicValidatorResult.Reject
-          return verdicts[await judge(from, message.data)]
+          const isReadable = from !== null && message.data.length <= maxGossipBytes
+          const verdict = isReadable ? await judge(from, message.data) : 'reject'
+          if (verdict === 'reject') this.#demerits.add(sender)
+          return verdicts[verdict]
         })
         pubsub.subscribe(topic)
       },
@@ -338,7 +348,7 @@ export class Peer {
   }
 }
 
-function gossipOptions(gate: Gate): Partial<GossipsubOpts> {
+function gossipOptions(gate: Gate, demerits: Demerits): Partial<GossipsubOpts> {
   return {
     fallbackToFloodsub: false,
     // A primary's topic has few subscribers: what it says goes to each at once, mesh or not yet.
@@ -351,10 +361,10 @@ function gossipOptions(gate: Gate): Partial<GossipsubOpts> {
     maxTopicBytesPerPeer: 8 << 20,
     // The same entry announced again inside two minutes is dropped for free.
     msgIdFn: (message) => createHash('sha256').update(message.topic).update(message.data).digest(),
-    scoreThresholds: { gossipThreshold: -10, publishThreshold: -50, graylistThreshold: -80 },
+    scoreThresholds: { gossipThreshold: -10, publishThreshold: -50, graylistThreshold: -maxPoints },
     scoreParams: {
-      // A stranger lies below the graylist mark.
-      appSpecificScore: (peer) => (gate.lets(peerIdFromString(peer)) ? 0 : -1_000),
+      // A stranger lies below the graylist mark, and so does who sends junk.
+      appSpecificScore: (peer) => (gate.lets(peerIdFromString(peer)) ? -demerits.of(peer) : -1_000),
       appSpecificWeight: 1,
       // Membership is by admission; many spokes behind one address are no attack.
       IPColocationFactorWeight: 0,

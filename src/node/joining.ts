@@ -10,8 +10,11 @@ import type { ComponentLog } from './logger.ts'
 
 /** A pending peer asks again this often, ms; so does, after a few quicker tries, one whose record is not in `@roster` as it is. */
 const askAgainMs = 30_000
-/** While no bootstrap peer answers it tries more often, ms. */
-const dialAgainMs = 2_000
+/** Pauses while no bootstrap peer answers, ms: the first, twice as long each time, and the longest. */
+const firstAgainMs = 500
+const dialAgainMs = 4_000
+/** The first pause while an own address was not reached from outside, ms; then twice as long each time. */
+const unlistedAgainMs = 2_000
 
 /** Refusals that asking again does not change: the operator must. */
 const final = new Set([
@@ -75,11 +78,14 @@ export class Joining {
 
   async #run(onAdmitted: () => void, onRefused: (reason: string) => void): Promise<void> {
     let wasAdmitted = false
+    let failures = 0
     while (!this.#stopped) {
-      const pauseMs = await this.#step().catch((error: Error) => {
+      const step = await this.#step().catch((error: Error) => {
         this.#log.warn('join_failed', { reason: error.message })
-        return dialAgainMs
+        return null
       })
+      failures = step === null ? failures + 1 : 0
+      const pauseMs = step ?? Math.min(dialAgainMs, firstAgainMs * 2 ** (failures - 1))
       if (!wasAdmitted && this.#council.isMember(this.#signer.peer)) {
         wasAdmitted = true
         this.refusal = null
@@ -96,21 +102,21 @@ export class Joining {
     }
   }
 
-  /** One try; @returns how long to wait for the next, ms. */
-  async #step(): Promise<number> {
+  /** One try; @returns how long to wait for the next, ms, null when nothing came of it. */
+  async #step(): Promise<number | null> {
     const self = this.#signer.peer
     const roster = this.#council.roster()
     const known = roster?.members.get(self)
     if (known !== undefined && sameRecord(known, this.#record())) return askAgainMs
     const isAuthority = roster !== null && authorityOf(roster) === self
     const peer = isAuthority ? self : await this.#dialBootstrap()
-    if (peer === null) return dialAgainMs
+    if (peer === null) return null
     if (!isAuthority) {
       const pulled = await this.#join.pullRoster(peer)
       if (!pulled.ok) return this.#no(pulled.code, pulled.reason)
     }
     const council = this.#council.roster()?.council
-    if (council === undefined) return dialAgainMs
+    if (council === undefined) return null
     const again = this.#council.roster()?.members.get(self)
     if (again !== undefined && sameRecord(again, this.#record())) return askAgainMs
     const request = {
@@ -132,12 +138,12 @@ export class Joining {
       this.#unlisted = 0
       return askAgainMs
     }
-    return Math.min(askAgainMs, dialAgainMs * 2 ** this.#unlisted++)
+    return Math.min(askAgainMs, unlistedAgainMs * 2 ** this.#unlisted++)
   }
 
-  #no(code: string, reason: string): number {
+  #no(code: string, reason: string): number | null {
     this.#log.warn('join_refused', { code, reason })
-    if (!final.has(code)) return dialAgainMs
+    if (!final.has(code)) return null
     this.refusal = reason
     return askAgainMs
   }

@@ -54,6 +54,9 @@ export type RecordRules = {
 const superviseMs = 5_000
 /** How soon after a lost connection the first redial comes, ms, up to twice that. */
 const redialMs = 150
+/** Strangers' connections open at once, and how long each may stay, ms. */
+const maxStrangers = 4
+const strangerMs = 30_000
 /** How long a newcomer's connection stays after its admission, ms. */
 const outgrownMs = 1_000
 /** How long one dial may take, ms. */
@@ -103,6 +106,7 @@ export class Peer {
     this.#clock = parts.clock
     this.name = parts.name
     this.#pool = new StreamPool((peer, signal) => this.#connect(peer, signal))
+    this.#libp2p.addEventListener('connection:open', ({ detail }) => this.#knock(detail))
   }
 
   /** Opens the datastore and starts the host; handlers are added afterwards. */
@@ -158,6 +162,19 @@ export class Peer {
       await datastore.close()
       throw error
     }
+  }
+
+  /** Somebody has dialled in. A stranger may stay for a while, and few at once (DESIGN 4, Gate). */
+  #knock(connection: Connection): void {
+    const isStranger = ({ direction, remotePeer }: Connection) =>
+      direction === 'inbound' && !this.#gate.lets(remotePeer)
+    if (!isStranger(connection)) return
+    const strangers = this.#libp2p.getConnections().filter(isStranger).length
+    const stayMs = strangers > maxStrangers ? 0 : strangerMs
+    const cancel = this.#clock.after(stayMs, () => {
+      if (isStranger(connection)) connection.close().catch(() => undefined)
+    })
+    connection.addEventListener('close', cancel, { once: true })
   }
 
   /** Multiaddrs under which this peer is dialled, its id at the end. */

@@ -196,3 +196,38 @@ describe('Gate', () => {
     await soon(() => expect(heard).toContain('of a member'))
   })
 })
+
+describe('Peer', () => {
+  it('keeps four strangers at once, each for 30 seconds', async () => {
+    await using stack = new AsyncDisposableStack()
+    const folder = await mkdtemp(join(tmpdir(), 'council-gate-'))
+    stack.defer(() => rm(folder, { recursive: true, force: true }))
+    const waiting: { ms: number; job: () => void }[] = []
+    const after = (ms: number, job: () => void) => {
+      if (ms === 0) job()
+      else waiting.push({ ms, job })
+      return () => undefined
+    }
+    const peer = stack.use(
+      await Peer.start({
+        ...{ folder, privateKey: await generateKeyPair('Ed25519') },
+        ...{ listen: ['/ip4/127.0.0.1/tcp/0'], announce: [] },
+        isMember: () => false,
+        records: { validate: async () => undefined, select: () => 0 },
+        ...{ clock: { ...realClock, after }, logger: createLogger('silent') },
+      }),
+    )
+    const strangers: Stranger[] = []
+    for (let count = 0; count < 6; count++) {
+      const stranger = await startStranger()
+      stack.defer(() => stranger.stop())
+      strangers.push(stranger)
+      await stranger.dial(multiaddr(peer.addresses()[0] as string)).catch(() => undefined)
+    }
+    const connected = () => strangers.filter((each) => each.getConnections().length > 0).length
+    await soon(() => expect(connected()).toBe(4))
+    expect(waiting.filter(({ ms }) => ms === 30_000)).toHaveLength(4)
+    for (const { ms, job } of waiting) if (ms === 30_000) job()
+    await soon(() => expect(connected()).toBe(0))
+  })
+})

@@ -232,6 +232,7 @@ function serveWeb(
     reader: exchange.reader,
     submit: exchange.submit,
     claims: exchange.claims,
+    acts: exchange.acts,
     status: () => readStatus(config.name, exchange, peer),
   })
   const app = createApp(spoke, (error) => log.error('request_failed', { error }))

@@ -1,4 +1,5 @@
 import type { PeerSigner } from '../auth/peer-signature.ts'
+import type { Acts } from '../replication/exchange/acts.ts'
 import type { Claims } from '../replication/exchange/claim.ts'
 import type { Reader, Visit } from '../replication/exchange/read.ts'
 import type { Replicas } from '../replication/exchange/replica.ts'
@@ -6,7 +7,7 @@ import type { Submit } from '../replication/exchange/submit.ts'
 import { splitKeyBlock } from '../replication/log/author.ts'
 import { Blog } from '../replication/log/blog.ts'
 import { type BlogName, decodeEntry, type Entry, type Genesis } from '../replication/log/entry.ts'
-import { rosterLog } from '../replication/log/log.ts'
+import { type LogName, rosterLog } from '../replication/log/log.ts'
 import { decodeReceipt } from '../replication/log/receipt.ts'
 import type { LogStore } from '../replication/log/store.ts'
 import { formatDate, type Signed } from '../replication/log/text.ts'
@@ -47,6 +48,9 @@ export class SpokeForWeb implements WebSpoke {
     const record = await this.#parts.reader.claim(id)
     return record === null ? null : { ...record, blog: record.blog as BlogName }
   }
+  readonly roster = () => this.#parts.council.roster()
+  readonly acts = (log: LogName, before: number, limit: number) =>
+    this.#parts.acts.before(log, before, limit)
   readonly status = () => this.#parts.status()
 
   readonly hello = (nonce: string): Signed | null => {
@@ -244,6 +248,7 @@ type Parts = {
   readonly reader: Reader
   readonly submit: Submit
   readonly claims: Claims
+  readonly acts: Acts
   readonly status: () => Promise<unknown>
 }
 

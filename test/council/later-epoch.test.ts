@@ -32,7 +32,7 @@ async function assignNext(council: TestCouncil, blog: TestBlog, primary: TestPee
   if (!written.ok || written.value === null) throw new Error('the act was not written')
   const { act, proof } = written.value
   if (act.decision.kind !== 'assign') throw new Error('the act is no assignment')
-  exchange.tell(
+  await exchange.tell(
     namesLog,
     proof,
     act.decision.replicas.map((replica) => replica.peer),
@@ -60,10 +60,14 @@ describe('an assignment of a later epoch', () => {
     for (const peer of council.peers) await blog.whenWhole(peer)
     const after = await council.roles('maria')
     expect(after.secondary.map((peer) => peer.name)).toContain(before.primary[0]?.name)
-    for (const peer of [...after.primary, ...after.secondary]) {
-      const { blogs } = await peer.status()
-      expect(blogs.find((each) => each.blog === 'maria')).toMatchObject({ epoch: 2, active: true })
-    }
+    // Secondaries hear of each other's receipts a moment later.
+    await soon(async () => {
+      for (const peer of [...after.primary, ...after.secondary]) {
+        const { blogs } = await peer.status()
+        const maria = blogs.find((each) => each.blog === 'maria')
+        expect(maria).toMatchObject({ epoch: 2, active: true })
+      }
+    })
   })
 
   it('is led by a replica that lacks the head: it takes it from one that has it', async () => {

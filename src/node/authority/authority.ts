@@ -38,7 +38,7 @@ export class Authority {
   readonly #log: ComponentLog
   readonly #fetchHello: FetchHello
   readonly #self: PeerName
-  readonly #tell: (log: LogName, proof: ProofOfAct, replicas: readonly PeerName[]) => void
+  readonly #tell: (log: LogName, proof: ProofOfAct, replicas: readonly PeerName[]) => Promise<void>
   readonly #skeletons = new Map<string, BlogName>()
   #skeletonsUpTo = -1
   /** date of each peer's newest request: an older one, sent by somebody else, changes nothing back */
@@ -52,8 +52,8 @@ export class Authority {
     readonly log: ComponentLog
     readonly fetchHello: FetchHello
     readonly self: PeerName
-    /** announces an act in force; `replicas` are the peers that an assignment names */
-    readonly tell: (log: LogName, proof: ProofOfAct, replicas: readonly PeerName[]) => void
+    /** announces an act in force; `replicas` are the peers that an assignment names; resolves soon */
+    readonly tell: (log: LogName, proof: ProofOfAct, replicas: readonly PeerName[]) => Promise<void>
   }) {
     this.#council = parts.council
     this.#alive = parts.alive
@@ -130,7 +130,7 @@ export class Authority {
         name: member.name,
         web: reached,
       })
-      this.#tell(rosterLog, proof, [])
+      await this.#tell(rosterLog, proof, [])
     }
     return accept('admitted')
   }
@@ -258,7 +258,8 @@ export class Authority {
     if (act.decision.kind === 'assign') {
       const { blog, replicas, epoch } = act.decision
       this.#log.info('assign', { blog, epoch, via, replicas: replicas.map((each) => each.peer) })
-      this.#tell(
+      // So that a name is in DNS at every DNS peer that is up when its claim is answered.
+      await this.#tell(
         namesLog,
         proof,
         replicas.map((each) => each.peer).filter((peer) => peer !== via),

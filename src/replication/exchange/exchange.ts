@@ -1,6 +1,6 @@
 import type { PeerName, PeerSigner } from '../../auth/peer-signature.ts'
 import type { KeyRing } from '../../auth/public-key.ts'
-import { type Clock, repeat } from '../clock.ts'
+import { type Clock, repeat, within } from '../clock.ts'
 import type { BlogName, Entry } from '../log/entry.ts'
 import { Ingest } from '../log/ingest.ts'
 import { type Head, type LogName, namesLog, rosterLog } from '../log/log.ts'
@@ -16,6 +16,7 @@ import { namesRules, rosterRules } from '../registry/council-rules.ts'
 import { type ProofOfAct, proofRow } from '../registry/proof.ts'
 import { type Dht, Registry } from '../registry/registry.ts'
 import { authorityOf, liveMembers } from '../registry/roster.ts'
+import { Acts } from './acts.ts'
 import { Alive, type FetchHello, type Vitals } from './alive.ts'
 import { Checker } from './checker.ts'
 import { Claims, type NameInDns } from './claim.ts'
@@ -69,6 +70,8 @@ const maxNamesAsked = 5
 /** How long receipts gather before the primary passes them on to its secondaries, ms. */
 const spreadMs = 200
 const checkLaterMs = 500
+/** How long the authority waits for those that a new act of `@names` is sent to, ms. */
+const tellMs = 1_000
 
 /** One peer's replication, put together: the parts, and what each event leads to. */
 export class Exchange {
@@ -84,6 +87,7 @@ export class Exchange {
   readonly reader: Reader
   readonly claims: Claims
   readonly alive: Alive
+  readonly acts: Acts
   readonly join: Join
   readonly #push: Push
   readonly #gossip: Gossip
@@ -193,6 +197,14 @@ export class Exchange {
       silenceMs: options.silenceMs,
       vitals: world.vitals,
       fetchHello: world.fetchHello,
+    })
+    this.acts = new Acts({
+      network,
+      council,
+      clock,
+      carriesNames: () => this.alive.carriesNames(),
+      namesPeers: () => this.#namesPeers(),
+      pullRoster: (peer) => sync.pull(peer, [rosterLog]),
     })
     this.join = new Join({ network, store, council, decide: options.authority?.decideJoin ?? null })
     this.#checker = new Checker({ network, ingest, replicas })
@@ -372,13 +384,20 @@ export class Exchange {
     return 'accept'
   }
 
-  /** Tells the council of a new act in force; for the authority. */
-  tell(log: LogName, proof: ProofOfAct, replicas: readonly PeerName[]): void {
-    void this.#gossip.announceAct(log, proof)
-    for (const peer of replicas) {
-      if (peer !== this.#world.signer.peer)
-        void this.#push.sendAct(peer, proof).catch(() => undefined)
-    }
+  /**
+   * Tells the council of a new act in force; for the authority. Resolves when the replicas that it
+   * names, and of `@names` the peers that carry it, have it, or after a second: gossip and pull
+   * bring it to the rest.
+   */
+  async tell(log: LogName, proof: ProofOfAct, replicas: readonly PeerName[]): Promise<void> {
+    const { clock, network, signer } = this.#world
+    this.#background('announce', this.#gossip.announceAct(log, proof))
+    if (log !== namesLog) return
+    const connected = new Set(network.connected())
+    const told = [...new Set([...replicas, ...this.#namesPeers()])]
+      .filter((peer) => peer !== signer.peer && connected.has(peer))
+      .map((peer) => this.#push.sendAct(peer, proof))
+    await within(clock, tellMs, Promise.allSettled(told), [])
   }
 
   // What happens by itself.

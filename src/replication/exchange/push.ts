@@ -97,6 +97,8 @@ export class Push {
             for (const row of body.receipts) await this.#replicas.receive(fromSignedRow(row))
             return { ok: true }
           case 'act': {
+            // Who carries `@names` takes it there, and learns what names it from the log.
+            if (await this.#sync.takeNamed(from, body.proof)) return { ok: true }
             const kept = await this.#sync.learn(from, body.proof)
             return kept === null
               ? refusalAnswer(refuse('ACT_REFUSED', 'The act is not in force here.'))

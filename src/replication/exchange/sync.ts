@@ -13,6 +13,7 @@ import { maxHeadsAsked, maxPageBytes, maxPageEntries, SYNC } from '../protocol.t
 import { names } from '../registry/assignment.ts'
 import type { CouncilLogs } from '../registry/council-logs.ts'
 import {
+  fromProofRow,
   fromSignedRow,
   type ProofRow,
   proofRow,
@@ -28,7 +29,7 @@ const request = z.discriminatedUnion('t', [
   z.object({ t: z.literal('range'), log: logName, from: seq }),
   z.object({ t: z.literal('act'), blog: logName }),
 ])
-const headsShape = z.object({
+export const headsShape = z.object({
   heads: z
     .array(
       z.object({
@@ -255,6 +256,16 @@ export class Sync {
     if (proof === null) return null
     const learned = await this.learn(peer, proof)
     return learned
+  }
+
+  /** Takes a new act of `@names` at a peer that carries it, with what is missing before it. */
+  async takeNamed(peer: PeerName, proof: ProofRow): Promise<boolean> {
+    if (this.#council.names() === null) return false
+    const outcome = await this.#council.take(namesLog, [fromProofRow(proof)], 'push')
+    if (outcome.kind === 'held') return true
+    if (outcome.kind === 'refused' && outcome.refusal.code !== 'ROSTER_BEHIND') return false
+    await this.pull(peer, [rosterLog, namesLog])
+    return (await this.#council.take(namesLog, [fromProofRow(proof)], 'push')).kind === 'held'
   }
 
   /** Learns an assignment that a peer knows; pulls `@roster` from it first where that is needed. */

@@ -18,6 +18,8 @@ export type Revision = {
   readonly seq: number
   readonly id: EntryId
   readonly dateMs: number
+  /** fingerprint of the key that signed it */
+  readonly key: Fingerprint
   readonly title: string
   readonly lang: string | null
   readonly tags: readonly string[]
@@ -159,8 +161,8 @@ export class Blog {
   }
 
   #foldPost(entry: Post): void {
-    const { slug, seq, id, dateMs, title, lang, tags } = entry
-    const current: Revision = { seq, id, dateMs, title, lang, tags }
+    const { slug, seq, id, dateMs, key, title, lang, tags } = entry
+    const current: Revision = { seq, id, dateMs, key, title, lang, tags }
     const post = this.#posts.get(slug)
     if (post === undefined) {
       const year = new Date(dateMs).getUTCFullYear()

@@ -48,6 +48,13 @@ export function peerSigner(privateKey: PrivateKey): PeerSigner {
   }
 }
 
+/** The peer's public key as openssl reads it (PEM, RFC 8410): whoever has it checks without us. */
+export function peerPem(peer: PeerName): string {
+  const key = keyOf(peer)
+  if (key === null) throw new Error(`${peer} names no key`)
+  return key.export({ type: 'spki', format: 'pem' }).toString()
+}
+
 /** Key objects kept; a council of 5,000 spokes uses a few hundred at a time. */
 const maxKept = 2_000
 const kept = new Map<string, KeyObject>()

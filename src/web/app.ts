@@ -3,19 +3,25 @@ import { except } from 'hono/combine'
 import { etag } from 'hono/etag'
 import { createMiddleware } from 'hono/factory'
 import { methodNotAllowed } from 'hono/method-not-allowed'
+import { actPages } from './acts-page.ts'
+import { archivePages } from './archive-page.ts'
 import { followAlias, openRequested } from './blog-host.ts'
 import { blogPages } from './blog-page.ts'
 import { claimPages } from './claim-page.ts'
 import { editPages, movedEditPages } from './edit-page.ts'
 import { answerError, answerFailure } from './errors.ts'
+import { feeds } from './feed.ts'
+import { historyPages } from './history-page.ts'
 import { homePages } from './home-page.ts'
 import { type Place, placeOfHost } from './host.ts'
 import { contentSecurityPolicy } from './layout.ts'
 import { logFiles } from './log-files.ts'
 import { machineRoutes } from './machine.ts'
 import { RenderCache } from './markdown.ts'
+import { crawlerFiles } from './sitemap.ts'
 import type { WebSpoke } from './spoke.ts'
 import { submitRoute } from './submit.ts'
+import { tagPages } from './tag-page.ts'
 
 /**
  * Everything that a spoke answers over HTTP. What is asked of it follows from the Host header:
@@ -47,11 +53,23 @@ export function createApp(spoke: WebSpoke, report: (error: unknown) => void): Ho
   for (const mount of ['/spoke', '/blog/:blog', '/edit/:blog', '/moved/:blog']) {
     app.route(mount, submitRoute(spoke)).route(mount, machineRoutes(spoke))
   }
-  app.route('/spoke', homePages(spoke)).route('/spoke', claimPages(spoke))
-  app.use('/blog/:blog/*', openRequested(spoke), followAlias)
   app
-    .route('/blog/:blog', logFiles(spoke))
-    .route('/blog/:blog', blogPages(spoke, new RenderCache()))
+    .route('/spoke', homePages(spoke))
+    .route('/spoke', claimPages(spoke))
+    .route('/spoke', actPages(spoke))
+  app.use('/blog/:blog/*', openRequested(spoke), followAlias)
+  const rendered = new RenderCache()
+  for (const routes of [
+    logFiles(spoke),
+    blogPages(spoke, rendered),
+    feeds(spoke, rendered),
+    tagPages(spoke),
+    archivePages(spoke),
+    historyPages(spoke),
+    crawlerFiles(spoke),
+  ]) {
+    app.route('/blog/:blog', routes)
+  }
   app.route('/edit/:blog', editPages(spoke)).route('/moved/:blog', movedEditPages(spoke))
   app.all('/unknown/*', (c) => {
     const { zone, name } = spoke

@@ -1,13 +1,15 @@
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
-import type { Blog, BlogPost } from '../replication/log/blog.ts'
+import type { BlogPost } from '../replication/log/blog.ts'
+import { blogCard, blogMasthead, feedLinks, feedList, postCard, servedBy } from './blog-frame.ts'
 import { type BlogEnv, openWith } from './blog-host.ts'
 import { answerError } from './errors.ts'
 import { inLanguage } from './language.ts'
 import { type Html, page } from './layout.ts'
-import { blogUrl, postPath, zoneUrl } from './links.ts'
+import { blogUrl, historyPath, postPath, tagPath, zoneUrl } from './links.ts'
 import type { RenderCache } from './markdown.ts'
-import { showCount, showDay, showFingerprint } from './plain-words.ts'
+import { showCount, showFingerprint } from './plain-words.ts'
+import { dayOf, postList, stretchOf } from './post-list.ts'
 import { checkYourself, signedBy } from './provenance.ts'
 import type { OpenBlog, OpenEntry, WebSpoke } from './spoke.ts'
 
@@ -17,11 +19,7 @@ const postsPerPage = 50
 /** What readers see of a blog: `/`, the list, and `/<year>/<slug>`, a post. */
 export function blogPages(spoke: WebSpoke, rendered: RenderCache) {
   return new Hono<BlogEnv>()
-    .get('/', (c) => {
-      const seq = /^[0-9]{1,15}$/.exec(c.req.query('before') ?? '')
-      const before = seq === null ? Number.POSITIVE_INFINITY : Number(seq[0])
-      return c.html(listPage(spoke, rendered, c.var.open, before))
-    })
+    .get('/', (c) => c.html(listPage(spoke, rendered, c.var.open, c.req.query('before'))))
     .get('/:year{[0-9]{4}}/:slug', (c) => showPost(c, spoke, rendered))
 }
 
@@ -44,21 +42,20 @@ async function showPost(c: Context<BlogEnv>, spoke: WebSpoke, rendered: RenderCa
   return c.html(postPage(spoke, open, post, entry, rendered.render(entry.entry.body)))
 }
 
-function listPage(spoke: WebSpoke, rendered: RenderCache, open: OpenBlog, before: number): Html {
+function listPage(
+  spoke: WebSpoke,
+  rendered: RenderCache,
+  open: OpenBlog,
+  before: string | undefined,
+): Html {
   const { blog } = open
-  const all = blog.posts()
-  const from = all.findIndex((post) => firstSeq(post) < before)
-  const shown = from < 0 ? [] : all.slice(from, from + postsPerPage)
-  const last = shown.at(-1)
-  const older =
-    last !== undefined && last !== all.at(-1)
-      ? html`<p ${inLanguage('en')}><a href="/?before=${firstSeq(last)}">Older posts</a></p>`
-      : ''
+  const { shown, older } = stretchOf(blog.posts(), postsPerPage, '/', before)
   const about = blog.about === '' ? '' : rendered.render(blog.about)
   return page({
     title: blog.title,
     lang: blog.lang,
     canonical: blogUrl(spoke, blog.name),
+    head: html`${blogCard(spoke, blog)}${feedLinks(spoke, blog)}`,
     masthead: html`<p><a href="${zoneUrl(spoke)}">${spoke.zone}</a></p>`,
     main: html`<h1 ${inLanguage(blog.lang)}>${blog.title}</h1>
 <div ${inLanguage(blog.lang)}>${about}</div>
@@ -68,22 +65,14 @@ ${listFooter(spoke, open)}`,
   })
 }
 
-function postList(posts: readonly BlogPost[]): Html {
-  if (posts.length === 0) return html`<p ${inLanguage('en')}>No posts yet.</p>`
-  const items = posts.map(
-    (
-      post,
-    ) => html`<li><a ${inLanguage(post.current.lang)} href="${postPath(post)}">${post.current.title}</a> <small ${inLanguage('en')}>${dayOf(post.revisions[0]?.dateMs ?? post.current.dateMs)}</small></li>
-`,
-  )
-  return html`<ul>
-${items}</ul>`
-}
-
 function listFooter(spoke: WebSpoke, { blog, held }: OpenBlog): Html {
   return html`<footer ${inLanguage('en')}>
 <p>${showCount(blog.postCount, 'post')}. The author signs with the key <code>${showFingerprint(blog.key)}</code>.</p>
 <p>To keep or check: <a href="/key.asc">key</a>, <a href="/log.json">list of all entries</a>, <a href="/export.tar">everything in one file</a>.</p>
+<nav aria-label="More of this blog">
+<p><a href="/archive">All posts by year</a></p>
+${feedList()}
+</nav>
 ${servedBy(spoke, held)}
 </footer>`
 }
@@ -95,28 +84,48 @@ function postPage(
   entry: OpenEntry,
   body: Html,
 ): Html {
-  const { title, lang, tags, dateMs } = post.current
-  const tagLine = tags.length === 0 ? '' : html`<p ${inLanguage(lang)}>${tags.join(' · ')}</p>`
+  const { title, lang, dateMs } = post.current
+  const url = blogUrl(spoke, open.blog.name, postPath(post))
   return page({
     title: `${title} · ${open.blog.title}`,
     lang,
-    canonical: blogUrl(spoke, open.blog.name, postPath(post)),
+    canonical: url,
+    head: html`${postCard(url, open.blog, post)}${feedLinks(spoke, open.blog)}`,
     masthead: blogMasthead(spoke, open.blog),
     main: html`<article ${inLanguage(lang)}>
 <h1>${title}</h1>
 ${body}
-${tagLine}
 </article>
+${tagLine(post.current)}
 <footer ${inLanguage('en')}>
 <p>Dated ${dayOf(dateMs)}. ${signedBy(entry)}.</p>
 ${checkYourself(spoke, entry)}
-${olderRevisions(post.revisions.slice(0, -1))}
+${historyLink(post)}
 ${servedBy(spoke, open.held)}
 </footer>`,
   })
 }
 
-function removedPage(spoke: WebSpoke, open: OpenBlog, post: BlogPost): Html {
+function tagLine({ tags, lang }: BlogPost['current']): Html {
+  if (tags.length === 0) return html``
+  const links = tags.map((tag) => {
+    const path = tagPath(tag)
+    const word = html`<span ${inLanguage(lang)}>${tag}</span>`
+    return path === null ? word : html`<a href="${path}" rel="tag">${word}</a>`
+  })
+  return html`<nav aria-label="Tags" ${inLanguage('en')}>
+<p>${links.map((link, index) => html`${index === 0 ? '' : ' · '}${link}`)}</p>
+</nav>`
+}
+
+function historyLink({ revisions, slug }: BlogPost): Html {
+  return revisions.length === 1
+    ? html``
+    : html`<p>This is version ${revisions.length}: <a href="${historyPath(slug)}">all versions and what changed</a>.</p>`
+}
+
+/** What stands in place of a post that its author took back, at each address of it. */
+export function removedPage(spoke: WebSpoke, open: OpenBlog, post: BlogPost): Html {
   return page({
     title: `Removed · ${open.blog.title}`,
     lang: 'en',
@@ -125,12 +134,11 @@ function removedPage(spoke: WebSpoke, open: OpenBlog, post: BlogPost): Html {
     main: html`<h1>Removed</h1>
 <p>This post was removed by its author on ${dayOf(post.retracted?.dateMs ?? 0)}.</p>
 <p>What was signed stays in the <a href="/log.json">list of all entries</a>, so that nobody can remove it for the author.</p>
-${olderRevisions(post.revisions)}`,
+${signedTexts(post.revisions)}`,
   })
 }
 
-function olderRevisions(revisions: BlogPost['revisions']): Html {
-  if (revisions.length === 0) return html``
+function signedTexts(revisions: BlogPost['revisions']): Html {
   const items = revisions.map(
     ({
       seq,
@@ -138,24 +146,7 @@ function olderRevisions(revisions: BlogPost['revisions']): Html {
     }) => html`<li><a href="/log/${seq}.txt">${dayOf(dateMs)}</a> (<a href="/log/${seq}.txt.asc">signature</a>)</li>
 `,
   )
-  return html`<p>Earlier versions:</p>
+  return html`<p>Its versions:</p>
 <ul>
 ${items}</ul>`
-}
-
-function blogMasthead(spoke: WebSpoke, blog: Blog): Html {
-  return html`<p><a href="/" ${inLanguage(blog.lang)}>${blog.title}</a> · <a href="${zoneUrl(spoke)}">${spoke.zone}</a></p>`
-}
-
-function servedBy(spoke: WebSpoke, held: boolean): Html {
-  const how = held ? 'which keeps a copy' : 'which fetched it from a server that keeps a copy'
-  return html`<p>Served by ${spoke.name}, ${how}.</p>`
-}
-
-function dayOf(ms: number): Html {
-  return html`<time datetime="${new Date(ms).toISOString()}">${showDay(ms)}</time>`
-}
-
-function firstSeq(post: BlogPost): number {
-  return (post.revisions[0] ?? post.current).seq
 }

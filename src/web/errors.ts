@@ -88,7 +88,7 @@ export function wantsJson(c: Context): boolean {
   const supports = ['text/html', 'application/json']
   return (
     !['GET', 'HEAD'].includes(c.req.method) ||
-    c.req.path.endsWith('/log.json') ||
+    c.req.path.endsWith('.json') ||
     c.req.path.includes('/_council/') ||
     accepts(c, { header: 'Accept', supports, default: 'text/html' }) === 'application/json'
   )

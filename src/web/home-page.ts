@@ -2,7 +2,7 @@ import { Hono } from 'hono'
 import { html } from 'hono/html'
 import { inLanguage } from './language.ts'
 import { type Html, page } from './layout.ts'
-import { blogUrl, postPath, zoneUrl } from './links.ts'
+import { blogUrl, postPath, spokeUrl, zoneUrl } from './links.ts'
 import { showCount, showDay } from './plain-words.ts'
 import type { HomeBlog, HomePost, WebSpoke } from './spoke.ts'
 
@@ -30,7 +30,8 @@ function homePage(spoke: WebSpoke, blogs: readonly HomeBlog[], newest: readonly 
 ${postList(spoke, newest)}
 <h2>Blogs</h2>
 ${blogList(spoke, blogs)}
-<footer><p>Served by ${spoke.name}: these are the blogs that it keeps and their posts.</p></footer>`,
+<footer><p>Served by ${spoke.name}: these are the blogs that it keeps and their posts.</p>
+<p><a href="${spokeUrl(spoke, '/acts')}">What this council decided: public acts</a></p></footer>`,
   })
 }
 

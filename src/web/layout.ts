@@ -19,6 +19,12 @@ a { display: inline-block; min-height: 24px }
 p a, td a { display: inline }
 li { margin-block: .4rem }
 small, footer { font-size: .9rem }
+select, button { min-height: 24px; font: inherit }
+.compared { white-space: pre-wrap }
+@media print {
+  header, nav, form, details { display: none }
+  a { color: inherit; text-decoration: none }
+}
 `
 const styleHash = createHash('sha256').update(style).digest('base64')
 
@@ -42,6 +48,7 @@ const maxTitleCharacters = 70
  *   English, so parts of `main` in other hands' words mark the ones that are not in `lang`.
  * @param canonical - absolute address of the page, null for pages that nobody should keep
  * @param masthead - link home, in English
+ * @param head - further elements of the head: feeds, what a shared link shows
  */
 export function page(parts: {
   readonly title: string
@@ -49,6 +56,7 @@ export function page(parts: {
   readonly canonical: string | null
   readonly masthead: Html
   readonly main: Html
+  readonly head?: Html
 }): Html {
   const { canonical } = parts
   const link = canonical === null ? '' : html`<link rel="canonical" href="${canonical}">`
@@ -57,7 +65,7 @@ export function page(parts: {
 <head>
 <meta charset="utf-8">
 <title>${shorten(parts.title)}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">${link}
+<meta name="viewport" content="width=device-width, initial-scale=1">${link}${parts.head ?? ''}
 ${raw(`<style>${style}</style>`)}
 </head>
 <body>

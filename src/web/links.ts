@@ -20,13 +20,34 @@ export function postPath(post: { readonly year: number; readonly slug: string })
   return `/${post.year}/${post.slug}`
 }
 
+/** Where the versions of a post are listed and compared, on its blog's host. */
+export function historyPath(slug: string): string {
+  return `/history/${slug}`
+}
+
+/** A blog's feeds, on its host. */
+export const feedPaths = { atom: '/feed.atom', rss: '/feed.rss', json: '/feed.json' } as const
+
+/**
+ * Path of a tag's posts on the blog's host. Null for the tags "." and "..": browsers take these for
+ * steps in the path, however they are written.
+ */
+export function tagPath(tag: string): string | null {
+  return tag === '.' || tag === '..' ? null : `/tag/${encodeURIComponent(tag)}`
+}
+
 /** In the form that the council chose; a browser keeps keys per origin, so there is one only. */
 export function editUrl(spoke: LinkSource, blog: BlogName, path = '/'): string {
   const host = spoke.editForm() === 'dotted' ? `edit.${blog}` : `edit--${blog}`
   return `${spoke.origin(`${host}.${spoke.zone}`)}${path}`
 }
 
+/** On this spoke's own host: who came by the zone's name stays on the spoke that answered. */
+export function spokeUrl(spoke: LinkSource, path: string): string {
+  return `${spoke.origin(`${spoke.name}.spoke.${spoke.zone}`)}${path}`
+}
+
 /** A claim is followed at the spoke that took it. */
 export function claimUrl(spoke: LinkSource, id: string): string {
-  return `${spoke.origin(`${spoke.name}.spoke.${spoke.zone}`)}/claim/${id}`
+  return spokeUrl(spoke, `/claim/${id}`)
 }

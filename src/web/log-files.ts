@@ -113,7 +113,7 @@ function listOf({ blog }: OpenBlog, lines: readonly LogLine[], proof: LogProof) 
 }
 
 /** Texts of peers are UTF-8 by their format, so the string gives the signed bytes back. */
-function signedJson({ text, signature }: Signed) {
+export function signedJson({ text, signature }: Signed) {
   return {
     text: Buffer.from(text).toString('utf8'),
     signature: Buffer.from(signature).toString('base64'),

@@ -1,7 +1,10 @@
+import type { ProvedAct } from '../replication/exchange/acts.ts'
 import type { LogProof as ArchiveProof } from '../replication/log/archive.ts'
 import type { Blog } from '../replication/log/blog.ts'
 import type { BlogName, Entry } from '../replication/log/entry.ts'
+import type { LogName } from '../replication/log/log.ts'
 import type { EntryId, Signed } from '../replication/log/text.ts'
+import type { Roster } from '../replication/registry/roster.ts'
 
 /** What the pages need from the spoke that serves them. Web knows neither libp2p nor the disk. */
 export type WebSpoke = {
@@ -27,6 +30,17 @@ export type WebSpoke = {
   readonly submit: (text: Uint8Array, signature: string) => Promise<SubmitAnswer>
   /** The record of a claim, by the id of its genesis entry; null when nobody knows it. */
   readonly claim: (id: string) => Promise<ClaimRecord | null>
+  /** what `@roster` says, null until it is here */
+  readonly roster: () => Roster | null
+  /**
+   * Acts of `@roster` or `@names` before seq `before`, the newest first. `unreachable`: this spoke
+   * does not carry the log, and no spoke that does answers.
+   */
+  readonly acts: (
+    log: LogName,
+    before: number,
+    limit: number,
+  ) => Promise<readonly ProvedAct[] | 'unreachable'>
   /** A signed `council-hello 1` text with the nonce (DESIGN 5); null until this peer is a member. */
   readonly hello: (nonce: string) => Signed | null
   /** What machines may know of this peer's state; must be JSON. */

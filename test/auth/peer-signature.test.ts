@@ -1,4 +1,5 @@
 import { spawnSync } from 'node:child_process'
+import { createPublicKey, verify } from 'node:crypto'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +9,7 @@ import { describe, expect, it } from 'vitest'
 import {
   type PeerName,
   parsePeerName,
+  peerPem,
   peerSigner,
   verifyPeer,
 } from '../../src/auth/peer-signature.ts'
@@ -95,6 +97,14 @@ describe('parsePeerName', () => {
       .concat(signer.peer.toLowerCase(), `12D3KooW${'1'.repeat(44)}`)) {
       expect(parsePeerName(bad), bad).toBeNull()
     }
+  })
+})
+
+describe('peerPem', () => {
+  it('is the key with which others check what the peer signed', () => {
+    const key = createPublicKey(peerPem(signer.peer))
+    expect(verify(null, text, key, good)).toBe(true)
+    expect(verify(null, text, createPublicKey(peerPem(other.peer)), good)).toBe(false)
   })
 })
 

@@ -2,7 +2,9 @@ import { createHash } from 'node:crypto'
 import { Blog } from '../../src/replication/log/blog.ts'
 import type { BlogName, Draft, Entry, Genesis } from '../../src/replication/log/entry.ts'
 import { encodeEntry } from '../../src/replication/log/entry.ts'
+import { rosterLog } from '../../src/replication/log/log.ts'
 import type { OpenBlog, SubmitAnswer, WebSpoke } from '../../src/web/spoke.ts'
+import { actOf, type TestCouncil } from '../replication/test-council.ts'
 
 export const zone = 'blogs.localhost'
 export const council = `${zone}/${'5f'.repeat(32)}`
@@ -91,9 +93,23 @@ export function memorySpoke(
     }),
     submit: async () => ({ kind: 'refused', code: 'TEXT_NOT_UTF8', reason: 'Not UTF-8.' }),
     claim: async () => null,
+    roster: () => null,
+    acts: async () => [],
     hello: () => null,
     status: async () => ({ ready: true }),
     ...more,
+  }
+}
+
+/** The acts that a council wrote, as a spoke that carries both logs hands them out. */
+export function actsOf(written: TestCouncil): Pick<WebSpoke, 'roster' | 'acts'> {
+  return {
+    roster: () => written.roster,
+    acts: async (log, before, limit) => {
+      const proofs = log === rosterLog ? written.rosterProofs : written.namesProofs
+      const newest = proofs.slice(0, before).slice(-limit).reverse()
+      return newest.map((proof) => ({ act: actOf(proof), proof }))
+    },
   }
 }
 

@@ -2,6 +2,7 @@ import type { PeerName } from '../../auth/peer-signature.ts'
 import { type Clock, within } from '../clock.ts'
 import { ReplicationError } from '../errors.ts'
 import { type LogName, namesLog } from '../log/log.ts'
+import type { Signed } from '../log/text.ts'
 import { ask, type Network } from '../network.ts'
 import { SYNC } from '../protocol.ts'
 import { type Act, decodeAct } from '../registry/act.ts'
@@ -173,8 +174,8 @@ export class Acts {
     row: Page['entries'][number],
     seq: number,
   ): Promise<ProvedAct | null> {
-    const { text, signature, receipts = [] } = toOffer(row)
-    const proof = { text, signature, receipts }
+    const offer = toOffer(row)
+    const proof = { ...copyOf(offer), receipts: (offer.receipts ?? []).map(copyOf) }
     let act = this.#council.checkProof(proof)
     if (!act.ok && act.code === 'ROSTER_BEHIND') {
       await orNull(this.#pullRoster(peer))
@@ -196,6 +197,12 @@ export class Acts {
     }
   }
 }
+
+/** The decoder may give views, and one kept act would keep its whole page in memory. */
+const copyOf = ({ text, signature }: Signed): Signed => ({
+  text: Uint8Array.from(text),
+  signature: Uint8Array.from(signature),
+})
 
 function stretch(headSeq: number, before: number, limit: number) {
   const until = Math.min(before, headSeq + 1)

@@ -1,0 +1,180 @@
+import { type Context, Hono } from 'hono'
+import { html } from 'hono/html'
+import type { BlogPost, Revision } from '../replication/log/blog.ts'
+import type { Post } from '../replication/log/entry.ts'
+import { blogMasthead, servedBy } from './blog-frame.ts'
+import { type BlogEnv, openWith } from './blog-host.ts'
+import { removedPage } from './blog-page.ts'
+import { answerError } from './errors.ts'
+import { inLanguage } from './language.ts'
+import { type Html, page } from './layout.ts'
+import { blogUrl, historyPath, postPath } from './links.ts'
+import { showDay, showKey } from './plain-words.ts'
+import { dayOf } from './post-list.ts'
+import type { OpenBlog, WebSpoke } from './spoke.ts'
+import { type Change, diffWords } from './word-diff.ts'
+
+/** Versions on one page of a history; keeps it below 30 KB. */
+const versionsPerPage = 50
+
+/** `/history/<slug>`: all versions of a post; with `?from=<seq>&to=<seq>` what changed. */
+export function historyPages(spoke: WebSpoke) {
+  return new Hono<BlogEnv>().get('/history/:slug', (c) => showHistory(c, spoke))
+}
+
+async function showHistory(c: Context<BlogEnv>, spoke: WebSpoke) {
+  const slug = c.req.param('slug') ?? ''
+  const open = await openWith(c, (blog) => blog.post(slug) !== null)
+  const post = open.blog.post(slug)
+  if (post === null) {
+    const reason = `${open.blog.name} has no post at this address.`
+    return answerError(c, spoke, 'PAGE_NOT_FOUND', reason)
+  }
+  if (post.retracted !== null) return c.html(removedPage(spoke, open, post), 410)
+  const versions = post.revisions.map((revision, index) => ({ ...revision, number: index + 1 }))
+  const { from, to, before } = c.req.query()
+  if (from === undefined && to === undefined) {
+    return c.html(historyPage(spoke, open, post, shownVersions(versions, before), null))
+  }
+  const old = versionAt(versions, from)
+  const young = versionAt(versions, to)
+  if (old === null || young === null) {
+    const reason =
+      'Want "from" and "to", the numbers of two entries that are versions of this post. Choose them on the page of its versions.'
+    return answerError(c, spoke, 'QUERY_MALFORMED', reason)
+  }
+  const [one, other] = [await open.entry(old.seq), await open.entry(young.seq)]
+  if (one?.entry.kind !== 'post' || other?.entry.kind !== 'post') {
+    const reason =
+      'None of the servers that keep these versions answers now. Try again in a minute.'
+    return answerError(c, spoke, 'ENTRY_UNREACHABLE', reason)
+  }
+  const compared = { from: old, to: young, changes: changesOf(old, young, one.entry, other.entry) }
+  return c.html(historyPage(spoke, open, post, shownVersions(versions, before), compared))
+}
+
+/** A revision and its place among them, from 1 on. */
+type Version = Revision & { readonly number: number }
+type Compared = { readonly from: Version; readonly to: Version; readonly changes: Html }
+
+function versionAt(versions: readonly Version[], seq: string | undefined): Version | null {
+  return versions.find((version) => String(version.seq) === seq) ?? null
+}
+
+/** The newest first. */
+function shownVersions(versions: readonly Version[], before: string | undefined) {
+  const limit = /^[0-9]{1,15}$/.test(before ?? '') ? Number(before) : Number.POSITIVE_INFINITY
+  return versions
+    .filter(({ seq }) => seq < limit)
+    .slice(-versionsPerPage)
+    .reverse()
+}
+
+function historyPage(
+  spoke: WebSpoke,
+  { blog, held }: OpenBlog,
+  post: BlogPost,
+  shown: readonly Version[],
+  compared: Compared | null,
+): Html {
+  const path = historyPath(post.slug)
+  const query = compared === null ? '' : `?from=${compared.from.seq}&to=${compared.to.seq}`
+  const { title, lang } = post.current
+  return page({
+    title: `Versions of ${title}`,
+    lang: 'en',
+    canonical: blogUrl(spoke, blog.name, path + query),
+    masthead: blogMasthead(spoke, blog),
+    main: html`<h1>Versions of <a ${inLanguage(lang)} href="${postPath(post)}">${title}</a></h1>
+${compared === null ? '' : comparison(compared)}
+<h2>All versions</h2>
+${shown.length < 2 ? '' : chooser(path, shown, compared)}
+<ul>
+${shown.map((version) => versionItem(blog.name, path, post, version))}</ul>
+${olderVersions(path, shown.at(-1))}
+<footer>${servedBy(spoke, held)}</footer>`,
+  })
+}
+
+function versionItem(author: string, path: string, post: BlogPost, version: Version): Html {
+  const { number, seq, dateMs, key, title, lang } = version
+  const before = post.revisions[number - 2]
+  const changed =
+    before === undefined
+      ? ''
+      : html`, <a href="${path}?from=${before.seq}&amp;to=${seq}">what changed</a>`
+  return html`<li>Version ${number}: <span ${inLanguage(lang)}>${title}</span>. Dated ${dayOf(dateMs)}, signed by ${author}, key ${showKey(key)}: <a href="/log/${seq}.txt">text</a>, <a href="/log/${seq}.txt.asc">signature</a>${changed}</li>
+`
+}
+
+function olderVersions(path: string, last: Version | undefined): Html {
+  return last === undefined || last.number === 1
+    ? html``
+    : html`<p><a href="${path}?before=${last.seq}">Older versions</a></p>`
+}
+
+function chooser(path: string, shown: readonly Version[], compared: Compared | null): Html {
+  const [newest, second] = shown
+  return html`<form method="get" action="${path}">
+<p><label>From ${choice('from', shown, compared?.from ?? second)}</label>
+<label>to ${choice('to', shown, compared?.to ?? newest)}</label>
+<button type="submit">Show what changed</button></p>
+</form>`
+}
+
+function choice(name: string, shown: readonly Version[], chosen: Version | undefined): Html {
+  // A chosen version may stand on another page of the list.
+  const all =
+    chosen === undefined || shown.some(({ seq }) => seq === chosen.seq) ? shown : [...shown, chosen]
+  const options = all.map(
+    ({ number, seq, dateMs }) =>
+      html`<option value="${seq}"${seq === chosen?.seq ? ' selected' : ''}>version ${number}, ${showDay(dateMs)}</option>
+`,
+  )
+  return html`<select name="${name}">
+${options}</select>`
+}
+
+function comparison({ from, to, changes }: Compared): Html {
+  return html`<h2>What changed from version ${from.number} to version ${to.number}</h2>
+${changes}`
+}
+
+function changesOf(from: Version, to: Version, old: Post, young: Post): Html {
+  const parts = [
+    { name: 'Title', from: old.title, to: young.title },
+    { name: 'Language', from: old.lang ?? '', to: young.lang ?? '' },
+    { name: 'Tags', from: old.tags.join(', '), to: young.tags.join(', ') },
+    { name: 'Text', from: old.body, to: young.body },
+  ].filter((part) => part.from !== part.to)
+  if (parts.length === 0) {
+    return html`<p>Title, language, tags and text are the same in both.</p>`
+  }
+  return html`<p>What was taken out is struck through, what was added is underlined.</p>
+${parts.map((part) => {
+  const changes = diffWords(part.from, part.to)
+  return html`<h3>${part.name}</h3>
+${changes === null ? bothTexts(from, to, part) : shownChanges(changes, young.lang)}`
+})}`
+}
+
+function shownChanges(changes: readonly Change[], lang: string | null): Html {
+  const note = changes.every(({ kind }) => kind === 'same')
+    ? html`<p>Only blanks and line ends differ.</p>
+`
+    : ''
+  return html`${note}<div class="compared" ${inLanguage(lang)}>${changes.map(({ kind, text }) => {
+    if (kind === 'same') return text
+    return kind === 'added' ? html`<ins>${text}</ins>` : html`<del>${text}</del>`
+  })}</div>
+`
+}
+
+function bothTexts(from: Version, to: Version, part: { from: string; to: string }): Html {
+  return html`<p>They differ too much to show it word by word. Here are both.</p>
+<h4>Version ${from.number}</h4>
+<div class="compared" ${inLanguage(from.lang)}>${part.from}</div>
+<h4>Version ${to.number}</h4>
+<div class="compared" ${inLanguage(to.lang)}>${part.to}</div>
+`
+}

@@ -17,8 +17,6 @@ import type { WebSpoke } from './spoke.ts'
 /** Acts on one page, of both logs together; keeps it below 30 KB. Also those in the feed. */
 const actsPerPage = 50
 
-const mediaTypes = { txt: 'text/plain; charset=utf-8', sig: 'application/octet-stream' } as const
-
 /** The seqs of both logs before which a page begins. */
 type Cursor = { readonly roster: number; readonly names: number }
 const newest: Cursor = { roster: 999_999_999_999_999, names: 999_999_999_999_999 }
@@ -50,9 +48,8 @@ async function sendPage(c: Context, spoke: WebSpoke) {
     const reason = 'Want ?before=roster:<seq>,names:<seq>, as the link to older acts has it.'
     return answerError(c, spoke, 'QUERY_MALFORMED', reason)
   }
-  const roster = spoke.roster()
   const shown = await readActs(spoke, before)
-  return c.html(actsPage(spoke, roster, shown, before === newest))
+  return c.html(actsPage(spoke, spoke.roster(), shown, before === newest))
 }
 
 function readCursor(value: string | undefined): Cursor | null {
@@ -66,12 +63,14 @@ async function readActs(spoke: WebSpoke, before: Cursor): Promise<Shown> {
   const ofRoster = await spoke.acts(rosterLog, before.roster, actsPerPage)
   const ofNames = await spoke.acts(namesLog, before.names, actsPerPage)
   const given = (acts: typeof ofNames) => (acts === 'unreachable' ? [] : acts)
-  // Of acts of one second those of @names come last: they are written under those of @roster.
+  // Of acts of one second those of @names count as newer: they are written under those of @roster.
   const acts = [...given(ofNames), ...given(ofRoster)]
     .sort((a, b) => b.act.dateMs - a.act.dateMs)
     .slice(0, actsPerPage)
   const next = (log: LogName, answered: typeof ofNames, from: number) =>
-    answered.length === 0 ? 0 : (acts.findLast(({ act }) => act.log === log)?.act.seq ?? from)
+    answered !== 'unreachable' && answered.length === 0
+      ? 0
+      : (acts.findLast(({ act }) => act.log === log)?.act.seq ?? from)
   const older = {
     roster: next(rosterLog, ofRoster, before.roster),
     names: next(namesLog, ofNames, before.names),
@@ -100,9 +99,9 @@ function actsPage(
   return page({
     title: `Public acts · ${spoke.zone}`,
     lang: 'en',
-    canonical: isNewest ? `${zoneUrl(spoke)}acts` : null,
+    canonical: isNewest ? absolute(spoke, '/acts') : null,
     masthead: html`<p><a href="${zoneUrl(spoke)}">${spoke.zone}</a></p>`,
-    head: html`<link rel="alternate" type="application/atom+xml" href="${zoneUrl(spoke)}acts.atom">`,
+    head: html`<link rel="alternate" type="application/atom+xml" href="${absolute(spoke, '/acts.atom')}">`,
     main: html`<h1>Public acts</h1>
 <p>Everything that was decided about this council: who runs its servers, and which of them keep which blog. Each act is signed; none can be changed or taken back unseen.</p>${missing}
 ${back}
@@ -132,12 +131,17 @@ function actPath({ log, seq }: Act, ending: string): string {
   return `/acts/${log === rosterLog ? 'roster' : 'names'}/${seq}.${ending}`
 }
 
+/** What is kept or copied names the zone, not the spoke that happened to answer (DESIGN 6). */
+function absolute(spoke: LinkSource, path: string): string {
+  return `${spoke.origin(spoke.zone)}${path}`
+}
+
 /**
  * Lines that check an act with openssl 3. They work when pasted into a shell in an empty folder;
  * only numbers, ids and origins go in.
  */
 function checkLines(spoke: LinkSource, roster: Roster, { act, proof }: ProvedAct): string {
-  const url = (path: string) => `${zoneUrl(spoke).slice(0, -1)}${path}`
+  const url = (path: string) => absolute(spoke, path)
   const signer = signerOf(roster, act, proof.signature)
   const key = signer === authorityOf(roster) ? '' : `?peer=${signer}`
   return [
@@ -181,7 +185,7 @@ async function sendAct(c: Context, spoke: WebSpoke) {
   }
   const isText = ending === 'txt'
   return c.body(Uint8Array.from(isText ? text : signature), 200, {
-    'Content-Type': isText ? mediaTypes.txt : mediaTypes.sig,
+    'Content-Type': isText ? 'text/plain; charset=utf-8' : 'application/octet-stream',
   })
 }
 
@@ -208,10 +212,10 @@ async function sendFeed(c: Context, spoke: WebSpoke) {
   if (roster === null) return notJoined(c, spoke)
   const { acts, isWhole } = await readActs(spoke, newest)
   const feed = new Feed({
-    id: `${zoneUrl(spoke)}acts`,
+    id: absolute(spoke, '/acts'),
     title: `Public acts of ${spoke.zone}`,
-    link: `${zoneUrl(spoke)}acts`,
-    feed: `${zoneUrl(spoke)}acts.atom`,
+    link: absolute(spoke, '/acts'),
+    feed: absolute(spoke, '/acts.atom'),
     updated: new Date(acts[0]?.act.dateMs ?? roster.dateMs),
     author: { name: spoke.zone },
     generator: false,
@@ -220,10 +224,12 @@ async function sendFeed(c: Context, spoke: WebSpoke) {
       : { description: 'The acts of @names are missing: no server that keeps them answers now.' }),
   })
   for (const { act } of acts) {
-    const link = `${zoneUrl(spoke).slice(0, -1)}${actPath(act, 'txt')}`
+    const path = actPath(act, 'txt')
+    // The same at every spoke, whatever its `web.origin`: a reader may get the feed from any.
+    const id = `tag:${spoke.zone},${act.date.slice(0, 4)}:${path}`
     // The feed declares its titles to be HTML; operators' words must not become any.
     const title = String(await html`${sentenceOf(act, roster)}`)
-    feed.addItem({ id: link, link, title, date: new Date(act.dateMs) })
+    feed.addItem({ id, title, link: absolute(spoke, path), date: new Date(act.dateMs) })
   }
   return c.body(feed.atom1(), 200, { 'Content-Type': 'application/atom+xml; charset=utf-8' })
 }

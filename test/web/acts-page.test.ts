@@ -274,7 +274,7 @@ describe('/acts.atom', () => {
       newest.map((act) => {
         const url = `http://${zone}:8380/acts/${act.log.slice(1)}/${act.seq}.txt`
         return {
-          id: url,
+          id: `tag:${zone},2026:/acts/${act.log.slice(1)}/${act.seq}.txt`,
           title: expect.objectContaining({ value: sentenceOf(act, large.roster) }),
           updated: new Date(act.dateMs).toISOString(),
           links: [{ href: url }],

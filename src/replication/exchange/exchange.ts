@@ -418,14 +418,19 @@ export class Exchange {
     return this.alive.carriesNames() ? [rosterLog, namesLog] : [rosterLog]
   }
 
-  /** Blogs of which this peer and `peer` are both replicas. */
+  /**
+   * Blogs to ask `peer` about: those of which both are replicas; where it carries `@names` all that
+   * are kept here, since it knows of later acts when no replica does.
+   */
   #sharedWith(peer: PeerName): BlogName[] {
     if (!this.#options.pull) return []
+    const knowsNames = this.#namesPeers().includes(peer)
     return this.replicas
       .all()
       .filter(
         (kept) =>
-          kept.role !== 'none' && kept.assignment.replicas.some((each) => each.peer === peer),
+          kept.role !== 'none' &&
+          (knowsNames || kept.assignment.replicas.some((each) => each.peer === peer)),
       )
       .map((kept) => kept.assignment.blog)
   }

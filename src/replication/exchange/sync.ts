@@ -15,6 +15,7 @@ import type { CouncilLogs } from '../registry/council-logs.ts'
 import {
   fromProofRow,
   fromSignedRow,
+  type ProofOfAct,
   type ProofRow,
   proofRow,
   type SignedRow,
@@ -119,12 +120,21 @@ export class Sync {
           case 'range':
             return readPage(this.#store, body.log, body.from)
           case 'act': {
-            const kept = this.#replicas.get(body.blog as BlogName)
-            return { proof: kept === null ? null : proofRow(kept.assignment.proof) }
+            const proof = await this.#newestAct(body.blog as BlogName)
+            return { proof: proof === null ? null : proofRow(proof) }
           }
         }
       }),
     )
+  }
+
+  /** The newest assignment of a blog that this peer knows, as its replica or from `@names`. */
+  async #newestAct(blog: BlogName): Promise<ProofOfAct | null> {
+    const kept = this.#replicas.get(blog)?.assignment ?? null
+    const named = this.#council.names()?.blogs.get(blog)
+    if (named === undefined || (kept !== null && kept.epoch >= named.epoch))
+      return kept?.proof ?? null
+    return this.#council.proof(namesLog, named.seq)
   }
 
   async #headOf(log: LogName) {
@@ -133,11 +143,12 @@ export class Sync {
       return head === null ? null : { log, epoch: 0, ...head, receipts: [] }
     }
     const kept = this.#replicas.get(log as BlogName)
-    if (kept === null) return null
-    const { epoch } = kept.assignment
-    const own = await this.#replicas.giveYoung(kept)
+    const named = this.#council.names()?.blogs.get(log as BlogName)?.epoch ?? 0
+    const epoch = Math.max(kept?.assignment.epoch ?? 0, named)
+    if (epoch === 0) return null
+    const own = kept === null ? null : await this.#replicas.giveYoung(kept)
     // The epoch alone is worth telling: by it a replica that was away learns of a later act.
-    if (own === null) return { log, epoch, seq: null, id: null, receipts: [] }
+    if (kept === null || own === null) return { log, epoch, seq: null, id: null, receipts: [] }
     const others = kept.receipts
       .all()
       .filter((receipt) => receipt.replica.peer !== own.replica.peer)

@@ -66,8 +66,6 @@ export const maxReplicas = 31
 export const pushAfterMs = 300
 /** Waits between pushes to a replica that does not answer, ms (REPLICATION 6); then with each pull. */
 export const pushRetryMs = [300, 1_000, 3_000, 10_000] as const
-/** Pull period and its jitter, ms (DESIGN 4). */
-export const pullEveryMs = 30_000
 /** How long `POST /log` waits for w receipts before it answers 202, ms. */
 export const publishWaitMs = 5_000
 /** How long one request on a stream may take, ms. */

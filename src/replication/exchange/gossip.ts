@@ -133,8 +133,13 @@ export class Gossip {
     const message = readMessage(data, entryMessage)
     if (message === null) return 'reject'
     const kept = this.#replicas.get(message.log as BlogName)
-    if (kept === null || kept.role !== 'secondary' || kept.assignment.primary !== from)
+    if (kept === null || kept.role === 'none') return 'ignore'
+    if (kept.assignment.primary !== from) {
+      // A primary of before: what it took from an author may exist nowhere else (REPLICATION 10).
+      if ('text' in message) await this.#replicas.keepAside(kept, message)
       return 'ignore'
+    }
+    if (kept.role !== 'secondary') return 'ignore'
     if ('head' in message) {
       const receipt = decodeReceipt(fromSignedRow(message.head))
       if (!receipt.ok || receipt.value.replica.peer !== from || receipt.value.log !== message.log)

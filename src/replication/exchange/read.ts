@@ -11,7 +11,7 @@ import { blogRules } from '../log/rules.ts'
 import { type Disk, LogStore } from '../log/store.ts'
 import type { EntryId, Signed } from '../log/text.ts'
 import { answer, ask, type Network, proofShape, refusalAnswer, signedShape } from '../network.ts'
-import { READ } from '../protocol.ts'
+import { READ, readWaitMs } from '../protocol.ts'
 import type { Assignment } from '../registry/assignment.ts'
 import { namedEntries, readAssignment } from '../registry/assignment.ts'
 import { type ClaimRecord, claimShape } from '../registry/claim-record.ts'
@@ -70,8 +70,7 @@ const maxVisitedBytes = 64 * 1024 * 1024
 const maxVisitedBlogs = 500
 /** How old a fetched blog may be before its holder is asked again, ms. */
 const maxVisitedAgeMs = 1_000
-/** How long the visitor waits for a holder when an older copy is at hand, and when none is, ms. */
-const refreshMs = 300
+/** How long the visitor waits for a holder when no older copy is at hand, ms. */
 const firstFetchMs = 5_000
 
 /**
@@ -163,7 +162,7 @@ export class Reader {
     const visited = this.#visited.get(blog)
     if (visited !== undefined) {
       if (this.#clock.now() - visited.freshMs > maxVisitedAgeMs) {
-        await within(this.#clock, refreshMs, this.#refresh(blog, visited), false)
+        await within(this.#clock, readWaitMs, this.#refresh(blog, visited), false)
       }
       this.#visited.delete(blog)
       this.#visited.set(blog, visited)
@@ -206,11 +205,11 @@ export class Reader {
     const ingest = visited?.ingest ?? this.#ingest
     const before = (await ingest.record(blog))?.head.seq ?? -1
     if (visited !== undefined)
-      await within(this.#clock, refreshMs, this.#refresh(blog, visited), false)
+      await within(this.#clock, readWaitMs, this.#refresh(blog, visited), false)
     else if (kept?.role === 'secondary') {
       await within(
         this.#clock,
-        refreshMs,
+        readWaitMs,
         this.#pull(kept.assignment.primary, blog),
         undefined,
       ).catch(() => undefined)

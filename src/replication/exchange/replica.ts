@@ -188,6 +188,11 @@ export class Replicas {
     return outcome
   }
 
+  /** Keeps a validly signed entry that has no place in the log; anything else is dropped. */
+  async keepAside({ assignment }: Kept, offer: Offer): Promise<void> {
+    await this.#ingest.keepAside(assignment.blog, offer)
+  }
+
   /**
    * Takes an author's entry as the primary: it enters the log and is announced.
    * Codes: NOT_PRIMARY, NOT_ACTIVE.

@@ -164,6 +164,7 @@ export class Ingest {
     return this.alone(log, async () => {
       const item = this.#decode(log, offer)
       if (!item.ok) return item
+      if ((await this.idAt(log, item.value.seq)) === item.value.id) return item
       const signature = await this.#checkAlone(log, item.value, offer)
       if (!signature.ok) return signature
       const aside = { item: item.value, signature: signature.value, firstMs: this.#now() }

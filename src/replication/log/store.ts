@@ -93,12 +93,6 @@ export class LogStore {
     return { type: 'put', key: recordKey(log), value: encode(record) }
   }
 
-  /** Names of all logs held here. */
-  async logs(): Promise<LogName[]> {
-    const rows = await this.#disk.iterator({ gte: 'log/', lt: after('log/') }).all()
-    return rows.map(([key]) => key.slice('log/'.length))
-  }
-
   async entry(log: LogName, seq: number): Promise<Stored | null> {
     const value = await this.#disk.get(entryKey(log, seq))
     return value === undefined ? null : readStored(value)
@@ -187,10 +181,6 @@ export class LogStore {
 
   putValue(key: string, value: unknown): Write {
     return { type: 'put', key, value: encode(value) }
-  }
-
-  deleteValue(key: string): Write {
-    return { type: 'del', key }
   }
 
   /** All values whose key begins with `prefix`. */

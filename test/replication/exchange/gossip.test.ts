@@ -1,6 +1,7 @@
 import { encode } from 'cborg'
 import { beforeEach, describe, expect, it } from 'vitest'
 import { namesLog, rosterLog } from '../../../src/replication/log/log.ts'
+import { idOf } from '../../../src/replication/log/text.ts'
 import { actsTopic, logTopic } from '../../../src/replication/protocol.ts'
 import { proofRow, signedRow } from '../../../src/replication/registry/proof.ts'
 import { TestAuthor, TestLog } from '../test-author.ts'
@@ -111,6 +112,27 @@ describe('gossip of entries', () => {
     expect(await judge(1, { log: 'maria', head: signedRow(signed) })).toBe('accept')
     await settle()
     expect(self.sent).not.toEqual([])
+  })
+
+  it('keeps aside what a primary of before says, once, and nothing that is forged', async () => {
+    await hold(1)
+    // Peer 1 stays the primary of another blog, so its topic is still followed.
+    const other = await TestLog.begin(council.council, author, { blog: 'joe' })
+    await self.learn(
+      assign(council, other, {
+        ...{ blog: other.genesis.log, head: { seq: 0, id: other.genesis.id } },
+      }).proof,
+    )
+    const next = assign(council, log, {
+      ...{ epoch: 2, ends: act.act.id, primary: peer(3).peer, via: null },
+    })
+    await self.learn(next.proof)
+    const forged = { ...entry(2), signature: log.at(1).offer.signature }
+    for (const message of [entry(1), entry(2), entry(2), forged])
+      expect(await judge(1, message)).toBe('ignore')
+    expect(await self.head()).toBe(1)
+    const aside = await self.disk.store.aside('maria')
+    expect(aside.map(({ text }) => idOf(text))).toEqual([log.at(2).entry.id])
   })
 
   it('ignores blogs that this peer keeps no copy of', async () => {

@@ -11,6 +11,9 @@ gpg-agent | gnupg          | keys and signatures made and checked by real gpg
 dig       | bind9-dnsutils | DNS answers read by a resolver that is not ours
 openssl   | openssl        | receipts and acts checked without our code
 curl      | curl           | the HTTP lines that the documents give
+chromium  | chromium       | pages used as a person would, in a browser
+caddy     | caddy          | spokes behind a proxy that ends TLS
+sks       | sks            | revocations asked of a real key server
 '
 
 # Calls "$1 program package purpose" for each program that is not on the PATH.

@@ -1,6 +1,6 @@
-import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
-import { sortTags } from '../../replication/log/entry.ts'
-import { maxSlugCharacters } from '../../replication/protocol.ts'
+import { accept, refuse, type Verdict } from '../auth/verdict.ts'
+import { sortTags } from '../replication/log/entry.ts'
+import { maxSlugCharacters } from '../replication/protocol.ts'
 
 /** A post as its author means it, in the form that DESIGN 3.1 allows. */
 export type Composed = { readonly title: string; readonly body: string }

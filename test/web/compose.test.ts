@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { composePost, readTags, slugFor } from '../../../src/node/blogger/compose.ts'
-import { encodeEntry } from '../../../src/replication/log/entry.ts'
+import { encodeEntry } from '../../src/replication/log/entry.ts'
+import { composePost, readTags, slugFor } from '../../src/web/compose.ts'
 
 const id = '5f0a'.padEnd(64, '0')
 const compose = (source: string | Uint8Array, title?: string) =>

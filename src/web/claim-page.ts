@@ -70,7 +70,7 @@ function claimPage(spoke: WebSpoke, claim: ClaimRecord): Html {
     canonical: null,
     masthead: html`<p><a href="${zoneUrl(spoke)}">${spoke.zone}</a></p>`,
     main: html`<h1>${heading}</h1>
-<ol>
+<ol class="steps">
 ${claim.steps.map(stepItem)}</ol>
 ${outcome(spoke, claim)}`,
   })
@@ -82,7 +82,7 @@ function stepItem({ step, state, atMs, detail }: ClaimStep): Html {
       ? ''
       : html`, <time datetime="${new Date(atMs).toISOString()}">${showInstant(atMs)}</time>`
   const more = detail === '' ? '' : html`: ${detail}`
-  return html`<li>${steps[step]}: <strong>${states[state]}</strong>${at}${more}</li>
+  return html`<li data-state="${state}">${steps[step]}: <strong>${states[state]}</strong>${at}${more}</li>
 `
 }
 

@@ -2,31 +2,11 @@ import { createHash } from 'node:crypto'
 import { html, raw } from 'hono/html'
 import type { HtmlEscapedString } from 'hono/utils/html'
 import { inLanguage } from './language.ts'
+import { stylesheet } from './stylesheet.ts'
 
 export type Html = HtmlEscapedString | Promise<HtmlEscapedString>
 
-// Long words, tables and code must fit a phone: words break, tables and code scroll in themselves.
-const style = `
-:root { color-scheme: light dark }
-body { margin: 0 auto; max-width: 42rem; padding: 1rem; font: 1.05rem/1.55 system-ui, sans-serif; overflow-wrap: anywhere }
-h1 { line-height: 1.2 }
-article { margin-block: 2rem }
-pre, table { display: block; max-width: 100%; overflow-x: auto }
-pre { padding: .75rem; border: 1px solid; overflow-wrap: normal }
-th, td { padding: .2rem .6rem; border: 1px solid; text-align: start; overflow-wrap: normal }
-blockquote { margin-inline: 0; padding-inline-start: 1rem; border-inline-start: 3px solid }
-a { display: inline-block; min-height: 24px }
-p a, td a { display: inline }
-li { margin-block: .4rem }
-small, footer { font-size: .9rem }
-select, button { min-height: 24px; font: inherit }
-.compared { white-space: pre-wrap }
-@media print {
-  header, nav, form, details { display: none }
-  a { color: inherit; text-decoration: none }
-}
-`
-const styleHash = createHash('sha256').update(style).digest('base64')
+const styleHash = createHash('sha256').update(stylesheet).digest('base64')
 
 /** Nothing is loaded, nothing runs, nobody frames a page (DESIGN 6). */
 export const contentSecurityPolicy = [
@@ -66,7 +46,7 @@ export function page(parts: {
 <meta charset="utf-8">
 <title>${shorten(parts.title)}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">${link}${parts.head ?? ''}
-${raw(`<style>${style}</style>`)}
+${raw(`<style>${stylesheet}</style>`)}
 </head>
 <body>
 <header ${inLanguage('en')}>${parts.masthead}</header>

@@ -9,6 +9,10 @@ const markdown = new MarkdownIt({ html: false, linkify: true })
 markdown.renderer.rules.image = (tokens, index, options, env, self) =>
   markdown.utils.escapeHtml(self.renderInlineAsText(tokens[index]?.children ?? [], options, env))
 
+// A wide table scrolls by itself, and must be reached by keyboard for that.
+markdown.renderer.rules.table_open = () => '<div tabindex="0"><table>'
+markdown.renderer.rules.table_close = () => '</table></div>'
+
 // The page's h1 is the post's title. Headings of the body begin below it and skip no level, as
 // screen readers want it; what was on one level stays on one.
 markdown.core.ruler.push('headings_below_title', ({ tokens }) => {
@@ -33,10 +37,14 @@ const allowed: sanitizeHtml.IOptions = {
     ...headings,
     ...['p', 'br', 'hr', 'blockquote', 'pre', 'ul', 'ol', 'li'],
     ...['a', 'em', 'strong', 's', 'code'],
-    ...['table', 'thead', 'tbody', 'tr', 'th', 'td'],
+    ...['div', 'table', 'thead', 'tbody', 'tr', 'th', 'td'],
   ],
   // No id and no name: they would let a text shadow names of the page (DOM clobbering).
-  allowedAttributes: { a: ['href', 'rel'], ol: ['start'] },
+  allowedAttributes: {
+    a: ['href', 'rel'],
+    ol: ['start'],
+    div: [{ name: 'tabindex', values: ['0'] }],
+  },
   allowedSchemes: ['http', 'https', 'mailto'],
   allowedSchemesAppliedToAttributes: ['href'],
   allowProtocolRelative: false,

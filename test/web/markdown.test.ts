@@ -45,7 +45,7 @@ describe('renderMarkdown', () => {
   ])('leaves nothing that runs, loads or names in %j', (source) => {
     for (const tag of tags(render(source))) {
       expect(tag).toMatch(
-        /^<(\/?(p|br|hr|pre|code|em|strong|table|thead|tbody|tr|th|td)|\/?a|a( href="(?!\/\/|\\|(javascript|vbscript|data|file|tel):)[^"]*")?( rel="nofollow noopener")?)>$/i,
+        /^<(\/?(p|br|hr|pre|code|em|strong|table|thead|tbody|tr|th|td|div)|div tabindex="0"|\/?a|a( href="(?!\/\/|\\|(javascript|vbscript|data|file|tel):)[^"]*")?( rel="nofollow noopener")?)>$/i,
       )
     }
   })

@@ -84,6 +84,6 @@ describe('pages for readers', () => {
 
   it('print without what only a screen needs', async () => {
     const text = await validPage(spoke, `${host('maria')}/2026/article-1`)
-    expect(text).toMatch(/@media print \{\s*header, nav, form, details \{ display: none \}/)
+    expect(text).toMatch(/@media print\{.*header, nav, form, details, button\{display: none\}/)
   })
 })

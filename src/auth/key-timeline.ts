@@ -23,6 +23,9 @@ export type KeyState = 'good' | 'expired' | 'revoked' | 'unborn' | 'unbound'
 /** A signing key at one instant; `barred`: it is good, but not for signing data. */
 export type SignerState = KeyState | 'barred'
 
+/** Whether a text can be encrypted to a key at one instant; `none`: no part of it is made for that. */
+export type EncryptionState = 'good' | 'expired' | 'revoked' | 'none'
+
 /** States kept per key. Beyond it all are forgotten: a key has few instants at which it changes. */
 const maxKept = 256
 
@@ -52,6 +55,18 @@ export class KeyTimeline {
   /** @param keyId - 16 upper-case hex digits of the primary key or one of its subkeys */
   signerAt(keyId: string, ms: number): Promise<SignerState> {
     return this.#kept(keyId, ms, (key, date) => signerState(key, keyId, date))
+  }
+
+  /** For logins: to the newest encryption subkey that is good then. */
+  async encryptsAt(ms: number): Promise<EncryptionState> {
+    const key = await readKey({ binaryKey: this.#bytes, config: policy })
+    try {
+      await key.getEncryptionKey(undefined, new Date(ms), undefined, policy)
+      return 'good'
+    } catch (error) {
+      const state = stateOf(error)
+      return state === 'expired' || state === 'revoked' ? state : 'none'
+    }
   }
 
   #kept(

@@ -1,10 +1,10 @@
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
 import type { BlogPost, Revision } from '../replication/log/blog.ts'
-import type { Post } from '../replication/log/entry.ts'
 import { blogMasthead, servedBy } from './blog-frame.ts'
 import { type BlogEnv, openWith } from './blog-host.ts'
 import { removedPage } from './blog-page.ts'
+import { showChanges } from './changes.ts'
 import { answerError } from './errors.ts'
 import { inLanguage } from './language.ts'
 import { type Html, page } from './layout.ts'
@@ -12,7 +12,6 @@ import { blogUrl, historyPath, postPath } from './links.ts'
 import { showDay, showKey } from './plain-words.ts'
 import { dayOf } from './post-list.ts'
 import type { OpenBlog, WebSpoke } from './spoke.ts'
-import { type Change, diffWords } from './word-diff.ts'
 
 /** Versions on one page of a history; keeps it below 30 KB. */
 const versionsPerPage = 50
@@ -49,7 +48,14 @@ async function showHistory(c: Context<BlogEnv>, spoke: WebSpoke) {
       'None of the servers that keep these versions answers now. Try again in a minute.'
     return answerError(c, spoke, 'ENTRY_UNREACHABLE', reason)
   }
-  const compared = { from: old, to: young, changes: changesOf(old, young, one.entry, other.entry) }
+  const compared = {
+    from: old,
+    to: young,
+    changes: showChanges(one.entry, other.entry, [
+      `Version ${old.number}`,
+      `Version ${young.number}`,
+    ]),
+  }
   return c.html(historyPage(spoke, open, post, shownVersions(versions, before), compared))
 }
 
@@ -138,43 +144,4 @@ ${options}</select>`
 function comparison({ from, to, changes }: Compared): Html {
   return html`<h2>What changed from version ${from.number} to version ${to.number}</h2>
 ${changes}`
-}
-
-function changesOf(from: Version, to: Version, old: Post, young: Post): Html {
-  const parts = [
-    { name: 'Title', from: old.title, to: young.title },
-    { name: 'Language', from: old.lang ?? '', to: young.lang ?? '' },
-    { name: 'Tags', from: old.tags.join(', '), to: young.tags.join(', ') },
-    { name: 'Text', from: old.body, to: young.body },
-  ].filter((part) => part.from !== part.to)
-  if (parts.length === 0) {
-    return html`<p>Title, language, tags and text are the same in both.</p>`
-  }
-  return html`<p>What was taken out is struck through, what was added is underlined.</p>
-${parts.map((part) => {
-  const changes = diffWords(part.from, part.to)
-  return html`<h3>${part.name}</h3>
-${changes === null ? bothTexts(from, to, part) : shownChanges(changes, young.lang)}`
-})}`
-}
-
-function shownChanges(changes: readonly Change[], lang: string | null): Html {
-  const note = changes.every(({ kind }) => kind === 'same')
-    ? html`<p>Only blanks and line ends differ.</p>
-`
-    : ''
-  return html`${note}<div class="compared" ${inLanguage(lang)}>${changes.map(({ kind, text }) => {
-    if (kind === 'same') return text
-    return kind === 'added' ? html`<ins>${text}</ins>` : html`<del>${text}</del>`
-  })}</div>
-`
-}
-
-function bothTexts(from: Version, to: Version, part: { from: string; to: string }): Html {
-  return html`<p>They differ too much to show it word by word. Here are both.</p>
-<h4>Version ${from.number}</h4>
-<div class="compared" ${inLanguage(from.lang)}>${part.from}</div>
-<h4>Version ${to.number}</h4>
-<div class="compared" ${inLanguage(to.lang)}>${part.to}</div>
-`
 }

@@ -17,6 +17,7 @@ import {
   parseBootstrap,
 } from '../replication/registry/bootstrap.ts'
 import { createApp } from '../web/app.ts'
+import { StoredAccounts } from './accounts.ts'
 import { askDns } from './ask-dns.ts'
 import { Authority } from './authority/authority.ts'
 import { realClock } from './clock.ts'
@@ -233,6 +234,9 @@ function serveWeb(
     submit: exchange.submit,
     claims: exchange.claims,
     acts: exchange.acts,
+    accounts: new StoredAccounts({ store: exchange.store, now: realClock.now }),
+    blogsOf: (key) => exchange.blogsOf(key),
+    now: realClock.now,
     status: () => readStatus(config.name, exchange, peer),
   })
   const app = createApp(spoke, (error) => log.error('request_failed', { error }))

@@ -1,4 +1,8 @@
+import { randomBytes } from 'node:crypto'
 import type { PeerSigner } from '../auth/peer-signature.ts'
+import type { Fingerprint } from '../auth/public-key.ts'
+import { maxSessionMs, passMs, readToken, signToken, type TokenKind } from '../auth/session.ts'
+import { refuse } from '../auth/verdict.ts'
 import type { Acts } from '../replication/exchange/acts.ts'
 import type { Claims } from '../replication/exchange/claim.ts'
 import type { Reader, Visit } from '../replication/exchange/read.ts'
@@ -11,9 +15,12 @@ import { type LogName, rosterLog } from '../replication/log/log.ts'
 import { decodeReceipt } from '../replication/log/receipt.ts'
 import type { LogStore } from '../replication/log/store.ts'
 import { formatDate, type Signed } from '../replication/log/text.ts'
+import { publishedFrom } from '../replication/registry/assignment.ts'
 import type { CouncilLogs } from '../replication/registry/council-logs.ts'
 import { signHello } from '../replication/registry/hello.ts'
 import type {
+  Accounts,
+  Copies,
   HomeBlog,
   HomePost,
   OpenBlog,
@@ -52,6 +59,46 @@ export class SpokeForWeb implements WebSpoke {
   readonly acts = (log: LogName, before: number, limit: number) =>
     this.#parts.acts.before(log, before, limit)
   readonly status = () => this.#parts.status()
+
+  readonly now = () => this.#parts.now()
+  readonly randomBytes = (count: number): Uint8Array => randomBytes(count)
+
+  readonly signToken = (
+    kind: TokenKind,
+    { key, host }: { readonly key: Fingerprint; readonly host: string },
+  ): string | null => {
+    const council = this.council()
+    const { signer } = this.#parts
+    if (council === null || !this.#parts.council.isMember(signer.peer)) return null
+    const issuedMs = this.now()
+    const expiresMs = issuedMs + (kind === 'session' ? maxSessionMs : passMs)
+    const id = randomBytes(16).toString('hex')
+    return signToken(signer, kind, { council, key, host, id, issuedMs, expiresMs })
+  }
+
+  readonly readToken = (kind: TokenKind, value: string, host: string) => {
+    const council = this.council()
+    if (council === null) return refuse('NOT_READY', 'This server has not joined its council yet.')
+    return readToken(kind, value, {
+      ...{ council, host, nowMs: this.now() },
+      isMember: (peer) => this.#parts.council.isMember(peer),
+    })
+  }
+
+  get accounts() {
+    return this.#parts.accounts
+  }
+
+  /** Those claimed with the key, and those here that it took over by a rekey. */
+  readonly blogsOf = async (key: Fingerprint): Promise<BlogName[]> => {
+    const { replicas, ingest, store } = this.#parts
+    const blogs = new Set(await this.#parts.blogsOf(key))
+    for (const { assignment, role } of replicas.all()) {
+      const blog = role === 'none' ? null : await this.#fold(assignment.blog, { ingest, store })
+      if (blog?.key === key) blogs.add(blog.name)
+    }
+    return [...blogs].sort((a, b) => (a < b ? -1 : 1))
+  }
 
   readonly hello = (nonce: string): Signed | null => {
     const council = this.council()
@@ -121,11 +168,35 @@ export class SpokeForWeb implements WebSpoke {
       },
       aside: (seq, id) => this.#parts.reader.aside(name, seq, id),
       keys: () => this.#keys(blog, visit),
+      copies: () => this.#copies(visit),
       proof: async () => ({
         published: visit.receipts.published(),
         receipts: visit.receipts.all().map((receipt) => receipt.signed),
         act: visit.assignment.proof,
         roster: await this.#rosterLines(),
+      }),
+    }
+  }
+
+  #copies({ assignment, receipts }: Visit): Copies {
+    const members = this.#parts.council.roster()?.members
+    return {
+      epoch: assignment.epoch,
+      needed: publishedFrom(assignment),
+      replicas: assignment.replicas.map(({ peer }) => {
+        const receipt = receipts.of(peer)
+        return {
+          peer,
+          spoke: members?.get(peer)?.name ?? null,
+          isPrimary: peer === assignment.primary,
+          receipt:
+            receipt === null
+              ? null
+              : {
+                  seq: receipt.head.seq,
+                  ...{ sinceMs: receipt.sinceMs, atMs: receipt.atMs, signed: receipt.signed },
+                },
+        }
       }),
     }
   }
@@ -249,6 +320,9 @@ type Parts = {
   readonly submit: Submit
   readonly claims: Claims
   readonly acts: Acts
+  readonly accounts: Accounts
+  readonly blogsOf: (key: Fingerprint) => Promise<readonly BlogName[]>
+  readonly now: () => number
   readonly status: () => Promise<unknown>
 }
 

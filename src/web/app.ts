@@ -3,12 +3,15 @@ import { except } from 'hono/combine'
 import { etag } from 'hono/etag'
 import { createMiddleware } from 'hono/factory'
 import { methodNotAllowed } from 'hono/method-not-allowed'
+import { openDesk } from './account.ts'
 import { actPages } from './acts-page.ts'
 import { archivePages } from './archive-page.ts'
 import { followAlias, openRequested } from './blog-host.ts'
 import { blogPages } from './blog-page.ts'
 import { claimPages } from './claim-page.ts'
+import { composePages, showTaken } from './compose-page.ts'
 import { editPages, movedEditPages } from './edit-page.ts'
+import { entryPages, passPages } from './enter-page.ts'
 import { answerError, answerFailure } from './errors.ts'
 import { feeds } from './feed.ts'
 import { historyPages } from './history-page.ts'
@@ -16,10 +19,15 @@ import { homePages } from './home-page.ts'
 import { type Place, placeOfHost } from './host.ts'
 import { contentSecurityPolicy } from './layout.ts'
 import { logFiles } from './log-files.ts'
+import { loginPages, loginPipe } from './login-page.ts'
 import { machineRoutes } from './machine.ts'
 import { RenderCache } from './markdown.ts'
+import { myBlogPages, receiptFiles } from './my-blogs-page.ts'
+import { visitors } from './session-cookie.ts'
+import { signPages, signPipe } from './sign-page.ts'
 import { crawlerFiles } from './sitemap.ts'
 import type { WebSpoke } from './spoke.ts'
+import { startPages } from './start-page.ts'
 import { submitRoute } from './submit.ts'
 import { tagPages } from './tag-page.ts'
 
@@ -37,7 +45,7 @@ export function createApp(spoke: WebSpoke, report: (error: unknown) => void): Ho
       return pathname === '/' ? mount : mount + pathname
     },
   })
-  app.use(securityHeaders(spoke.origin(spoke.zone).startsWith('https:')))
+  app.use(securityHeaders(spoke))
   // An archive goes out as a stream; hashing it would hold it in memory.
   app.use(except('/blog/:blog/export.tar', etag()))
   app.use(
@@ -53,10 +61,17 @@ export function createApp(spoke: WebSpoke, report: (error: unknown) => void): Ho
   for (const mount of ['/spoke', '/blog/:blog', '/edit/:blog', '/moved/:blog']) {
     app.route(mount, submitRoute(spoke)).route(mount, machineRoutes(spoke))
   }
-  app
-    .route('/spoke', homePages(spoke))
-    .route('/spoke', claimPages(spoke))
-    .route('/spoke', actPages(spoke))
+  const desk = openDesk(spoke)
+  for (const routes of [
+    homePages(spoke),
+    claimPages(spoke),
+    actPages(spoke),
+    receiptFiles(spoke),
+    loginPipe(spoke, desk),
+    signPipe(spoke, desk),
+  ]) {
+    app.route('/spoke', routes)
+  }
   app.use('/blog/:blog/*', openRequested(spoke), followAlias)
   const rendered = new RenderCache()
   for (const routes of [
@@ -70,7 +85,27 @@ export function createApp(spoke: WebSpoke, report: (error: unknown) => void): Ho
   ]) {
     app.route('/blog/:blog', routes)
   }
-  app.route('/edit/:blog', editPages(spoke)).route('/moved/:blog', movedEditPages(spoke))
+  // Below stand the pages for people who log in; what came above answers without a cookie.
+  const signing = signPages(spoke, desk, showTaken(spoke))
+  for (const path of ['/login/*', '/logout', '/enter', '/start/*', '/my', '/sign/*']) {
+    app.use(`/spoke${path}`, visitors(spoke, desk))
+  }
+  for (const routes of [
+    loginPages(spoke, desk),
+    passPages(spoke),
+    startPages(spoke, desk),
+    myBlogPages(spoke, desk),
+    signing,
+  ]) {
+    app.route('/spoke', routes)
+  }
+  app.use('/edit/:blog/*', visitors(spoke, desk), openRequested(spoke))
+  app
+    .route('/edit/:blog', entryPages(spoke, desk))
+    .route('/edit/:blog', editPages(spoke, desk))
+    .route('/edit/:blog', composePages(spoke, desk, rendered))
+    .route('/edit/:blog', signing)
+  app.route('/moved/:blog', movedEditPages(spoke))
   app.all('/unknown/*', (c) => {
     const { zone, name } = spoke
     const reason = `This server answers for ${zone}, ${name}.spoke.${zone} and the blogs below ${zone}, not for the address that was asked for.`
@@ -106,11 +141,13 @@ function mountOf(place: Place, spoke: WebSpoke): string {
 }
 
 /** What every answer carries, errors too (DESIGN 6). */
-function securityHeaders(isHttps: boolean) {
+function securityHeaders(spoke: WebSpoke) {
+  const isHttps = spoke.origin(spoke.zone).startsWith('https:')
+  const policy = contentSecurityPolicy(spoke)
   return createMiddleware(async (c, next) => {
     await next()
     const { headers } = c.res
-    headers.set('Content-Security-Policy', contentSecurityPolicy)
+    headers.set('Content-Security-Policy', policy)
     headers.set('Referrer-Policy', 'strict-origin')
     headers.set('X-Content-Type-Options', 'nosniff')
     // Without includeSubDomains: a blog's host may be served by others than the zone's.

@@ -11,9 +11,17 @@ import { type LinkSource, zoneUrl } from './links.ts'
  * so that the folders below may add rules without knowing HTTP.
  */
 const statuses: Readonly<Record<string, ContentfulStatusCode>> = {
+  ACCOUNT_UNKNOWN: 403,
   ENTRY_OTHER_KEY: 403,
+  FORM_ORIGIN: 403,
+  FORM_STALE: 403,
   KEY_EXPIRED: 403,
   KEY_REVOKED: 403,
+  LOGIN_EXPIRED: 403,
+  LOGIN_NO_KEY: 403,
+  LOGIN_TOO_MANY_TRIES: 403,
+  LOGIN_WRONG_CODE: 403,
+  LOGIN_WRONG_SIGNATURE: 403,
   NAME_RESERVED: 403,
   NOT_A_MEMBER: 403,
   SIGNATURE_KEY_EXPIRED: 403,
@@ -29,6 +37,7 @@ const statuses: Readonly<Record<string, ContentfulStatusCode>> = {
   NAME_TAKEN: 409,
   SEQ_TAKEN: 409,
   BODY_TOO_LONG: 413,
+  FORM_TOO_LARGE: 413,
   KEY_TOO_LARGE: 413,
   SIGNATURE_TOO_LONG: 413,
   TEXT_TOO_LONG: 413,
@@ -62,6 +71,11 @@ const failures: Readonly<Record<ReplicationErrorCode, string>> = {
     'This server does not have what this needs yet. Try again in a minute, or another server.',
 }
 
+/** What a person is told of a failure below. */
+export function failureSentence(code: ReplicationErrorCode): string {
+  return failures[code]
+}
+
 /** The HTTP status of an error code, 400 for codes that only say what is wrong with the input. */
 export function statusOf(code: string): ContentfulStatusCode {
   return statuses[code] ?? 400
@@ -83,11 +97,15 @@ export function answerFailure(c: Context, spoke: LinkSource, error: unknown) {
     : answerError(c, spoke, 'SERVER_ERROR', 'This server made a mistake. Try another server.')
 }
 
-/** Whether the answer goes to a program: posted, asked for in JSON, or a machine's address. */
+/**
+ * Whether the answer goes to a program: asked for in JSON, a machine's address, or posted by anything
+ * that does not ask for HTML as browsers do.
+ */
 export function wantsJson(c: Context): boolean {
   const supports = ['text/html', 'application/json']
+  const isPosted = !['GET', 'HEAD'].includes(c.req.method)
   return (
-    !['GET', 'HEAD'].includes(c.req.method) ||
+    (isPosted && !(c.req.header('accept') ?? '').includes('text/html')) ||
     c.req.path.endsWith('.json') ||
     c.req.path.includes('/_council/') ||
     accepts(c, { header: 'Accept', supports, default: 'text/html' }) === 'application/json'
@@ -95,6 +113,7 @@ export function wantsJson(c: Context): boolean {
 }
 
 const headings: Readonly<Partial<Record<ContentfulStatusCode, string>>> = {
+  403: 'Not allowed',
   404: 'Not here',
   405: 'Not possible here',
   421: 'Another address',

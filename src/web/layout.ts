@@ -2,21 +2,27 @@ import { createHash } from 'node:crypto'
 import { html, raw } from 'hono/html'
 import type { HtmlEscapedString } from 'hono/utils/html'
 import { inLanguage } from './language.ts'
+import type { LinkSource } from './links.ts'
 import { stylesheet } from './stylesheet.ts'
 
 export type Html = HtmlEscapedString | Promise<HtmlEscapedString>
 
 const styleHash = createHash('sha256').update(stylesheet).digest('base64')
 
-/** Nothing is loaded, nothing runs, nobody frames a page (DESIGN 6). */
-export const contentSecurityPolicy = [
-  `default-src 'none'`,
-  `style-src 'sha256-${styleHash}'`,
-  `img-src 'none'`,
-  `form-action 'self'`,
-  `frame-ancestors 'none'`,
-  `base-uri 'none'`,
-].join('; ')
+/**
+ * Nothing is loaded, nothing runs, nobody frames a page (DESIGN 6). A form may lead to another host
+ * of the zone: after a login on a spoke's host the author is sent on to where she writes.
+ */
+export function contentSecurityPolicy(spoke: Pick<LinkSource, 'origin' | 'zone'>): string {
+  return [
+    `default-src 'none'`,
+    `style-src 'sha256-${styleHash}'`,
+    `img-src 'none'`,
+    `form-action 'self' ${spoke.origin(spoke.zone)} ${spoke.origin(`*.${spoke.zone}`)}`,
+    `frame-ancestors 'none'`,
+    `base-uri 'none'`,
+  ].join('; ')
+}
 
 /** Browsers and search engines cut longer ones; the heading holds the whole title. */
 const maxTitleCharacters = 70

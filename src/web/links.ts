@@ -37,14 +37,21 @@ export function tagPath(tag: string): string | null {
 }
 
 /** In the form that the council chose; a browser keeps keys per origin, so there is one only. */
+export function editHost(spoke: LinkSource, blog: string): string {
+  return `${spoke.editForm() === 'dotted' ? `edit.${blog}` : `edit--${blog}`}.${spoke.zone}`
+}
+
 export function editUrl(spoke: LinkSource, blog: BlogName, path = '/'): string {
-  const host = spoke.editForm() === 'dotted' ? `edit.${blog}` : `edit--${blog}`
-  return `${spoke.origin(`${host}.${spoke.zone}`)}${path}`
+  return `${spoke.origin(editHost(spoke, blog))}${path}`
+}
+
+export function spokeHost(spoke: LinkSource): string {
+  return `${spoke.name}.spoke.${spoke.zone}`
 }
 
 /** On this spoke's own host: who came by the zone's name stays on the spoke that answered. */
 export function spokeUrl(spoke: LinkSource, path: string): string {
-  return `${spoke.origin(`${spoke.name}.spoke.${spoke.zone}`)}${path}`
+  return `${spoke.origin(spokeHost(spoke))}${path}`
 }
 
 /** A claim is followed at the spoke that took it. */

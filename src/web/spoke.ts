@@ -1,3 +1,7 @@
+import type { PeerName } from '../auth/peer-signature.ts'
+import type { Fingerprint } from '../auth/public-key.ts'
+import type { Token, TokenKind } from '../auth/session.ts'
+import type { Verdict } from '../auth/verdict.ts'
 import type { ProvedAct } from '../replication/exchange/acts.ts'
 import type { LogProof as ArchiveProof } from '../replication/log/archive.ts'
 import type { Blog } from '../replication/log/blog.ts'
@@ -41,6 +45,23 @@ export type WebSpoke = {
     before: number,
     limit: number,
   ) => Promise<readonly ProvedAct[] | 'unreachable'>
+  /** ms since the Unix epoch */
+  readonly now: () => number
+  readonly randomBytes: (count: number) => Uint8Array
+  /**
+   * A token of this spoke for a host, or null until this peer is a member. `session` lasts 12 hours,
+   * `enter` one minute (DESIGN 6).
+   */
+  readonly signToken: (
+    kind: TokenKind,
+    of: { readonly key: Fingerprint; readonly host: string },
+  ) => string | null
+  /** Reads a token of any member; see `readToken` in auth/session.ts for the codes. */
+  readonly readToken: (kind: TokenKind, value: string, host: string) => Verdict<Token>
+  /** Public keys of people who logged in at this spoke. */
+  readonly accounts: Accounts
+  /** Blogs whose key is this one, as far as this spoke can find out now. */
+  readonly blogsOf: (key: Fingerprint) => Promise<readonly BlogName[]>
   /** A signed `council-hello 1` text with the nonce (DESIGN 5); null until this peer is a member. */
   readonly hello: (nonce: string) => Signed | null
   /** What machines may know of this peer's state; must be JSON. */
@@ -64,6 +85,39 @@ export type OpenBlog = {
   /** all armored public key blocks that ever signed, the one in force first */
   readonly keys: () => Promise<readonly string[]>
   readonly proof: () => Promise<LogProof>
+  /** who keeps the blog, and what each has given its word for */
+  readonly copies: () => Copies
+}
+
+/** The replicas that the act in force names. */
+export type Copies = {
+  readonly epoch: number
+  /** copies that make an entry published; null while there is one server only (REPLICATION 4) */
+  readonly needed: number | null
+  readonly replicas: readonly Copy[]
+}
+
+export type Copy = {
+  readonly peer: PeerName
+  /** its name in `@roster`, null when it is not there any more */
+  readonly spoke: string | null
+  readonly isPrimary: boolean
+  /** its newest receipt under the act in force; null when it has given none that is known here */
+  readonly receipt: {
+    /** it holds the log up to this entry … */
+    readonly seq: number
+    /** … and that one since, ms */
+    readonly sinceMs: number
+    readonly atMs: number
+    readonly signed: Signed
+  } | null
+}
+
+/** Keys of people without a blog, so that they need not be pasted again. */
+export type Accounts = {
+  /** the armored key, null when nobody with it logged in here lately */
+  readonly find: (key: Fingerprint) => Promise<string | null>
+  readonly keep: (key: Fingerprint, armored: string) => Promise<void>
 }
 
 export type OpenEntry = {

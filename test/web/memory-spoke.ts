@@ -1,4 +1,5 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
+import { refuse } from '../../src/auth/verdict.ts'
 import { Blog } from '../../src/replication/log/blog.ts'
 import type { BlogName, Draft, Entry, Genesis } from '../../src/replication/log/entry.ts'
 import { encodeEntry } from '../../src/replication/log/entry.ts'
@@ -59,6 +60,7 @@ export function openLog(
       return entry === undefined ? null : { entry, signature, firstSeenMs }
     },
     keys: async () => [keyBlock],
+    copies: () => ({ epoch: 1, needed: 2, replicas: [] }),
     proof: async () => ({ published: entries.length - 1, receipts: [], act: null, roster: [] }),
     ...more,
   }
@@ -95,6 +97,12 @@ export function memorySpoke(
     claim: async () => null,
     roster: () => null,
     acts: async () => [],
+    now: () => Date.UTC(2026, 4, 3, 15),
+    randomBytes,
+    signToken: () => null,
+    readToken: () => refuse('SESSION_MALFORMED', 'Nobody is logged in.'),
+    accounts: { find: async () => null, keep: async () => undefined },
+    blogsOf: async () => [],
     hello: () => null,
     status: async () => ({ ready: true }),
     ...more,

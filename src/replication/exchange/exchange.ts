@@ -1,5 +1,5 @@
 import type { PeerName, PeerSigner } from '../../auth/peer-signature.ts'
-import type { KeyRing } from '../../auth/public-key.ts'
+import type { Fingerprint, KeyRing } from '../../auth/public-key.ts'
 import { type Clock, repeat, within } from '../clock.ts'
 import type { BlogName, Entry } from '../log/entry.ts'
 import { Ingest } from '../log/ingest.ts'
@@ -398,6 +398,11 @@ export class Exchange {
       .filter((peer) => peer !== signer.peer && connected.has(peer))
       .map((peer) => this.#push.sendAct(peer, proof))
     await within(clock, tellMs, Promise.allSettled(told), [])
+  }
+
+  /** Blogs that were claimed with a key, as far as anybody says now. */
+  blogsOf(key: Fingerprint): Promise<BlogName[]> {
+    return this.reader.blogsOf(key, this.#namesPeers())
   }
 
   // What happens by itself.

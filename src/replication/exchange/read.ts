@@ -1,10 +1,10 @@
 import { z } from 'zod'
 import type { PeerName } from '../../auth/peer-signature.ts'
-import type { KeyRing } from '../../auth/public-key.ts'
+import type { Fingerprint, KeyRing } from '../../auth/public-key.ts'
 import { refuse } from '../../auth/verdict.ts'
 import { type Clock, within } from '../clock.ts'
 import { ReplicationError } from '../errors.ts'
-import type { BlogName } from '../log/entry.ts'
+import { type BlogName, parseBlogName } from '../log/entry.ts'
 import { Ingest } from '../log/ingest.ts'
 import { decodeReceipt, type Receipt } from '../log/receipt.ts'
 import { blogRules } from '../log/rules.ts'
@@ -38,12 +38,16 @@ const request = z.discriminatedUnion('t', [
   }),
   z.object({ t: z.literal('act'), blog: z.string().max(40) }),
   z.object({ t: z.literal('claim'), id: z.string().length(64) }),
+  z.object({ t: z.literal('blogs'), key: z.string().length(40) }),
 ])
 const logShape: z.ZodType<
   Page & { act: ProofRow; receipts: (readonly [Uint8Array, Uint8Array])[] }
 > = z.intersection(pageShape, z.object({ act: proofShape, receipts: z.array(signedShape).max(64) }))
 const actShape = z.object({ proof: proofShape.nullable(), carriesNames: z.boolean() })
 const claimAnswer = z.object({ claim: claimShape.nullable() })
+/** Blogs named in one answer; a key has two names, and may have taken over a few more. */
+const maxBlogsOfKey = 20
+const blogsAnswer = z.object({ blogs: z.array(z.string().max(40)).max(maxBlogsOfKey) })
 
 /** A blog as a reader at this spoke sees it: held here, or fetched and checked for the visit. */
 export type Visit = {
@@ -124,6 +128,10 @@ export class Reader {
       READ,
       answer(request, async (_from, body) => {
         if (body.t === 'claim') return { claim: await this.#claimHere(body.id) }
+        if (body.t === 'blogs') {
+          const blogs = this.#council.names()?.byKey.get(body.key) ?? []
+          return { blogs: blogs.slice(0, maxBlogsOfKey) }
+        }
         if (body.t === 'aside') {
           const kept = await this.#store.asideById(body.log, body.seq, body.id as EntryId)
           return { entry: kept === null ? null : signedRow(kept) }
@@ -342,6 +350,26 @@ export class Reader {
   /** A version of an entry that is aside here, by its id (REPLICATION 10). */
   async aside(blog: BlogName, seq: number, id: EntryId): Promise<Signed | null> {
     return this.#store.asideById(blog, seq, id)
+  }
+
+  /**
+   * Blogs that were claimed with a key, from this peer's `@names` or else from peers that carry it. A
+   * hint: who follows it looks at each blog's own key.
+   */
+  async blogsOf(key: Fingerprint, peers: readonly PeerName[]): Promise<BlogName[]> {
+    const own = this.#council.names()
+    if (own !== null) return [...(own.byKey.get(key) ?? [])]
+    const answers = await Promise.all(
+      peers.map(async (peer) => {
+        try {
+          return (await ask(this.#network, peer, READ, { t: 'blogs', key }, blogsAnswer, 1_000))
+            .blogs
+        } catch {
+          return []
+        }
+      }),
+    )
+    return [...new Set(answers.flat())].flatMap((name) => parseBlogName(name) ?? [])
   }
 
   /** The record of a claim, from whichever connected peer has it. */

@@ -1,0 +1,69 @@
+import { type Context, Hono } from 'hono'
+import { html } from 'hono/html'
+import { parseBlogName } from '../replication/log/entry.ts'
+import type { AccountDesk } from './account.ts'
+import { accountPage, safePath } from './account-frame.ts'
+import { answerError } from './errors.ts'
+import { editHost, editUrl, spokeUrl } from './links.ts'
+import { type AccountEnv, startSession, visitorOf } from './session-cookie.ts'
+import type { WebSpoke } from './spoke.ts'
+
+/**
+ * `/enter` on a spoke's own host: gives who is logged in there a pass for the edit host of a blog,
+ * and leads there. The pass counts for a minute, for that host, once.
+ */
+export function passPages(spoke: WebSpoke) {
+  return new Hono<AccountEnv>().get('/enter', (c) => {
+    const blog = parseBlogName(c.req.query('blog') ?? '')
+    if (blog === null) {
+      return answerError(
+        c,
+        spoke,
+        'BLOG_UNKNOWN',
+        'The address names no blog. Choose one of yours.',
+      )
+    }
+    const login = needsLogin(c, spoke)
+    const { session } = c.var.visitor
+    if (login !== null || session === null) return login ?? c.redirect('/login', 303)
+    const pass = spoke.signToken('enter', { key: session.key, host: editHost(spoke, blog) })
+    if (pass === null) {
+      const reason = 'This server has not joined its council yet. Try again in a minute.'
+      return answerError(c, spoke, 'NOT_READY', reason)
+    }
+    const to = encodeURIComponent(safePath(c.req.query('to'), '/'))
+    return c.redirect(editUrl(spoke, blog, `/enter?t=${pass}&to=${to}`), 303)
+  })
+}
+
+/** `/enter` on an edit host: takes the pass, and starts a session there. */
+export function entryPages(spoke: WebSpoke, desk: AccountDesk) {
+  return new Hono<AccountEnv>().get('/enter', (c) => {
+    const { visitor } = c.var
+    const pass = spoke.readToken('enter', c.req.query('t') ?? '', visitor.host)
+    if (!pass.ok || !desk.usedPasses.add(pass.value, spoke.now())) {
+      return c.html(usedPage(c, spoke), 403)
+    }
+    startSession(c, spoke, pass.value.key)
+    return c.redirect(safePath(c.req.query('to'), '/'), 303)
+  })
+}
+
+function usedPage(c: Context<AccountEnv>, spoke: WebSpoke) {
+  const blog = c.req.param('blog') ?? ''
+  const again = spokeUrl(spoke, `/enter?blog=${encodeURIComponent(blog)}`)
+  const main = html`<p>This way in was used already or is older than a minute. Nothing is lost.</p>
+<p><a href="${again}">Come in again</a></p>`
+  return accountPage(spoke, c.var.visitor, { title: 'Come in again', main })
+}
+
+/** Null when somebody is logged in here; else the way to the login, and back to this page. */
+export function needsLogin(c: Context, spoke: WebSpoke): Response | null {
+  if (visitorOf(c).session !== null) return null
+  const { pathname, search } = new URL(c.req.url)
+  const here = encodeURIComponent(pathname + search)
+  const blog = c.req.param('blog')
+  return blog === undefined
+    ? c.redirect(`/login?next=${here}`, 303)
+    : c.redirect(spokeUrl(spoke, `/enter?blog=${encodeURIComponent(blog)}&to=${here}`), 303)
+}

@@ -6,7 +6,7 @@ import { type BlogEnv, openWith } from './blog-host.ts'
 import { answerError } from './errors.ts'
 import { inLanguage } from './language.ts'
 import { type Html, page } from './layout.ts'
-import { blogUrl, historyPath, postPath, tagPath, zoneUrl } from './links.ts'
+import { blogUrl, editUrl, historyPath, postPath, tagPath, zoneUrl } from './links.ts'
 import type { RenderCache } from './markdown.ts'
 import { showCount, showFingerprint } from './plain-words.ts'
 import { dayOf, postList, stretchOf } from './post-list.ts'
@@ -70,7 +70,7 @@ function listFooter(spoke: WebSpoke, { blog, held }: OpenBlog): Html {
 <p>${showCount(blog.postCount, 'post')}. The author signs with the key <code>${showFingerprint(blog.key)}</code>.</p>
 <p>To keep or check: <a href="/key.asc">key</a>, <a href="/log.json">list of all entries</a>, <a href="/export.tar">everything in one file</a>.</p>
 <nav aria-label="More of this blog">
-<p><a href="/archive">All posts by year</a></p>
+<p><a href="/archive">All posts by year</a> · <a href="${editUrl(spoke, blog.name)}">For the author: write</a></p>
 ${feedList()}
 </nav>
 ${servedBy(spoke, held)}

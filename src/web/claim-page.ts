@@ -3,7 +3,7 @@ import { html } from 'hono/html'
 import { parseEntryId } from '../replication/log/text.ts'
 import { answerError, wantsJson } from './errors.ts'
 import { type Html, page } from './layout.ts'
-import { blogUrl, zoneUrl } from './links.ts'
+import { blogUrl, spokeUrl, zoneUrl } from './links.ts'
 import { showInstant } from './plain-words.ts'
 import type { ClaimRecord, ClaimStep, WebSpoke } from './spoke.ts'
 
@@ -90,11 +90,13 @@ function outcome(spoke: WebSpoke, { state, blog, reason, code }: ClaimRecord): H
   const url = blogUrl(spoke, blog)
   switch (state) {
     case 'ready':
-      return html`<p>Its address: <a href="${url}">${url}</a></p>`
+      return html`<p>Its address: <a href="${url}">${url}</a></p>
+<p><a href="${spokeUrl(spoke, `/enter?blog=${blog}&to=/write`)}">Write your first post</a></p>`
     case 'pending':
       return html`<p>This page looks again by itself every ${refreshSeconds} seconds. You may close it: the claim goes on.</p>`
     case 'refused':
       return html`<p>${reason ?? 'No reason was given.'}</p>
-<p><small>${code}</small></p>`
+<p><small>${code}</small></p>
+<p><a href="${spokeUrl(spoke, '/start/blog')}">Choose another name</a></p>`
   }
 }

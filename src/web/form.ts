@@ -70,7 +70,7 @@ ${value}</textarea></p>`
 }
 
 function hintOf({ name, hint }: Look): Html {
-  return hint === undefined ? html`` : html`<br><small id="${name}-hint">${hint}</small>`
+  return hint === undefined ? html`` : html`<small id="${name}-hint">${hint}</small>`
 }
 
 function attributes(values: Readonly<Record<string, string | boolean>>): Html {

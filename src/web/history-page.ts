@@ -1,6 +1,7 @@
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
 import type { BlogPost, Revision } from '../replication/log/blog.ts'
+import type { BlogName } from '../replication/log/entry.ts'
 import { blogMasthead, servedBy } from './blog-frame.ts'
 import { type BlogEnv, openWith } from './blog-host.ts'
 import { removedPage } from './blog-page.ts'
@@ -8,7 +9,7 @@ import { showChanges } from './changes.ts'
 import { answerError } from './errors.ts'
 import { inLanguage } from './language.ts'
 import { type Html, page } from './layout.ts'
-import { blogUrl, historyPath, postPath } from './links.ts'
+import { blogUrl, editUrl, historyPath, postPath } from './links.ts'
 import { showDay, showKey } from './plain-words.ts'
 import { dayOf } from './post-list.ts'
 import type { OpenBlog, WebSpoke } from './spoke.ts'
@@ -96,20 +97,26 @@ ${compared === null ? '' : comparison(compared)}
 <h2>All versions</h2>
 ${shown.length < 2 ? '' : chooser(path, shown, compared)}
 <ul>
-${shown.map((version) => versionItem(blog.name, path, post, version))}</ul>
+${shown.map((version) => versionItem(spoke, blog.name, post, version))}</ul>
 ${olderVersions(path, shown.at(-1))}
 <footer>${servedBy(spoke, held)}</footer>`,
   })
 }
 
-function versionItem(author: string, path: string, post: BlogPost, version: Version): Html {
+function versionItem(spoke: WebSpoke, author: BlogName, post: BlogPost, version: Version): Html {
   const { number, seq, dateMs, key, title, lang } = version
+  const path = historyPath(post.slug)
   const before = post.revisions[number - 2]
   const changed =
     before === undefined
       ? ''
       : html`, <a href="${path}?from=${before.seq}&amp;to=${seq}">what changed</a>`
-  return html`<li>Version ${number}: <span ${inLanguage(lang)}>${title}</span>. Dated ${dayOf(dateMs)}, signed by ${author}, key ${showKey(key)}: <a href="/log/${seq}.txt">text</a>, <a href="/log/${seq}.txt.asc">signature</a>${changed}</li>
+  const write = editUrl(spoke, author, `/write?slug=${post.slug}&from=${seq}`)
+  const restore =
+    version.seq === post.current.seq
+      ? html`, <a href="${write}">change</a>`
+      : html`, <a href="${write}">restore</a>`
+  return html`<li>Version ${number}: <span ${inLanguage(lang)}>${title}</span>. Dated ${dayOf(dateMs)}, signed by ${author}, key ${showKey(key)}: <a href="/log/${seq}.txt">text</a>, <a href="/log/${seq}.txt.asc">signature</a>${changed}${restore}</li>
 `
 }
 

@@ -11,6 +11,7 @@ import { claimPages } from './claim-page.ts'
 import { editPages, movedEditPages } from './edit-page.ts'
 import { answerError, answerFailure } from './errors.ts'
 import { feeds } from './feed.ts'
+import { helpPages } from './help-page.ts'
 import { historyPages } from './history-page.ts'
 import { homePages } from './home-page.ts'
 import { type Place, placeOfHost } from './host.ts'
@@ -57,6 +58,7 @@ export function createApp(spoke: WebSpoke, report: (error: unknown) => void): Ho
     .route('/spoke', homePages(spoke))
     .route('/spoke', claimPages(spoke))
     .route('/spoke', actPages(spoke))
+    .route('/spoke', helpPages(spoke))
   app.use('/blog/:blog/*', openRequested(spoke), followAlias)
   const rendered = new RenderCache()
   for (const routes of [

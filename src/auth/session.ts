@@ -112,13 +112,15 @@ function parse(kind: TokenKind, text: string): Token | null {
     : null
 }
 
+/** Ids kept of one kind; beyond it the oldest are forgotten. */
+const maxUsedIds = 10_000
+
 /** Ids that were used or ended here, until they expire by themselves. */
 export class UsedIds {
   readonly #ids = new Map<string, number>()
   readonly #max: number
 
-  /** @param max - ids kept; beyond it the oldest are forgotten */
-  constructor(max = 10_000) {
+  constructor(max = maxUsedIds) {
     this.#max = max
   }
 

@@ -1,7 +1,8 @@
 import { html } from 'hono/html'
 import { hidden } from './form.ts'
+import { keyHelpPath } from './help-page.ts'
 import { type Html, page } from './layout.ts'
-import { type LinkSource, spokeUrl } from './links.ts'
+import { homeUrl, type LinkSource, spokeUrl } from './links.ts'
 import { isSecureHost, type Visitor } from './session-cookie.ts'
 
 /** The shell of the pages on which somebody logs in, signs and writes. All of it is English. */
@@ -10,13 +11,12 @@ export function accountPage(
   visitor: Visitor,
   { title, main }: { readonly title: string; readonly main: Html },
 ): Html {
-  const home = spokeUrl(spoke, '/')
   return page({
     title: `${title} · ${spoke.zone}`,
     lang: 'en',
     canonical: null,
     head: html`<meta name="robots" content="noindex">`,
-    masthead: html`<p><a href="${home}">${spoke.zone}</a> · <a href="${spokeUrl(spoke, '/my')}">My blogs</a> · <a href="${spokeUrl(spoke, '/help/keys')}">Help with keys</a></p>${openLine(spoke, visitor)}`,
+    masthead: html`<p><a href="${homeUrl(spoke)}">${spoke.zone}</a> · <a href="${spokeUrl(spoke, '/my')}">My blogs</a> · <a href="${spokeUrl(spoke, keyHelpPath)}">Help with keys</a></p>${openLine(spoke, visitor)}`,
     main: html`<h1>${title}</h1>
 ${main}`,
   })

@@ -24,13 +24,13 @@ export function sentenceOf(
     case 'change':
       return `${described(decision.member)}, changed its record: ${addressesOf(decision.member)}`
     case 'away':
-      return `${spoke(decision.peer)} was taken out of DNS: ${decision.reason}`
+      return `${spoke(decision.peer)} was taken out of DNS: ${isolated(decision.reason)}`
     case 'back':
-      return `${spoke(decision.peer)} is back in DNS: ${decision.reason}`
+      return `${spoke(decision.peer)} is back in DNS: ${isolated(decision.reason)}`
     case 'cutoff':
-      return `${spoke(decision.peer)} was cut off: ${decision.reason}`
+      return `${spoke(decision.peer)} was cut off: ${isolated(decision.reason)}`
     case 'reinstate':
-      return `${spoke(decision.peer)} was reinstated: ${decision.reason}`
+      return `${spoke(decision.peer)} was reinstated: ${isolated(decision.reason)}`
     case 'holders':
       return `The council’s own logs are held by ${listed(decision.holders.map(({ peer }) => name(peer)))}`
     case 'authority': {
@@ -44,13 +44,13 @@ export function sentenceOf(
       const { blog, primary, replicas, epoch, reason, unmet } = decision
       const secondaries = replicas.map(({ peer }) => peer).filter((peer) => peer !== primary)
       const keepers = listed([`${name(primary)} (takes the writes)`, ...secondaries.map(name)])
-      const wish = unmet === null ? '' : ` (could not be met: ${unmet})`
-      return `${blog} is kept by ${keepers}, since ${showDay(dateMs)}, epoch ${epoch}: ${reason}${wish}`
+      const wish = unmet === null ? '' : ` (could not be met: ${isolated(unmet)})`
+      return `${blog} is kept by ${keepers}, since ${showDay(dateMs)}, epoch ${epoch}: ${isolated(reason)}${wish}`
     }
     case 'revoke':
       return `The key ${showFingerprint(decision.key)} was revoked`
     case 'loss':
-      return `Entries of ${decision.blog} were lost: ${decision.reason}`
+      return `Entries of ${decision.blog} were lost: ${isolated(decision.reason)}`
   }
 }
 
@@ -60,7 +60,8 @@ const howAdmitted = { open: '', approve: ' after approval', invite: ' by invitat
 const calledMember = ({ name, roles }: Pick<MemberRecord, 'name' | 'roles'>) =>
   `${roles.includes('spoke') ? 'Spoke' : 'Peer'} ${name}`
 
-const described = (member: MemberRecord) => `${calledMember(member)}, run by ${member.operator}`
+const described = (member: MemberRecord) =>
+  `${calledMember(member)}, run by ${isolated(member.operator)}`
 
 function addressesOf({ web, dns }: MemberRecord): string {
   const services = [
@@ -68,6 +69,14 @@ function addressesOf({ web, dns }: MemberRecord): string {
     ...(dns.length === 0 ? [] : [`DNS ${listed(dns)}`]),
   ]
   return services.length === 0 ? 'no web or DNS address' : services.join('; ')
+}
+
+/**
+ * Somebody's own words inside of a sentence: letters that run the other way must not turn around
+ * what stands beside them. As characters, since the sentence also goes into feeds.
+ */
+function isolated(words: string): string {
+  return /^[ -~]*$/.test(words) ? words : `\u2068${words}\u2069`
 }
 
 /** `a`, `a and b`, `a, b and c` */

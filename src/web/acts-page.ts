@@ -7,9 +7,10 @@ import { type LogName, namesLog, rosterLog } from '../replication/log/log.ts'
 import type { Act } from '../replication/registry/act.ts'
 import { authorityAt, authorityOf, type Roster } from '../replication/registry/roster.ts'
 import { sentenceOf } from './act-sentence.ts'
+import { councilMasthead } from './council-frame.ts'
 import { answerError } from './errors.ts'
 import { type Html, page } from './layout.ts'
-import { type LinkSource, spokeUrl, zoneUrl } from './links.ts'
+import { type LinkSource, spokeUrl, zonePageUrl } from './links.ts'
 import { signedJson } from './log-files.ts'
 import { showInstant } from './plain-words.ts'
 import type { WebSpoke } from './spoke.ts'
@@ -99,9 +100,9 @@ function actsPage(
   return page({
     title: `Public acts · ${spoke.zone}`,
     lang: 'en',
-    canonical: isNewest ? absolute(spoke, '/acts') : null,
-    masthead: html`<p><a href="${zoneUrl(spoke)}">${spoke.zone}</a></p>`,
-    head: html`<link rel="alternate" type="application/atom+xml" href="${absolute(spoke, '/acts.atom')}">`,
+    canonical: isNewest ? zonePageUrl(spoke, '/acts') : null,
+    masthead: councilMasthead(spoke),
+    head: html`<link rel="alternate" type="application/atom+xml" href="${zonePageUrl(spoke, '/acts.atom')}">`,
     main: html`<h1>Public acts</h1>
 <p>Everything that was decided about this council: who runs its servers, and which of them keep which blog. Each act is signed; none can be changed or taken back unseen.</p>${missing}
 ${back}
@@ -131,17 +132,12 @@ function actPath({ log, seq }: Act, ending: string): string {
   return `/acts/${log === rosterLog ? 'roster' : 'names'}/${seq}.${ending}`
 }
 
-/** What is kept or copied names the zone, not the spoke that happened to answer (DESIGN 6). */
-function absolute(spoke: LinkSource, path: string): string {
-  return `${spoke.origin(spoke.zone)}${path}`
-}
-
 /**
  * Lines that check an act with openssl 3. They work when pasted into a shell in an empty folder;
  * only numbers, ids and origins go in.
  */
 function checkLines(spoke: LinkSource, roster: Roster, { act, proof }: ProvedAct): string {
-  const url = (path: string) => absolute(spoke, path)
+  const url = (path: string) => zonePageUrl(spoke, path)
   const signer = signerOf(roster, act, proof.signature)
   const key = signer === authorityOf(roster) ? '' : `?peer=${signer}`
   return [
@@ -212,10 +208,10 @@ async function sendFeed(c: Context, spoke: WebSpoke) {
   if (roster === null) return notJoined(c, spoke)
   const { acts, isWhole } = await readActs(spoke, newest)
   const feed = new Feed({
-    id: absolute(spoke, '/acts'),
+    id: zonePageUrl(spoke, '/acts'),
     title: `Public acts of ${spoke.zone}`,
-    link: absolute(spoke, '/acts'),
-    feed: absolute(spoke, '/acts.atom'),
+    link: zonePageUrl(spoke, '/acts'),
+    feed: zonePageUrl(spoke, '/acts.atom'),
     updated: new Date(acts[0]?.act.dateMs ?? roster.dateMs),
     author: { name: spoke.zone },
     generator: false,
@@ -229,7 +225,7 @@ async function sendFeed(c: Context, spoke: WebSpoke) {
     const id = `tag:${spoke.zone},${act.date.slice(0, 4)}:${path}`
     // The feed declares its titles to be HTML; operators' words must not become any.
     const title = String(await html`${sentenceOf(act, roster)}`)
-    feed.addItem({ id, title, link: absolute(spoke, path), date: new Date(act.dateMs) })
+    feed.addItem({ id, title, link: zonePageUrl(spoke, path), date: new Date(act.dateMs) })
   }
   return c.body(feed.atom1(), 200, { 'Content-Type': 'application/atom+xml; charset=utf-8' })
 }

@@ -14,6 +14,7 @@ import { editPages, movedEditPages } from './edit-page.ts'
 import { entryPages, passPages } from './enter-page.ts'
 import { answerError, answerFailure } from './errors.ts'
 import { feeds } from './feed.ts'
+import { helpPages } from './help-page.ts'
 import { historyPages } from './history-page.ts'
 import { homePages } from './home-page.ts'
 import { type Place, placeOfHost } from './host.ts'
@@ -66,6 +67,7 @@ export function createApp(spoke: WebSpoke, report: (error: unknown) => void): Ho
     homePages(spoke),
     claimPages(spoke),
     actPages(spoke),
+    helpPages(spoke),
     receiptFiles(spoke),
     loginPipe(spoke, desk),
     signPipe(spoke, desk),

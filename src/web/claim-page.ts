@@ -1,9 +1,10 @@
 import { Hono } from 'hono'
 import { html } from 'hono/html'
 import { parseEntryId } from '../replication/log/text.ts'
+import { councilMasthead } from './council-frame.ts'
 import { answerError, wantsJson } from './errors.ts'
 import { type Html, page } from './layout.ts'
-import { blogUrl, spokeUrl, zoneUrl } from './links.ts'
+import { blogUrl, spokeUrl } from './links.ts'
 import { showInstant } from './plain-words.ts'
 import type { ClaimRecord, ClaimStep, WebSpoke } from './spoke.ts'
 
@@ -68,7 +69,7 @@ function claimPage(spoke: WebSpoke, claim: ClaimRecord): Html {
     title: heading,
     lang: 'en',
     canonical: null,
-    masthead: html`<p><a href="${zoneUrl(spoke)}">${spoke.zone}</a></p>`,
+    masthead: councilMasthead(spoke),
     main: html`<h1>${heading}</h1>
 <ol class="steps">
 ${claim.steps.map(stepItem)}</ol>

@@ -3,7 +3,8 @@ import { accepts } from 'hono/accepts'
 import { html } from 'hono/html'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import { ReplicationError, type ReplicationErrorCode } from '../replication/errors.ts'
-import { page } from './layout.ts'
+import { councilMasthead } from './council-frame.ts'
+import { type Html, page } from './layout.ts'
 import { type LinkSource, zoneUrl } from './links.ts'
 
 /**
@@ -87,7 +88,7 @@ export function answerError(c: Context, spoke: LinkSource, code: string, reason:
   c.header('Vary', 'Accept')
   return wantsJson(c)
     ? c.json({ error: { code, reason } }, status)
-    : c.html(errorPage(spoke, status, code, reason), status)
+    : c.html(errorPage(mastheadOf(c, spoke), spoke.zone, { status, code, reason }), status)
 }
 
 /** The answer to something thrown: a known failure says what to do, anything else is our bug. */
@@ -121,13 +122,24 @@ const headings: Readonly<Partial<Record<ContentfulStatusCode, string>>> = {
   503: 'Not now',
 }
 
-function errorPage(spoke: LinkSource, status: ContentfulStatusCode, code: string, reason: string) {
+/** `app.ts` puts the kind of host in front of the path: pages of the council stay on this spoke. */
+function mastheadOf(c: Context, spoke: LinkSource): Html {
+  return c.req.path.startsWith('/spoke')
+    ? councilMasthead(spoke)
+    : html`<p><a href="${zoneUrl(spoke)}">${spoke.zone}</a></p>`
+}
+
+function errorPage(
+  masthead: Html,
+  zone: string,
+  { status, code, reason }: { status: ContentfulStatusCode; code: string; reason: string },
+) {
   const heading = headings[status] ?? 'Not understood'
   return page({
-    title: `${heading} · ${spoke.zone}`,
+    title: `${heading} · ${zone}`,
     lang: 'en',
     canonical: null,
-    masthead: html`<p><a href="${zoneUrl(spoke)}">${spoke.zone}</a></p>`,
+    masthead,
     main: html`<h1>${heading}</h1>
 <p>${reason}</p>
 <p><small>${status} ${code}</small></p>`,

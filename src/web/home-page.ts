@@ -1,5 +1,7 @@
 import { Hono } from 'hono'
 import { html } from 'hono/html'
+import { accountLinks, councilMasthead } from './council-frame.ts'
+import { keyHelpPath } from './help-page.ts'
 import { inLanguage } from './language.ts'
 import { type Html, page } from './layout.ts'
 import { blogUrl, postPath, spokeUrl, zoneUrl } from './links.ts'
@@ -23,15 +25,17 @@ function homePage(spoke: WebSpoke, blogs: readonly HomeBlog[], newest: readonly 
     title: spoke.zone,
     lang: 'en',
     canonical: zoneUrl(spoke),
-    masthead: html`<p><a href="${zoneUrl(spoke)}">${spoke.zone}</a></p>`,
+    masthead: councilMasthead(spoke),
     main: html`<h1>${spoke.zone}</h1>
 <p>Many groups run these blogs together. No single one of them can change or delete what an author signs.</p>${waiting}
+${accountLinks(spoke)}
 <h2>Newest posts</h2>
 ${postList(spoke, newest)}
 <h2>Blogs</h2>
 ${blogList(spoke, blogs)}
 <footer><p>Served by ${spoke.name}: these are the blogs that it keeps and their posts.</p>
-<p><a href="${spokeUrl(spoke, '/acts')}">What this council decided: public acts</a></p></footer>`,
+<p><a href="${spokeUrl(spoke, '/acts')}">What this council decided: public acts</a></p>
+<p><a href="${spokeUrl(spoke, keyHelpPath)}">Help with keys: make, back up, revoke</a></p></footer>`,
   })
 }
 
@@ -49,8 +53,7 @@ ${items}</ol>`
 
 function blogList(spoke: WebSpoke, blogs: readonly HomeBlog[]): Html {
   if (blogs.length === 0) {
-    return html`<p>No blogs yet. Who has the program and an OpenPGP key begins one:</p>
-<pre><code>./council claim &lt;name&gt; --at ${zoneUrl(spoke)} --key &lt;your key&gt;</code></pre>`
+    return html`<p>No blogs yet.</p>`
   }
   const items = blogs.map(
     ({

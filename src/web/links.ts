@@ -7,6 +7,10 @@ import type { WebSpoke } from './spoke.ts'
  */
 export type LinkSource = Pick<WebSpoke, 'zone' | 'name' | 'editForm' | 'origin'>
 
+/**
+ * Where any spoke answers: for what is kept, copied or quoted, and for links from blogs. A page of
+ * the council itself links to `homeUrl`.
+ */
 export function zoneUrl(spoke: LinkSource): string {
   return `${spoke.origin(spoke.zone)}/`
 }
@@ -52,6 +56,16 @@ export function spokeHost(spoke: LinkSource): string {
 /** On this spoke's own host: who came by the zone's name stays on the spoke that answered. */
 export function spokeUrl(spoke: LinkSource, path: string): string {
   return `${spoke.origin(spokeHost(spoke))}${path}`
+}
+
+/** The front page of the spoke that answered. */
+export function homeUrl(spoke: LinkSource): string {
+  return spokeUrl(spoke, '/')
+}
+
+/** What is kept or copied names the zone, not the spoke that happened to answer (DESIGN 6). */
+export function zonePageUrl(spoke: LinkSource, path: string): string {
+  return `${spoke.origin(spoke.zone)}${path}`
 }
 
 /** A claim is followed at the spoke that took it. */

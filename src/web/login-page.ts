@@ -14,6 +14,7 @@ import type { AccountDesk } from './account.ts'
 import { accountPage, formToken, here, safePath } from './account-frame.ts'
 import { statusOf } from './errors.ts'
 import { formLimit, hidden, notice, readForm, textArea, textField } from './form.ts'
+import { keyHelpPath } from './help-page.ts'
 import type { Html } from './layout.ts'
 import { spokeUrl } from './links.ts'
 import { showFingerprint, showInstant } from './plain-words.ts'
@@ -82,7 +83,7 @@ function askWho(c: Context<AccountEnv>, spoke: WebSpoke, { who, refusal }: Ask) 
     rows: 4,
     required: true,
     isCode: true,
-    hint: html`Never your secret key. Where are these? See <a href="${spokeUrl(spoke, '/help/keys')}">help with keys</a>.`,
+    hint: html`Never your secret key. Where are these? See <a href="${spokeUrl(spoke, keyHelpPath)}">help with keys</a>.`,
   })
   const main = html`${refusal === undefined ? '' : notice(refusal.reason)}
 <p>You show that a key is yours by decrypting a short text with it, or by signing a line. Nothing secret leaves your computer.</p>

@@ -8,7 +8,7 @@ import { needsLogin } from './enter-page.ts'
 import { answerError } from './errors.ts'
 import { formLimit } from './form.ts'
 import type { Html } from './layout.ts'
-import { blogUrl, spokeUrl } from './links.ts'
+import { blogUrl } from './links.ts'
 import { endLogin } from './login-page.ts'
 import { showCount, showFingerprint } from './plain-words.ts'
 import type { AccountEnv } from './session-cookie.ts'
@@ -79,9 +79,4 @@ export function receiptFiles(spoke: WebSpoke) {
       'Content-Type': isText ? 'text/plain; charset=utf-8' : 'application/octet-stream',
     })
   })
-}
-
-/** Where somebody who came by the front page begins. */
-export function accountLinks(spoke: WebSpoke): Html {
-  return html`<p><a href="${spokeUrl(spoke, '/start')}">Start a blog</a> · <a href="${spokeUrl(spoke, '/my')}">My blogs</a></p>`
 }

@@ -9,6 +9,7 @@ import { accountPage, formToken, here } from './account-frame.ts'
 import { needsLogin } from './enter-page.ts'
 import { statusOf } from './errors.ts'
 import { formLimit, notice, readForm, textArea, textField } from './form.ts'
+import { keyHelpPath } from './help-page.ts'
 import { blogUrl, spokeUrl } from './links.ts'
 import { notJoined, openChallenge, readOwnKey, sessionKey, staleForm } from './login-page.ts'
 import { showDay, showFingerprint } from './plain-words.ts'
@@ -47,7 +48,7 @@ ${formToken(visitor)}${textArea({
   rows: 8,
   required: true,
   isCode: true,
-  hint: html`What <code>gpg --armor --export you@example.org</code> prints. It will be public for ever, with the name and mail address in it. No key yet? <a href="${spokeUrl(spoke, '/help/keys')}">How to make one</a>.`,
+  hint: html`What <code>gpg --armor --export you@example.org</code> prints. It will be public for ever, with the name and mail address in it. No key yet? <a href="${spokeUrl(spoke, keyHelpPath)}">How to make one</a>.`,
 })}${textField({
   label: 'Your gpg id',
   name: 'gpgId',

@@ -10,9 +10,16 @@ import { delimiter, join } from 'node:path'
  * Never return early from a test instead: it would count as passed.
  */
 export function has(tool: string): boolean {
-  return (process.env.PATH ?? '')
+  return pathOf(tool) !== null
+}
+
+/** Where a program stands, null when it is not on the PATH. */
+export function pathOf(tool: string): string | null {
+  const places = (process.env.PATH ?? '')
     .split(delimiter)
-    .some((folder) => folder !== '' && isExecutable(join(folder, tool)))
+    .filter((folder) => folder !== '')
+    .map((folder) => join(folder, tool))
+  return places.find(isExecutable) ?? null
 }
 
 function isExecutable(path: string): boolean {

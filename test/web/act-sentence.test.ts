@@ -66,6 +66,11 @@ describe('sentenceOf', () => {
       'Spoke s2, run by operator 2, changed its record: no web or DNS address',
     ],
     [
+      'words that run the other way, apart from what stands beside them',
+      { kind: 'admit', policy: 'open', member: member(1, { operator: 'مجموعة' }) },
+      'Spoke s1, run by \u2068مجموعة\u2069, was admitted',
+    ],
+    [
       'away',
       { kind: 'away', peer: peer(2).peer, ...about, reason: 'silent for a day' },
       'Spoke s2 was taken out of DNS: silent for a day',

@@ -65,15 +65,15 @@ export class SpokeForWeb implements WebSpoke {
 
   readonly signToken = (
     kind: TokenKind,
-    { key, host }: { readonly key: Fingerprint; readonly host: string },
+    of: { readonly key: Fingerprint; readonly host: string; readonly id: string | null },
   ): string | null => {
     const council = this.council()
     const { signer } = this.#parts
     if (council === null || !this.#parts.council.isMember(signer.peer)) return null
     const issuedMs = this.now()
     const expiresMs = issuedMs + (kind === 'session' ? maxSessionMs : passMs)
-    const id = randomBytes(16).toString('hex')
-    return signToken(signer, kind, { council, key, host, id, issuedMs, expiresMs })
+    const id = of.id ?? randomBytes(16).toString('hex')
+    return signToken(signer, kind, { council, ...of, id, issuedMs, expiresMs })
   }
 
   readonly readToken = (kind: TokenKind, value: string, host: string) => {

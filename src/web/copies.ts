@@ -17,13 +17,13 @@ export function copiesOf(
   { replicas }: Copies,
   seq: number | null,
 ): Html {
-  return html`<table>
+  return html`<div tabindex="0"><table>
 <thead>
 <tr><th scope="col">Server</th><th scope="col">Is</th><th scope="col">Has it</th><th scope="col">Receipt</th></tr>
 </thead>
 <tbody>
 ${replicas.map((copy) => row(spoke, blog, copy, seq))}</tbody>
-</table>`
+</table></div>`
 }
 
 function row(spoke: LinkSource, blog: BlogName, copy: Copy, seq: number | null): Html {

@@ -1,5 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
+import type { Token } from '../auth/session.ts'
 import { parseBlogName } from '../replication/log/entry.ts'
 import type { AccountDesk } from './account.ts'
 import { accountPage, safePath } from './account-frame.ts'
@@ -26,7 +27,8 @@ export function passPages(spoke: WebSpoke) {
     const login = needsLogin(c, spoke)
     const { session } = c.var.visitor
     if (login !== null || session === null) return login ?? c.redirect('/login', 303)
-    const pass = spoke.signToken('enter', { key: session.key, host: editHost(spoke, blog) })
+    const { key, id } = session
+    const pass = spoke.signToken('enter', { key, id, host: editHost(spoke, blog) })
     if (pass === null) {
       const reason = 'This server has not joined its council yet. Try again in a minute.'
       return answerError(c, spoke, 'NOT_READY', reason)
@@ -41,12 +43,17 @@ export function entryPages(spoke: WebSpoke, desk: AccountDesk) {
   return new Hono<AccountEnv>().get('/enter', (c) => {
     const { visitor } = c.var
     const pass = spoke.readToken('enter', c.req.query('t') ?? '', visitor.host)
-    if (!pass.ok || !desk.usedPasses.add(pass.value, spoke.now())) {
+    if (!pass.ok || desk.ended.has(pass.value.id) || !isNew(pass.value, desk, spoke.now())) {
       return c.html(usedPage(c, spoke), 403)
     }
-    startSession(c, spoke, pass.value.key)
+    startSession(c, spoke, pass.value.key, pass.value.id)
     return c.redirect(safePath(c.req.query('to'), '/'), 303)
   })
+}
+
+/** A login may have many passes, but each counts once. */
+function isNew({ id, issuedMs, expiresMs, host }: Token, desk: AccountDesk, nowMs: number) {
+  return desk.usedPasses.add({ id: `${id} ${issuedMs} ${host}`, expiresMs }, nowMs)
 }
 
 function usedPage(c: Context<AccountEnv>, spoke: WebSpoke) {

@@ -34,7 +34,7 @@ type Look = {
   /** a sentence below the label */
   readonly hint?: Html
   readonly required?: boolean
-  /** what browsers and password managers are told; `off` for what nobody fills in twice */
+  /** what password managers are told. Never `off`: then going back would lose what was typed. */
   readonly complete?: string
   readonly lang?: string
   readonly isCode?: boolean
@@ -42,11 +42,11 @@ type Look = {
 
 /** One line of text with its label. */
 export function textField(look: Look & { readonly maxLength?: number }): Html {
-  const { label, name, value = '', required, complete = 'off', maxLength } = look
+  const { label, name, value = '', required, complete, maxLength } = look
   const more = attributes({
     required: required === true,
     maxlength: maxLength === undefined ? false : String(maxLength),
-    autocomplete: complete,
+    autocomplete: complete ?? false,
     'aria-describedby': look.hint === undefined ? false : `${name}-hint`,
     ...(look.isCode === true ? { autocapitalize: 'none', spellcheck: 'false' } : {}),
   })
@@ -59,7 +59,6 @@ export function textArea(look: Look & { readonly rows: number }): Html {
   const { label, name, value = '', rows, required } = look
   const more = attributes({
     required: required === true,
-    autocomplete: 'off',
     'aria-describedby': look.hint === undefined ? false : `${name}-hint`,
     ...(look.isCode === true ? { autocapitalize: 'none', spellcheck: 'false' } : {}),
   })

@@ -79,7 +79,7 @@ function askWho(c: Context<AccountEnv>, spoke: WebSpoke, { who, refusal }: Ask) 
   const field = textArea({
     label: 'Your blog’s name, your key’s fingerprint, or your public key',
     name: 'who',
-    value: who ?? '',
+    value: withoutSecrets(who ?? ''),
     rows: 4,
     required: true,
     isCode: true,
@@ -132,6 +132,11 @@ async function findKey(
   const armored = await armoredOf(spoke, who)
   const key = armored === null ? noKey : await desk.keys.read(armored)
   return key.ok && (await keyStateAt(key.value, new Date(nowMs))).ok ? key : noKey
+}
+
+/** What is shown again of a paste: never a secret key, which would then stand in one more place. */
+export function withoutSecrets(pasted: string): string {
+  return /-----BEGIN PGP PRIVATE/.test(pasted) ? '' : pasted
 }
 
 /** A key as it was pasted, without what others signed. Codes: those of `minimalKey`. */
@@ -297,7 +302,8 @@ async function letIn(
   next: string | undefined,
 ) {
   await spoke.accounts.keep(key.fingerprint, key.armored)
-  if (!startSession(c, spoke, key.fingerprint)) return askWho(c, spoke, { refusal: notJoined })
+  if (!startSession(c, spoke, key.fingerprint, null))
+    return askWho(c, spoke, { refusal: notJoined })
   return c.redirect(safePath(next, '/my'), 303)
 }
 
@@ -313,7 +319,7 @@ ${formToken(visitor)}<p><button type="submit">Log out</button></p>
     return c.html(accountPage(spoke, visitor, { title: 'Log out', main }), 403)
   }
   endSession(c, spoke, desk)
-  const main = html`<p>You are logged out at ${visitor.host}. Other addresses at which you came in, like those where you write, have a button of their own.</p>
+  const main = html`<p>You are logged out at this server. Close the tabs in which you wrote.</p>
 <p><a href="${spokeUrl(spoke, '/login')}">Log in again</a></p>`
   return c.html(accountPage(spoke, visitor, { title: 'Logged out', main }))
 }

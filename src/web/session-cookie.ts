@@ -63,7 +63,8 @@ export function visitors(spoke: WebSpoke, desk: AccountDesk) {
   return createMiddleware<AccountEnv>(async (c, next) => {
     const blog = c.req.param('blog')
     const host = blog === undefined ? spokeHost(spoke) : editHost(spoke, blog)
-    c.header('Cache-Control', 'no-store')
+    // Kept by this browser alone: so its back button brings back what was typed.
+    c.header('Cache-Control', 'private, no-cache')
     if (askedHost(c) !== host) {
       const { pathname, search } = new URL(c.req.url)
       // The form itself names the right host; who posts here wrote the address by hand.
@@ -118,10 +119,17 @@ function tokenOf(browser: string): string {
 /**
  * Starts a session after a login. The browser gets a new value too, so that one which somebody
  * planted before the login is worth nothing after it (session fixation).
+ *
+ * @param id - of the login that a pass brought here: logging out ends both; null after a login
  */
-export function startSession(c: Context, spoke: WebSpoke, key: Fingerprint): boolean {
+export function startSession(
+  c: Context,
+  spoke: WebSpoke,
+  key: Fingerprint,
+  id: string | null,
+): boolean {
   const { host } = visitorOf(c)
-  const value = spoke.signToken('session', { key, host })
+  const value = spoke.signToken('session', { key, host, id })
   if (value === null) return false
   const names = cookieNames(spoke, host)
   const options = cookieOptions(spoke, host)

@@ -51,10 +51,12 @@ export type WebSpoke = {
   /**
    * A token of this spoke for a host, or null until this peer is a member. `session` lasts 12 hours,
    * `enter` one minute (DESIGN 6).
+   *
+   * @param of.id - of the login that it goes back to; null for a new one
    */
   readonly signToken: (
     kind: TokenKind,
-    of: { readonly key: Fingerprint; readonly host: string },
+    of: { readonly key: Fingerprint; readonly host: string; readonly id: string | null },
   ) => string | null
   /** Reads a token of any member; see `readToken` in auth/session.ts for the codes. */
   readonly readToken: (kind: TokenKind, value: string, host: string) => Verdict<Token>

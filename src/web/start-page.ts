@@ -11,7 +11,14 @@ import { statusOf } from './errors.ts'
 import { formLimit, notice, readForm, textArea, textField } from './form.ts'
 import { keyHelpPath } from './help-page.ts'
 import { blogUrl, spokeUrl } from './links.ts'
-import { notJoined, openChallenge, readOwnKey, sessionKey, staleForm } from './login-page.ts'
+import {
+  notJoined,
+  openChallenge,
+  readOwnKey,
+  sessionKey,
+  staleForm,
+  withoutSecrets,
+} from './login-page.ts'
 import { showDay, showFingerprint } from './plain-words.ts'
 import { type AccountEnv, isOwnForm } from './session-cookie.ts'
 import { askSignature } from './sign-page.ts'
@@ -44,7 +51,7 @@ function askKey(c: Context<AccountEnv>, spoke: WebSpoke, sent: Sent, refusal: Re
 ${formToken(visitor)}${textArea({
   label: 'Your public key',
   name: 'key',
-  value: sent.key,
+  value: withoutSecrets(sent.key),
   rows: 8,
   required: true,
   isCode: true,

@@ -24,7 +24,8 @@ export async function spokeWithDoor(
     now: () => clock.nowMs,
     signToken: (kind, of) =>
       signToken(signer, kind, {
-        ...{ council, ...of, id: randomBytes(16).toString('hex'), issuedMs: clock.nowMs },
+        ...{ council, ...of, issuedMs: clock.nowMs },
+        id: of.id ?? randomBytes(16).toString('hex'),
         expiresMs: clock.nowMs + (kind === 'session' ? maxSessionMs : passMs),
       }),
     readToken: (kind, value, host) =>

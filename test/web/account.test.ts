@@ -1,0 +1,531 @@
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Entry } from '../../src/replication/log/entry.ts'
+import type { SubmitAnswer } from '../../src/web/spoke.ts'
+import { has } from '../support/debian.ts'
+import { GpgHome } from '../support/gpg.ts'
+import { host } from './browser.ts'
+import { council, logOf, openLog, type Said } from './memory-spoke.ts'
+import { decodeHtml, spokeWithDoor, Visitor } from './visitor.ts'
+
+const spokeHost = host('b.spoke')
+const edit = host('edit.maria')
+const cruel = `"><script>alert(1)</script>`
+
+describe.skipIf(!has('gpg'))('pages for authors', () => {
+  const gpg = new GpgHome()
+  let key: string
+  let publicKey: string
+  beforeAll(() => {
+    key = gpg.makeKey('Maria <maria@example.org>', 'ed25519')
+    gpg.addSubkey(key, 'cv25519', 'encr')
+    publicKey = gpg.exportKey(key)
+  })
+  afterAll(() => gpg[Symbol.dispose]())
+
+  const blogOf = (...said: readonly Said[]) =>
+    logOf('maria', ...said.map((words) => ({ key, ...words })))
+  const maria = (...said: readonly Said[]) => {
+    const log = blogOf(...said)
+    // The genesis is signed by the same key as the posts.
+    return openLog([{ ...log[0], key } as (typeof log)[0], ...log.slice(1)] as typeof log)
+  }
+  const first: Said = {
+    kind: 'post',
+    slug: 'one',
+    title: 'One',
+    tags: ['a'],
+    body: 'The **first** text.',
+  }
+  const second: Said = { kind: 'post', slug: 'one', title: 'One', body: 'The *newer* text.' }
+
+  const logIn = async (visitor: Visitor, next = '/my') => {
+    await visitor.open(`${spokeHost}/login?next=${encodeURIComponent(next)}`)
+    const page = await visitor.send('/login', { who: publicKey })
+    const message = decodeHtml(
+      /<code>(-----BEGIN PGP MESSAGE[\s\S]*?)<\/code>/.exec(page.html)?.[1] ?? '',
+    )
+    const code = /^code: (.*)$/m.exec(gpg.run(['-qd'], { input: message }).stdout)?.[1] ?? ''
+    return visitor.send('/login/answer', { answer: code })
+  }
+  /** Somebody at the edit host of maria, logged in. */
+  const author = async (
+    open = maria(first),
+    answer: SubmitAnswer | ((entry: Entry) => SubmitAnswer) = {
+      kind: 'refused',
+      code: 'X',
+      reason: 'No.',
+    },
+  ) => {
+    const taken: Entry[] = []
+    const spoke = await spokeWithDoor(
+      { maria: open },
+      {
+        submit: async (text) => {
+          const { decodeEntry } = await import('../../src/replication/log/entry.ts')
+          const entry = decodeEntry(text)
+          if (!entry.ok) throw new Error(entry.reason)
+          taken.push(entry.value)
+          return typeof answer === 'function' ? answer(entry.value) : answer
+        },
+      },
+    )
+    const visitor = new Visitor(spoke)
+    await logIn(visitor)
+    await visitor.open(`${spokeHost}/enter?blog=maria`)
+    return { visitor, taken, spoke }
+  }
+  const toSign = (html: string) =>
+    decodeHtml(/<code>(council-entry 1[\s\S]*?)<\/code>/.exec(html)?.[1] ?? '')
+
+  describe('cookies', () => {
+    it('are host-only, unreadable for scripts and Secure; none is set at the zone or on a blog', async () => {
+      const visitor = new Visitor(await spokeWithDoor({ maria: maria(first) }))
+      await visitor.open(host(''))
+      await visitor.open(host('maria'))
+      expect([...visitor.cookies.values()].every((jar) => jar.size === 0)).toBe(true)
+      const page = await visitor.open(`${spokeHost}/login`)
+      const cookie = page.headers.get('set-cookie') ?? ''
+      expect(cookie).toMatch(
+        /^__Host-council-browser=[0-9a-f]{32}; Path=\/; HttpOnly; Secure; SameSite=Lax$/,
+      )
+    })
+
+    it('at the zone: the pages for authors are on the spoke that answered', async () => {
+      const visitor = new Visitor(await spokeWithDoor({}))
+      expect((await visitor.open(`${host('')}/login`)).url).toBe(`${spokeHost}/login`)
+    })
+
+    it('are plain under a real name without TLS, and the page says what that means', async () => {
+      const spoke = await spokeWithDoor({}, { zone: 'blogs.example.org' })
+      const visitor = new Visitor(spoke)
+      const page = await visitor.open('http://b.spoke.blogs.example.org:8380/login')
+      expect(page.headers.get('set-cookie')).toMatch(
+        /^council-browser=[0-9a-f]{32}; Path=\/; HttpOnly; SameSite=Lax$/,
+      )
+      expect(page.words).toContain('This address has no TLS')
+    })
+
+    it('change at the login, so that a planted one is worth nothing after it', async () => {
+      const visitor = new Visitor(await spokeWithDoor({}))
+      await visitor.open(`${spokeHost}/login`)
+      const jar = () => visitor.cookies.get(new URL(spokeHost).host) as Map<string, string>
+      const before = jar().get('__Host-council-browser')
+      await logIn(visitor)
+      expect(jar().get('__Host-council-browser')).not.toBe(before)
+      expect(jar().has('__Host-council')).toBe(true)
+    })
+
+    it('that a sibling blog plants for the whole zone are not looked at', async () => {
+      const { visitor } = await author()
+      const session = visitor.cookies.get(new URL(edit).host)?.get('__Host-council') ?? ''
+      const planted = new Visitor(await spokeWithDoor({ maria: maria(first) }))
+      const page = await planted.open(`${spokeHost}/my`, {
+        headers: { cookie: `council=${session}` },
+      })
+      expect(page.url).toContain('/login')
+    })
+  })
+
+  describe('forms', () => {
+    it.each([
+      ['another site', 'https://evil.example'],
+      ['a blog of the same zone', host('eve')],
+      ['the zone itself', host('')],
+      ['the same host at another port', 'http://b.spoke.blogs.localhost:1'],
+      ['nowhere', 'null'],
+    ])('are refused from %s', async (_, origin) => {
+      const visitor = new Visitor(await spokeWithDoor({}))
+      await visitor.open(`${spokeHost}/login`)
+      const page = await visitor.send('/login', { who: publicKey }, { origin })
+      expect([page.status, page.words]).toEqual([
+        403,
+        expect.stringContaining('page of another address'),
+      ])
+    })
+
+    it('that carry another browser’s token do nothing and are shown again as typed', async () => {
+      const visitor = new Visitor(await spokeWithDoor({}))
+      await visitor.open(`${spokeHost}/login`)
+      const page = await visitor.send('/login', { who: publicKey, token: 'x'.repeat(43) })
+      expect(page.status).toBe(403)
+      expect(visitor.form('/login').fields.who).toBe(publicKey.trim())
+    })
+
+    it('of ten megabytes are cut', async () => {
+      const visitor = new Visitor(await spokeWithDoor({}))
+      await visitor.open(`${spokeHost}/start`)
+      const page = await visitor.send('/start', { key: 'A'.repeat(10_000_000) })
+      expect([page.status, page.words]).toEqual([413, expect.stringContaining('export-minimal')])
+    })
+
+    it.each([
+      '//evil.example',
+      'https://evil.example',
+      '/\\evil.example',
+      'javascript:alert(1)',
+      '/ok\r\nSet-Cookie: a=b',
+    ])('lead nowhere else after a login: %s', async (next) => {
+      const visitor = new Visitor(await spokeWithDoor({}))
+      expect((await logIn(visitor, next)).url).toBe(`${spokeHost}/my`)
+    })
+  })
+
+  describe('an account', () => {
+    const start = async () => {
+      const visitor = new Visitor(await spokeWithDoor({}))
+      await visitor.open(`${spokeHost}/start`)
+      return visitor
+    }
+
+    it.each([
+      ['Maria', true],
+      ['maria@example.org', true],
+      ['<MARIA@example.org>', true],
+      ['fingerprint', true],
+      ['eva@example.org', false],
+      ['0123456789ABCDEF', false],
+      [cruel, false],
+    ])('takes a key with the gpg id %s: %s', async (id, good) => {
+      const visitor = await start()
+      const gpgId = id === 'fingerprint' ? key.replace(/(.{4})/g, '$1 ') : id
+      const page = await visitor.send('/start', { key: publicKey, gpgId })
+      expect(page.url.includes('/login/answer')).toBe(good)
+      if (!good) expect(page.words).toContain('is not the one of')
+    })
+
+    it.each([
+      ['rsa1024', 'RSA of 1024 bits', () => gpg.makeKey('Old <o@example.org>', 'rsa1024')],
+      ['dsa2048', 'DSA', () => gpg.makeKey('Dsa <d@example.org>', 'dsa2048')],
+      ['brainpool', 'brainpoolP256r1', () => gpg.makeKey('B <b@example.org>', 'brainpoolP256r1')],
+      ['secp256k1', 'secp256k1', () => gpg.makeKey('S <s@example.org>', 'secp256k1')],
+    ])('is refused with what is wrong and how to make a good key: %s', async (_, words, make) => {
+      const visitor = await start()
+      const page = await visitor.send('/start', {
+        key: gpg.exportKey(make()),
+        gpgId: '@example.org',
+      })
+      expect(page.status).toBe(400)
+      expect(page.words).toContain(words)
+      expect(page.words).toContain('gpg --quick-generate-key')
+      expect(visitor.form('/start').fields.gpgId).toBe('@example.org')
+    })
+
+    it('is refused with a secret key, which is not repeated on the page', async () => {
+      const visitor = await start()
+      const page = await visitor.send('/start', { key: gpg.exportSecretKey(key), gpgId: 'Maria' })
+      expect(page.words).toContain('Never send it to anybody')
+      expect(page.html).not.toContain('BEGIN PGP PRIVATE KEY BLOCK')
+    })
+
+    it('is the same sentence for a name that nobody has and a key that cannot be used', async () => {
+      const visitor = new Visitor(await spokeWithDoor({ maria: 'unreachable' }))
+      const answers: string[] = []
+      for (const who of ['nobody', 'maria', '0'.repeat(40), cruel]) {
+        await visitor.open(`${spokeHost}/login`)
+        const page = await visitor.send('/login', { who })
+        answers.push(`${page.status} ${/role="alert"><p>([^<]*)/.exec(page.html)?.[1]}`)
+      }
+      expect(new Set(answers).size).toBe(1)
+    })
+  })
+
+  describe('a name', () => {
+    const atName = async () => {
+      const visitor = new Visitor(await spokeWithDoor({ maria: maria(first) }))
+      await logIn(visitor, '/start/blog')
+      return visitor
+    }
+
+    it('is asked for by a genesis that gpg signs', async () => {
+      const visitor = await atName()
+      const page = await visitor.send('/start/blog', { name: 'Zoe' })
+      const text = toSign(page.html)
+      expect(text).toContain('\nblog zoe\nseq 0\nkind genesis\n')
+      expect(text).toContain(`council ${council}`)
+      expect(text).toContain('-----BEGIN PGP PUBLIC KEY BLOCK-----')
+    })
+
+    it.each([
+      ['maria', 409, 'maria is taken since'],
+      ['ab', 400, 'cannot be a blog’s name'],
+      ['Ünicode', 400, 'cannot be a blog’s name'],
+      ['xn--a', 400, 'cannot be a blog’s name'],
+      [cruel, 400, 'cannot be a blog’s name'],
+    ])('is refused at once: %s', async (name, status, words) => {
+      const visitor = await atName()
+      const page = await visitor.send('/start/blog', { name })
+      expect([page.status, page.words]).toEqual([status, expect.stringContaining(words)])
+      expect(visitor.form('/start/blog').fields.name).toBe(name.toLowerCase())
+    })
+  })
+
+  describe('the edit host', () => {
+    it('sends who is not logged in to the spoke’s host, and takes him back to the page', async () => {
+      const visitor = new Visitor(await spokeWithDoor({ maria: maria(first) }))
+      const login = await visitor.open(`${edit}/write?slug=one`)
+      expect(login.url).toContain(`${spokeHost}/login?next=`)
+      const next = new URL(login.url).searchParams.get('next') ?? ''
+      expect((await logIn(visitor, next)).url).toBe(`${edit}/write?slug=one`)
+    })
+
+    it('takes a pass once, and for its own host only', async () => {
+      const { visitor } = await author()
+      const spoke = await spokeWithDoor({ maria: maria(first), eva: openLog(logOf('eva')) })
+      const pass = (at: string) =>
+        spoke.signToken('enter', { key: key as never, host: at, id: null }) ?? ''
+      const other = new Visitor(spoke)
+      const good = pass('edit.maria.blogs.localhost')
+      expect((await other.open(`${edit}/enter?t=${good}`)).status).toBe(200)
+      expect((await other.open(`${edit}/enter?t=${good}`)).words).toContain('used already')
+      const elsewhere = pass('edit.eva.blogs.localhost')
+      expect((await other.open(`${edit}/enter?t=${elsewhere}`)).status).toBe(403)
+      expect(visitor.page?.words).toContain('Write for maria')
+    })
+
+    it('tells another author whose blog it is', async () => {
+      const open = openLog(logOf('maria'))
+      const visitor = new Visitor(await spokeWithDoor({ maria: open }))
+      await logIn(visitor)
+      const page = await visitor.open(`${spokeHost}/enter?blog=maria`)
+      expect([page.status, page.words]).toEqual([
+        403,
+        expect.stringContaining('Another author’s blog'),
+      ])
+    })
+
+    it('lets nobody in any more who has logged out, nor whoever copied the cookie', async () => {
+      const { visitor } = await author()
+      const jar = new Map(visitor.cookies.get(new URL(edit).host))
+      await visitor.send('/logout')
+      expect((await visitor.open(`${edit}/write`)).url).toContain('/login')
+      visitor.cookies.set(new URL(edit).host, jar)
+      expect((await visitor.open(`${edit}/write`)).url).toContain('/login')
+    })
+  })
+
+  describe('writing', () => {
+    const text = {
+      title: '¿Qué es?',
+      body: 'Hello **world**  \nand\r\nmore  ',
+      lang: 'es',
+      tags: 'b, a',
+    }
+
+    it('previews by the published page’s own code', async () => {
+      const { visitor } = await author()
+      await visitor.open(`${edit}/write`)
+      const page = await visitor.send('/write', { ...text, action: 'preview' })
+      expect(page.html).toContain('<p>Hello <strong>world</strong><br>\nand\nmore</p>')
+      expect(page.words).toContain('http://maria.blogs.localhost:8380/2026/que-es')
+      expect(visitor.form('/write').fields).toMatchObject({
+        ...text,
+        body: text.body.replace('\r\n', '\n'),
+      })
+    })
+
+    it('shows the exact text, takes it clear-signed or detached, and counts the copies', async () => {
+      const { visitor, taken } = await author(maria(first), (entry) => ({
+        ...{ kind: 'published', entry, copies: 2, wanted: 3, receipts: [], reason: null },
+      }))
+      for (const mode of ['clear', 'detached'] as const) {
+        await visitor.open(`${edit}/write`)
+        const page = await visitor.send('/write', { ...text, action: 'sign' })
+        const shown = toSign(page.html)
+        expect(shown).toMatch(
+          /\nslug que-es\nlang es\ntags a, b\ntitle ¿Qué es\?\n\nHello \*\*world\*\*\\\nand\nmore$/,
+        )
+        const done = await visitor.send('/sign', { signed: gpg.sign(shown, key, mode) })
+        expect(new URL(done.url).pathname).toBe('/published')
+        expect(Buffer.from(taken.at(-1)?.text ?? []).toString()).toBe(shown)
+      }
+    })
+
+    it.each([
+      ['a text over 64 KiB', { body: 'word '.repeat(14_000) }, 'TEXT_TOO_LONG', 413],
+      ['a title of 300 characters', { title: 'x'.repeat(300) }, 'HEADER_VALUE', 400],
+      [
+        'a title that turns the writing direction',
+        { title: 'a\u202eb' },
+        'TEXT_BIDI_IN_HEADER',
+        400,
+      ],
+      ['a language that is none', { lang: 'klingon!' }, 'HEADER_VALUE', 400],
+      ['an address with blanks', { slug: 'a b' }, 'HEADER_VALUE', 400],
+      ['the address of another post', { slug: 'one' }, 'POST_SLUG_TAKEN', 400],
+      ['no title at all', { title: '', body: 'x' }, 'FILE_NO_TITLE', 400],
+      ['a control character', { body: 'a\u0001b' }, 'TEXT_CONTROL_CHARACTER', 400],
+    ])('refuses %s, and loses nothing of what was typed', async (_, wrong, code, status) => {
+      const { visitor } = await author()
+      await visitor.open(`${edit}/write`)
+      const typed = { ...text, ...wrong }
+      const page = await visitor.send('/write', { ...typed, action: 'sign' })
+      expect(page.status).toBe(status)
+      expect(page.html).toContain('role="alert"')
+      expect(visitor.form('/write').fields.body).toBe(typed.body.replaceAll('\r\n', '\n'))
+      expect(visitor.form('/write').fields.title).toBe(typed.title)
+      expect(code).not.toBe('')
+    })
+
+    it.each([
+      ['nothing', '', 'There is no signature'],
+      ['words', 'hello', 'There is no signature'],
+      ['a signature that is cut', '-----BEGIN PGP SIGNATURE-----\n\nAAAA', 'X'],
+    ])('keeps text and paste when %s is pasted', async (_, signed, words) => {
+      const { visitor } = await author()
+      await visitor.open(`${edit}/write`)
+      const shown = toSign((await visitor.send('/write', { ...text, action: 'sign' })).html)
+      const page = await visitor.send('/sign', { signed })
+      expect(toSign(page.html)).toBe(shown)
+      expect(visitor.form('/sign').fields.signed).toBe(signed)
+      expect(page.words).toContain(words === 'X' ? 'No.' : words)
+    })
+
+    it('refuses a clear-signed text that is another than the one shown', async () => {
+      const { visitor, taken } = await author()
+      await visitor.open(`${edit}/write`)
+      const shown = toSign((await visitor.send('/write', { ...text, action: 'sign' })).html)
+      const other = gpg.sign(shown.replace('world', 'peace'), key, 'clear')
+      const page = await visitor.send('/sign', { signed: other })
+      expect(page.words).toContain('Another text was signed')
+      expect(taken).toEqual([])
+    })
+
+    it('goes back from signing to writing with everything typed', async () => {
+      const { visitor } = await author()
+      await visitor.open(`${edit}/write`)
+      await visitor.send('/write', { ...text, action: 'sign' })
+      const { fields } = visitor.form('/sign')
+      const page = await visitor.post(`${edit}/write`, { ...fields, action: 'edit' })
+      expect(page.words).toContain('Write a post')
+      expect(visitor.form('/write').fields).toMatchObject({
+        title: text.title,
+        lang: 'es',
+        tags: 'a, b',
+      })
+    })
+
+    it('keeps the text when the login is over, and says how to go on', async () => {
+      const { visitor } = await author()
+      await visitor.open(`${edit}/write`)
+      visitor.cookies.get(new URL(edit).host)?.delete('__Host-council')
+      const page = await visitor.send('/write', { ...text, action: 'sign' })
+      expect([page.status, page.words]).toEqual([
+        403,
+        expect.stringContaining('Your text is still in the form'),
+      ])
+      expect(visitor.form('/write').fields.title).toBe(text.title)
+    })
+
+    it('keeps text and signature when the primary does not answer', async () => {
+      const reason = 'The spoke that takes writes for maria does not answer.'
+      const { visitor } = await author(maria(first), {
+        kind: 'refused',
+        code: 'PRIMARY_UNREACHABLE',
+        reason,
+      })
+      await visitor.open(`${edit}/write`)
+      const shown = toSign((await visitor.send('/write', { ...text, action: 'sign' })).html)
+      const signed = gpg.sign(shown, key, 'detached').trim()
+      const page = await visitor.send('/sign', { signed })
+      expect([page.status, page.words]).toEqual([503, expect.stringContaining(reason)])
+      expect(visitor.form('/sign').fields).toMatchObject({ text: shown, signed })
+    })
+  })
+
+  describe('changing a post', () => {
+    it('says what changed, and signs a new version under the same address', async () => {
+      const { visitor } = await author()
+      await visitor.open(`${edit}/write?slug=one`)
+      expect(visitor.form('/write').fields).toMatchObject({
+        title: 'One',
+        body: 'The **first** text.',
+        base: '1',
+      })
+      const page = await visitor.send('/write', { body: 'The **second** text.', action: 'preview' })
+      expect(page.html).toContain('<del>first</del><ins>second</ins>')
+      const signing = await visitor.send('/write', { action: 'sign' })
+      expect(toSign(signing.html)).toContain('\nslug one\n')
+    })
+
+    it('gives a tab that is behind its text back, with the newer version beside it', async () => {
+      const { visitor } = await author(maria(first, second))
+      await visitor.open(`${edit}/write?slug=one`)
+      const page = await visitor.send('/write', {
+        base: '1',
+        body: 'From the old tab.',
+        action: 'sign',
+      })
+      expect([page.status, page.words]).toEqual([
+        409,
+        expect.stringContaining('There is a newer version'),
+      ])
+      expect(page.words).toContain('*newer* text.')
+      expect(visitor.form('/write').fields).toMatchObject({ body: 'From the old tab.', base: '2' })
+      expect(toSign((await visitor.send('/write', { action: 'sign' })).html)).toContain('seq 3')
+    })
+
+    it('gives the text back when its place was taken while it was signed', async () => {
+      const { visitor } = await author(maria(first, second), {
+        ...{ kind: 'taken', reason: 'Entry 3 of maria is taken.', head: { seq: 3, id: '' } },
+      })
+      await visitor.open(`${edit}/write?slug=one`)
+      const shown = toSign((await visitor.send('/write', { body: 'Mine.', action: 'sign' })).html)
+      const page = await visitor.send('/sign', { signed: gpg.sign(shown, key, 'detached') })
+      expect([page.status, page.words]).toEqual([
+        409,
+        expect.stringContaining('Entry 3 of maria is taken.'),
+      ])
+      expect(visitor.form('/write').fields.body).toBe('Mine.')
+    })
+
+    it('restores an older version as the newest one', async () => {
+      const { visitor } = await author(maria(first, second))
+      const page = await visitor.open(`${edit}/write?slug=one&from=1`)
+      expect(page.words).toContain('This is the version of 3 May 2026')
+      expect(visitor.form('/write').fields).toMatchObject({
+        body: 'The **first** text.',
+        base: '2',
+      })
+    })
+
+    it('removes a post by a signed entry', async () => {
+      const { visitor } = await author()
+      await visitor.open(`${edit}/remove?slug=one`)
+      const page = await visitor.send('/remove', { body: 'No longer true.' })
+      expect(toSign(page.html)).toMatch(/\nkind retract\n[\s\S]*\nslug one\n\nNo longer true\.$/)
+    })
+
+    it('changes the blog’s title', async () => {
+      const { visitor } = await author()
+      await visitor.open(`${edit}/about`)
+      const page = await visitor.send('/about', { title: 'Plaza', lang: 'es', about: 'Sobre.' })
+      expect(toSign(page.html)).toMatch(/\nkind profile\n[\s\S]*\nlang es\ntitle Plaza\n\nSobre\.$/)
+    })
+  })
+
+  it('show what was typed as text, whatever it is', async () => {
+    const { visitor } = await author()
+    await visitor.open(`${edit}/write`)
+    for (const action of ['preview', 'sign']) {
+      const page = await visitor.send('/write', {
+        ...{
+          title: cruel,
+          body: `${cruel}\n\n</textarea>${cruel}`,
+          tags: cruel,
+          lang: '',
+          slug: '',
+        },
+        action,
+      })
+      expect(page.html).not.toContain('<script')
+      await visitor.open(`${edit}/write`)
+    }
+    for (const path of [
+      `/write?slug=${encodeURIComponent(cruel)}`,
+      `/published?seq=0&id=${encodeURIComponent(cruel)}`,
+      `/sign?t=${encodeURIComponent(cruel)}`,
+    ]) {
+      expect((await visitor.open(edit + path)).html).not.toContain('<script')
+    }
+  })
+})

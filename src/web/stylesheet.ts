@@ -48,7 +48,7 @@ ul, ol { padding-inline-start: 1.5rem }
 li { margin-block: .4rem }
 :is(ul, ol):has(> li > small:last-child) { list-style-type: ''; padding: 0 }
 :is(ul, ol):has(> li > small:last-child) > li { margin-block: .9rem }
-li > small { display: block }
+li > small::before { content: '\\A' / ''; white-space: pre }
 article { margin-block-end: 2rem }
 hr { border: 0; border-block-start: 1px solid var(--line); margin-block: 2rem }
 blockquote { margin-inline: 0; padding-inline-start: 1rem; border-inline-start: 3px solid var(--line); color: var(--faint) }

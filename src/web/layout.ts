@@ -64,12 +64,13 @@ ${parts.main}
 `
 }
 
+/** At most so many UTF-16 units, and no half of a character. */
 function shorten(title: string): string {
-  const characters = [...title]
-  return characters.length <= maxTitleCharacters
-    ? title
-    : `${characters
-        .slice(0, maxTitleCharacters - 1)
-        .join('')
-        .trimEnd()}…`
+  if (title.length <= maxTitleCharacters) return title
+  let kept = ''
+  for (const character of title) {
+    if (kept.length + character.length >= maxTitleCharacters) break
+    kept += character
+  }
+  return `${kept.trimEnd()}…`
 }

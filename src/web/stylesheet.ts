@@ -12,7 +12,8 @@
  *
  * Colours are named by use, and meet WCAG 2.2 AA in both schemes (a test measures them). Long words
  * and code wrap; what may be wider than a phone, tables, scrolls in an element with `tabindex="0"`,
- * so that it can be reached by keyboard. Only logical sides, since pages run both ways.
+ * so that it can be reached by keyboard. A letter with a hundred marks, which nothing can break, is
+ * cut off. Only logical sides, since pages run both ways.
  */
 const readable = `
 :root {
@@ -35,6 +36,7 @@ header :is(p, ul) { margin: 0 }
 header p a:first-child { font-weight: 600 }
 footer { margin-block-start: 3rem; padding-block-start: .5rem; border-block-start: 1px solid var(--line) }
 small, footer, figcaption { font-size: .9rem; color: var(--faint) }
+header, main { overflow-x: clip; overflow-clip-margin: .5rem }
 h1, h2, h3, h4, h5, h6, legend { line-height: 1.25; text-wrap: balance }
 h1 { font-size: clamp(1.6rem, 1.2rem + 2vw, 2.1rem); margin-block: 0 1rem }
 h2 { font-size: 1.3rem; margin-block: 2.25rem .75rem }
@@ -48,7 +50,7 @@ ul, ol { padding-inline-start: 1.5rem }
 li { margin-block: .4rem }
 :is(ul, ol):has(> li > small:last-child) { list-style-type: ''; padding: 0 }
 :is(ul, ol):has(> li > small:last-child) > li { margin-block: .9rem }
-li > small { display: block }
+li > small::before { content: '\\A' / ''; white-space: pre }
 article { margin-block-end: 2rem }
 hr { border: 0; border-block-start: 1px solid var(--line); margin-block: 2rem }
 blockquote { margin-inline: 0; padding-inline-start: 1rem; border-inline-start: 3px solid var(--line); color: var(--faint) }

@@ -21,7 +21,7 @@ export type SignedEntry = {
   readonly submission: Uint8Array
 }
 
-function must<T>(verdict: Verdict<T>): T {
+export function must<T>(verdict: Verdict<T>): T {
   if (!verdict.ok) throw new Error(`${verdict.code}: ${verdict.reason}`)
   return verdict.value
 }

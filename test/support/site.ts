@@ -2,13 +2,13 @@ import { once } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import { createAdaptorServer } from '@hono/node-server'
 import { expect } from 'vitest'
-import type { Draft } from '../../src/replication/log/entry.ts'
+import { type Draft, decodeEntry, encodeEntry } from '../../src/replication/log/entry.ts'
 import { formatDate } from '../../src/replication/log/text.ts'
 import { createApp } from '../../src/web/app.ts'
 import type { ClaimRecord, WebSpoke } from '../../src/web/spoke.ts'
 import { TestCouncil as WrittenCouncil } from '../replication/test-council.ts'
 import { actsOf, memorySpoke, nameOf, udhr } from '../web/memory-spoke.ts'
-import { genesis, makeSigner, signEntry } from './author.ts'
+import { genesis, makeSigner, must, submissionOf } from './author.ts'
 import { type Door, openDoor } from './browser.ts'
 import { soon, startCouncil, type TestBlog, type TestCouncil, zone } from './council.ts'
 
@@ -22,17 +22,36 @@ type Words = {
 
 /** Signs an entry behind the blog's head and hands it in until it is published. */
 export async function publish(council: TestCouncil, blog: TestBlog, words: Words): Promise<void> {
+  await publishText(council, blog, draftText(council, blog, words))
+}
+
+/** The text of the entry that comes next. */
+export function draftText(council: TestCouncil, blog: TestBlog, words: Words): string {
   const { seq, id } = blog.head
-  const signed = await signEntry(blog.signer, {
-    ...{ council: council.id, blog: blog.name, seq: seq + 1, prev: id, body: '' },
-    ...{ date: formatDate(Date.now()), key: blog.signer.fingerprint, ...words },
-  } as Draft)
+  const entry = must(
+    encodeEntry({
+      ...{ council: council.id, blog: blog.name, seq: seq + 1, prev: id, body: '' },
+      ...{ date: formatDate(Date.now()), key: blog.signer.fingerprint, ...words },
+    } as Draft),
+  )
+  return Buffer.from(entry.text).toString()
+}
+
+/** The same with a text that may hold what no draft can say. */
+export async function publishText(
+  council: TestCouncil,
+  blog: TestBlog,
+  text: string,
+): Promise<void> {
+  const entry = must(decodeEntry(Buffer.from(text)))
+  const signature = await blog.signer.sign(entry.text)
+  const submission = submissionOf(entry.text, signature)
   const [spoke] = council.spokes
   await soon(async () => {
-    const answer = await spoke?.post(signed.submission)
+    const answer = await spoke?.post(submission)
     expect([answer?.status, answer?.body.toString()]).toEqual([201, expect.anything()])
   })
-  blog.entries.push(signed)
+  blog.entries.push({ entry, signature, submission })
 }
 
 const markdown = [

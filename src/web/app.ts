@@ -13,11 +13,13 @@ import { answerError, answerFailure } from './errors.ts'
 import { feeds } from './feed.ts'
 import { historyPages } from './history-page.ts'
 import { homePages } from './home-page.ts'
-import { type Place, placeOfHost } from './host.ts'
+import type { Place } from './host.ts'
+import { KeptPages } from './kept-pages.ts'
 import { contentSecurityPolicy } from './layout.ts'
 import { logFiles } from './log-files.ts'
 import { machineRoutes } from './machine.ts'
 import { RenderCache } from './markdown.ts'
+import { placeReader } from './places.ts'
 import { crawlerFiles } from './sitemap.ts'
 import type { WebSpoke } from './spoke.ts'
 import { submitRoute } from './submit.ts'
@@ -28,18 +30,25 @@ import { tagPages } from './tag-page.ts'
  * `mountOf` puts the host in front of the path, so each part below mounts its routes once.
  *
  * @param report - hears of every failure that ended a request with 500 or 503, for the log
+ * @param kept - pages in memory, where somebody in front of this answers from them too
  */
-export function createApp(spoke: WebSpoke, report: (error: unknown) => void): Hono {
+export function createApp(
+  spoke: WebSpoke,
+  report: (error: unknown) => void,
+  { kept = new KeptPages(spoke) }: { readonly kept?: KeptPages } = {},
+): Hono {
+  const placeOf = placeReader(spoke)
   const app = new Hono({
     getPath: (request) => {
       const { host, pathname } = new URL(request.url)
-      const mount = mountOf(placeOf(spoke, request.headers.get('host') ?? host), spoke)
+      const mount = mountOf(placeOf(request.headers.get('host') ?? host), spoke)
       return pathname === '/' ? mount : mount + pathname
     },
   })
+  app.use(kept.middleware())
   app.use(securityHeaders(spoke.origin(spoke.zone).startsWith('https:')))
-  // An archive goes out as a stream; hashing it would hold it in memory.
-  app.use(except('/blog/:blog/export.tar', etag()))
+  // An archive goes out as a stream; hashing it would hold it in memory. Kept pages have their tags.
+  app.use(except(['/blog/:blog/export.tar', (c) => kept.isKept(c.req.raw)], etag()))
   app.use(
     methodNotAllowed({
       app,
@@ -82,10 +91,6 @@ export function createApp(spoke: WebSpoke, report: (error: unknown) => void): Ho
     return answerFailure(c, spoke, error)
   })
   return app
-}
-
-function placeOf(spoke: WebSpoke, host: string): Place {
-  return placeOfHost(host, spoke.zone, spoke.editForm(), spoke.addresses())
 }
 
 /** The first part of the path under which a host's routes are mounted. */

@@ -1,4 +1,4 @@
-import { Hono } from 'hono'
+import { Hono, type MiddlewareHandler } from 'hono'
 import { except } from 'hono/combine'
 import { etag } from 'hono/etag'
 import { createMiddleware } from 'hono/factory'
@@ -8,6 +8,7 @@ import { archivePages } from './archive-page.ts'
 import { followAlias, openRequested } from './blog-host.ts'
 import { blogPages } from './blog-page.ts'
 import { claimPages } from './claim-page.ts'
+import { noteClient } from './client.ts'
 import { editPages, movedEditPages } from './edit-page.ts'
 import { answerError, answerFailure } from './errors.ts'
 import { feeds } from './feed.ts'
@@ -20,22 +21,35 @@ import { logFiles } from './log-files.ts'
 import { machineRoutes } from './machine.ts'
 import { RenderCache } from './markdown.ts'
 import { placeReader } from './places.ts'
+import { limitRate, RateLimits } from './rate-limit.ts'
 import { crawlerFiles } from './sitemap.ts'
 import type { WebSpoke } from './spoke.ts'
 import { submitRoute } from './submit.ts'
 import { tagPages } from './tag-page.ts'
+
+/** What the server in front of the app shares with it. */
+export type Surroundings = {
+  /** pages in memory; the server answers from them too */
+  readonly kept?: KeptPages
+  readonly rates?: RateLimits
+  /** whether `X-Forwarded-For` from this address is believed: `web.trustedProxies` */
+  readonly isTrustedProxy?: (address: string) => boolean
+}
 
 /**
  * Everything that a spoke answers over HTTP. What is asked of it follows from the Host header:
  * `mountOf` puts the host in front of the path, so each part below mounts its routes once.
  *
  * @param report - hears of every failure that ended a request with 500 or 503, for the log
- * @param kept - pages in memory, where somebody in front of this answers from them too
  */
 export function createApp(
   spoke: WebSpoke,
   report: (error: unknown) => void,
-  { kept = new KeptPages(spoke) }: { readonly kept?: KeptPages } = {},
+  {
+    kept = new KeptPages(spoke),
+    rates = new RateLimits(''),
+    isTrustedProxy = () => false,
+  }: Surroundings = {},
 ): Hono {
   const placeOf = placeReader(spoke)
   const app = new Hono({
@@ -45,6 +59,7 @@ export function createApp(
       return pathname === '/' ? mount : mount + pathname
     },
   })
+  app.use(noteClient(isTrustedProxy))
   app.use(kept.middleware())
   app.use(securityHeaders(spoke.origin(spoke.zone).startsWith('https:')))
   // An archive goes out as a stream; hashing it would hold it in memory. Kept pages have their tags.
@@ -59,8 +74,9 @@ export function createApp(
       },
     }),
   )
+  app.use(limitReads(limitRate(spoke, rates, 'read')))
   for (const mount of ['/spoke', '/blog/:blog', '/edit/:blog', '/moved/:blog']) {
-    app.route(mount, submitRoute(spoke)).route(mount, machineRoutes(spoke))
+    app.route(mount, submitRoute(spoke, rates)).route(mount, machineRoutes(spoke))
   }
   app
     .route('/spoke', homePages(spoke))
@@ -108,6 +124,17 @@ function mountOf(place: Place, spoke: WebSpoke): string {
     case 'unknown':
       return '/unknown'
   }
+}
+
+/**
+ * Reads that are limited: all that come so far, since what is in memory costs nothing. But machines
+ * of the council, and the proxy that asks before each certificate, are answered always.
+ */
+function limitReads(limit: MiddlewareHandler): MiddlewareHandler {
+  return (c, next) =>
+    ['GET', 'HEAD'].includes(c.req.method) && !/\/_council\/(hello|tls-ask)$/.test(c.req.path)
+      ? limit(c, next)
+      : next()
 }
 
 /** What every answer carries, errors too (DESIGN 6). */

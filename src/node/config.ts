@@ -8,6 +8,7 @@ import { decodeText, encodeText, isZone } from '../replication/log/text.ts'
 import { maxReplicas } from '../replication/protocol.ts'
 import { memberFields } from '../replication/registry/act.ts'
 import { parseBootstrap } from '../replication/registry/bootstrap.ts'
+import { parseNetwork } from '../web/client.ts'
 import { override, sectionOf } from './config-override.ts'
 
 /** From the least to the most talkative. */
@@ -46,6 +47,8 @@ export type Config = {
   readonly web: {
     /** How absolute links begin, with `{host}` for the name: `http://{host}:8380`. Default `https://{host}`. */
     readonly origin: string
+    /** Proxies in front of this spoke, IP addresses or networks like 10.0.0.0/8: from these, and from nobody else, `X-Forwarded-For` says who asks. Default: none. */
+    readonly trustedProxies: readonly string[]
   }
   /** Keeps blogs and serves pages. Left out: this peer is no spoke. */
   readonly spoke?:
@@ -190,6 +193,11 @@ const sections = {
       origin: text('http:// or https://, then {host} and perhaps a port', (value) =>
         /^https?:\/\/\{host\}(:[1-9][0-9]{0,4})?$/.test(value),
       ).default('https://{host}'),
+      trustedProxies: list(
+        'IP addresses or networks like 10.0.0.0/8',
+        0,
+        (value) => parseNetwork(value) !== null,
+      ).default([]),
     })
     .prefault({}),
   spoke: spoke.optional(),

@@ -17,6 +17,9 @@ import {
   parseBootstrap,
 } from '../replication/registry/bootstrap.ts'
 import { createApp } from '../web/app.ts'
+import { trustedProxies } from '../web/client.ts'
+import { KeptPages } from '../web/kept-pages.ts'
+import { RateLimits } from '../web/rate-limit.ts'
 import { StoredAccounts } from './accounts.ts'
 import { askDns } from './ask-dns.ts'
 import { Authority } from './authority/authority.ts'
@@ -217,14 +220,12 @@ function serveWeb(
 ): Promise<HttpServer> {
   const { host, port, addresses } = config.spoke as NonNullable<Config['spoke']>
   const log = logger.forComponent('council:web')
+  const own = [host, ...addresses.map((url) => new URL(url).hostname.replace(/^\[|\]$/g, ''))]
   const spoke = new SpokeForWeb({
     zone,
     name: config.name,
     origin: config.web.origin,
-    addresses: () => [
-      host,
-      ...addresses.map((url) => new URL(url).hostname.replace(/^\[|\]$/g, '')),
-    ],
+    addresses: () => own,
     signer,
     council: exchange.council,
     replicas: exchange.replicas,
@@ -239,8 +240,17 @@ function serveWeb(
     now: realClock.now,
     status: () => readStatus(config.name, exchange, peer),
   })
-  const app = createApp(spoke, (error) => log.error('request_failed', { error }))
-  return HttpServer.listen((request) => app.fetch(request), { host, port })
+  const kept = new KeptPages(spoke)
+  const rates = new RateLimits(randomBytes(16).toString('hex'))
+  const isTrustedProxy = trustedProxies(config.web.trustedProxies)
+  const report = (error: unknown) => log.error('request_failed', { error })
+  const app = createApp(spoke, report, { kept, rates, isTrustedProxy })
+  return HttpServer.listen((request, connection) => app.fetch(request, connection), {
+    host,
+    port,
+    isTrustedProxy,
+    findKept: (request) => kept.find(request),
+  })
 }
 
 async function serveDns(

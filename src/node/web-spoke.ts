@@ -113,6 +113,28 @@ export class SpokeForWeb implements WebSpoke {
     return blog === null ? 'unreachable' : this.#open(blog, visit)
   }
 
+  /** The head stands for all entries before it; receipts say when each was published first. */
+  readonly blogVersion = async (name: BlogName): Promise<string | null> => {
+    const visit = await this.#parts.reader.open(name)
+    if (typeof visit === 'string') return null
+    const record = await visit.ingest.record(name)
+    if (record === null) return null
+    const held = visit.held ? `held ${this.#parts.replicas.changes(name)}` : 'visited'
+    return `${record.head.id} ${held}`
+  }
+
+  readonly homeVersion = (): string => {
+    const { replicas, ingest } = this.#parts
+    const { submit, gossip, push, pull } = ingest.counts
+    const taken = submit + gossip + push + pull
+    return `${this.council()} ${replicas.changes()} ${taken}`
+  }
+
+  readonly keeps = (name: BlogName): boolean => {
+    const kept = this.#parts.replicas.get(name)
+    return kept !== null && kept.role !== 'none'
+  }
+
   /** The blog folded up to the log's head; only what is new since the last time is read. */
   async #fold(
     name: BlogName,

@@ -3,7 +3,8 @@ import { hidden } from './form.ts'
 import { keyHelpPath } from './help-page.ts'
 import { type Html, page } from './layout.ts'
 import { homeUrl, type LinkSource, spokeUrl } from './links.ts'
-import { isSecureHost, type Visitor } from './session-cookie.ts'
+import { isSecureOrigin } from './secure-origin.ts'
+import type { Visitor } from './session-cookie.ts'
 
 /** The shell of the pages on which somebody logs in, signs and writes. All of it is English. */
 export function accountPage(
@@ -24,7 +25,7 @@ ${main}`,
 
 /** Said where a browser does not keep cookies and pages apart from the network (DESIGN 6). */
 function openLine(spoke: LinkSource, { host }: Visitor): Html {
-  return isSecureHost(spoke, host)
+  return isSecureOrigin(spoke, host)
     ? html``
     : html`
 <p><small>This address has no TLS (http): whoever sits between you and it can read along and use your login. They cannot publish: for that your signature is needed. No keys are made or kept in this page.</small></p>`

@@ -1,4 +1,4 @@
-import { Hono } from 'hono'
+import { Hono, type MiddlewareHandler } from 'hono'
 import { except } from 'hono/combine'
 import { etag } from 'hono/etag'
 import { createMiddleware } from 'hono/factory'
@@ -9,6 +9,7 @@ import { archivePages } from './archive-page.ts'
 import { followAlias, openRequested } from './blog-host.ts'
 import { blogPages } from './blog-page.ts'
 import { claimPages } from './claim-page.ts'
+import { noteClient } from './client.ts'
 import { composePages, showTaken } from './compose-page.ts'
 import { editPages, movedEditPages } from './edit-page.ts'
 import { entryPages, passPages } from './enter-page.ts'
@@ -17,13 +18,16 @@ import { feeds } from './feed.ts'
 import { helpPages } from './help-page.ts'
 import { historyPages } from './history-page.ts'
 import { homePages } from './home-page.ts'
-import { type Place, placeOfHost } from './host.ts'
+import type { Place } from './host.ts'
+import { KeptPages } from './kept-pages.ts'
 import { contentSecurityPolicy } from './layout.ts'
 import { logFiles } from './log-files.ts'
 import { loginPages, loginPipe } from './login-page.ts'
 import { machineRoutes } from './machine.ts'
 import { RenderCache } from './markdown.ts'
 import { myBlogPages, receiptFiles } from './my-blogs-page.ts'
+import { placeReader } from './places.ts'
+import { limitRate, RateLimits } from './rate-limit.ts'
 import { visitors } from './session-cookie.ts'
 import { signPages, signPipe } from './sign-page.ts'
 import { crawlerFiles } from './sitemap.ts'
@@ -32,23 +36,43 @@ import { startPages } from './start-page.ts'
 import { submitRoute } from './submit.ts'
 import { tagPages } from './tag-page.ts'
 
+/** What the server in front of the app shares with it. */
+export type Surroundings = {
+  /** pages in memory; the server answers from them too */
+  readonly kept?: KeptPages
+  readonly rates?: RateLimits
+  /** whether `X-Forwarded-For` from this address is believed: `web.trustedProxies` */
+  readonly isTrustedProxy?: (address: string) => boolean
+}
+
 /**
  * Everything that a spoke answers over HTTP. What is asked of it follows from the Host header:
  * `mountOf` puts the host in front of the path, so each part below mounts its routes once.
  *
  * @param report - hears of every failure that ended a request with 500 or 503, for the log
  */
-export function createApp(spoke: WebSpoke, report: (error: unknown) => void): Hono {
+export function createApp(
+  spoke: WebSpoke,
+  report: (error: unknown) => void,
+  {
+    kept = new KeptPages(spoke),
+    rates = new RateLimits(''),
+    isTrustedProxy = () => false,
+  }: Surroundings = {},
+): Hono {
+  const placeOf = placeReader(spoke)
   const app = new Hono({
     getPath: (request) => {
       const { host, pathname } = new URL(request.url)
-      const mount = mountOf(placeOf(spoke, request.headers.get('host') ?? host), spoke)
+      const mount = mountOf(placeOf(request.headers.get('host') ?? host), spoke)
       return pathname === '/' ? mount : mount + pathname
     },
   })
+  app.use(noteClient(isTrustedProxy))
+  app.use(kept.middleware())
   app.use(securityHeaders(spoke))
-  // An archive goes out as a stream; hashing it would hold it in memory.
-  app.use(except('/blog/:blog/export.tar', etag()))
+  // An archive goes out as a stream; hashing it would hold it in memory. Kept pages have their tags.
+  app.use(except(['/blog/:blog/export.tar', (c) => kept.isKept(c.req.raw)], etag()))
   app.use(
     methodNotAllowed({
       app,
@@ -59,8 +83,9 @@ export function createApp(spoke: WebSpoke, report: (error: unknown) => void): Ho
       },
     }),
   )
+  app.use(limitReads(limitRate(spoke, rates, 'read')))
   for (const mount of ['/spoke', '/blog/:blog', '/edit/:blog', '/moved/:blog']) {
-    app.route(mount, submitRoute(spoke)).route(mount, machineRoutes(spoke))
+    app.route(mount, submitRoute(spoke, rates)).route(mount, machineRoutes(spoke))
   }
   const desk = openDesk(spoke)
   for (const routes of [
@@ -69,8 +94,8 @@ export function createApp(spoke: WebSpoke, report: (error: unknown) => void): Ho
     actPages(spoke),
     helpPages(spoke),
     receiptFiles(spoke),
-    loginPipe(spoke, desk),
-    signPipe(spoke, desk),
+    loginPipe(spoke, desk, rates),
+    signPipe(spoke, desk, rates),
   ]) {
     app.route('/spoke', routes)
   }
@@ -88,6 +113,7 @@ export function createApp(spoke: WebSpoke, report: (error: unknown) => void): Ho
     app.route('/blog/:blog', routes)
   }
   // Below stand the pages for people who log in; what came above answers without a cookie.
+  limitForms(app, spoke, rates)
   const signing = signPages(spoke, desk, showTaken(spoke))
   for (const path of ['/login/*', '/logout', '/enter', '/start/*', '/my', '/sign/*']) {
     app.use(`/spoke${path}`, visitors(spoke, desk))
@@ -121,8 +147,21 @@ export function createApp(spoke: WebSpoke, report: (error: unknown) => void): Ho
   return app
 }
 
-function placeOf(spoke: WebSpoke, host: string): Place {
-  return placeOfHost(host, spoke.zone, spoke.editForm(), spoke.addresses())
+/** How often one client may send the forms of the pages for authors. */
+function limitForms(app: Hono, spoke: WebSpoke, rates: RateLimits): void {
+  const kinds = [
+    ['/spoke/login', 'challenge'],
+    ['/spoke/start', 'challenge'],
+    ['/spoke/login/answer', 'login'],
+    ['/spoke/start/blog', 'form'],
+    ['/spoke/sign', 'form'],
+    ['/edit/:blog/*', 'form'],
+  ] as const
+  for (const [path, kind] of kinds) {
+    const limit = limitRate(spoke, rates, kind)
+    // By `use`: as a route of its own it would let the path seem to exist for other methods.
+    app.use(path, (c, next) => (c.req.method === 'POST' ? limit(c, next) : next()))
+  }
 }
 
 /** The first part of the path under which a host's routes are mounted. */
@@ -140,6 +179,17 @@ function mountOf(place: Place, spoke: WebSpoke): string {
     case 'unknown':
       return '/unknown'
   }
+}
+
+/**
+ * Reads that are limited: all that come so far, since what is in memory costs nothing. But machines
+ * of the council, and the proxy that asks before each certificate, are answered always.
+ */
+function limitReads(limit: MiddlewareHandler): MiddlewareHandler {
+  return (c, next) =>
+    ['GET', 'HEAD'].includes(c.req.method) && !/\/_council\/(hello|tls-ask)$/.test(c.req.path)
+      ? limit(c, next)
+      : next()
 }
 
 /** What every answer carries, errors too (DESIGN 6). */

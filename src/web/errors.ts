@@ -43,6 +43,7 @@ const statuses: Readonly<Record<string, ContentfulStatusCode>> = {
   SIGNATURE_TOO_LONG: 413,
   TEXT_TOO_LONG: 413,
   HOST_UNKNOWN: 421,
+  RATE_LIMITED: 429,
   SERVER_ERROR: 500,
   BLOG_UNREACHABLE: 503,
   ENTRY_UNREACHABLE: 503,
@@ -118,6 +119,7 @@ const headings: Readonly<Partial<Record<ContentfulStatusCode, string>>> = {
   404: 'Not here',
   405: 'Not possible here',
   421: 'Another address',
+  429: 'Too often',
   500: 'A mistake of this server',
   503: 'Not now',
 }

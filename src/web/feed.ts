@@ -18,6 +18,8 @@ const maxFeedCharacters = 2_000_000
 export function feeds(spoke: WebSpoke, rendered: RenderCache) {
   const send = (type: string, write: (source: Source) => string) => async (c: Context<BlogEnv>) => {
     const source = await sourceOf(spoke, rendered, c.var.open)
+    // A feed that lacks a text is good for now only.
+    if (!source.isWhole) c.header('Cache-Control', 'no-store')
     return c.body(write(source), 200, { 'Content-Type': `${type}; charset=utf-8` })
   }
   return new Hono<BlogEnv>()
@@ -37,6 +39,8 @@ type Source = {
   readonly updatedMs: number
   readonly author: string
   readonly items: readonly Item[]
+  /** false when a text is missing that no server hands out now */
+  readonly isWhole: boolean
 }
 type Item = {
   readonly id: string
@@ -54,10 +58,14 @@ async function sourceOf(spoke: WebSpoke, rendered: RenderCache, open: OpenBlog):
   const host = `${blog.name}.${spoke.zone}`
   const items: Item[] = []
   let characters = 0
+  let isWhole = true
   for (const post of blog.posts().slice(0, maxFeedPosts)) {
     // A text that no server hands out now is left out, so that the others can be read.
     const entry = (await open.entry(post.current.seq))?.entry
-    if (entry === undefined) continue
+    if (entry === undefined) {
+      isWhole = false
+      continue
+    }
     const link = blogUrl(spoke, blog.name, postPath(post))
     const content = await fullText(rendered.render(entry.body).toString(), link, post)
     characters += content.length
@@ -79,6 +87,7 @@ async function sourceOf(spoke: WebSpoke, rendered: RenderCache, open: OpenBlog):
     updatedMs: Math.max(began, ...items.map((item) => item.updatedMs)),
     author: blog.name,
     items,
+    isWhole,
   }
 }
 

@@ -18,6 +18,7 @@ import { keyHelpPath } from './help-page.ts'
 import type { Html } from './layout.ts'
 import { spokeUrl } from './links.ts'
 import { showFingerprint, showInstant } from './plain-words.ts'
+import { limitRate, type RateLimits } from './rate-limit.ts'
 import {
   type AccountEnv,
   endSession,
@@ -49,7 +50,7 @@ export function loginPages(spoke: WebSpoke, desk: AccountDesk) {
  * `/login/c` and `/login/a`: what the one-line pipe fetches and sends. A terminal has no cookie, so
  * these stand outside `visitors`; the token in the address is what the waiting browser was given.
  */
-export function loginPipe(spoke: WebSpoke, desk: AccountDesk) {
+export function loginPipe(spoke: WebSpoke, desk: AccountDesk, rates: RateLimits) {
   return new Hono()
     .get('/login/c', (c) => {
       c.header('Cache-Control', 'no-store')
@@ -57,7 +58,7 @@ export function loginPipe(spoke: WebSpoke, desk: AccountDesk) {
       if (challenge === null) return c.text(`${pipeOver}\n`, 404)
       return c.text(challenge.kind === 'decrypt' ? challenge.message : challenge.text)
     })
-    .post('/login/a', formLimit(spoke), async (c) => {
+    .post('/login/a', limitRate(spoke, rates, 'login'), formLimit(spoke), async (c) => {
       c.header('Cache-Control', 'no-store')
       const answered = await desk.challenges.answerPipe(c.req.query('t') ?? '', await c.req.text())
       if (!answered.ok) return c.text(`${answered.reason}\n`, statusOf(answered.code))

@@ -7,6 +7,7 @@ import { maxSessionMs, type Token } from '../auth/session.ts'
 import type { AccountDesk } from './account.ts'
 import { answerError } from './errors.ts'
 import { editHost, type LinkSource, spokeHost, spokeUrl } from './links.ts'
+import { isSecureOrigin } from './secure-origin.ts'
 import type { WebSpoke } from './spoke.ts'
 
 /** Who is at the other end of a request to an account page. */
@@ -28,19 +29,11 @@ export function visitorOf(c: Context): Visitor {
 }
 
 /**
- * Whether browsers treat the host as secure: https, or a name under localhost. Elsewhere cookies
- * cannot be `Secure`, and pages say so.
- */
-export function isSecureHost(spoke: LinkSource, host: string): boolean {
-  return spoke.origin(host).startsWith('https:') || /(^|\.)localhost$/.test(host)
-}
-
-/**
  * Names of the two cookies. `__Host-` keeps sibling blogs from planting them: it is refused with a
  * `Domain`. On plain http under a real name no such wall exists.
  */
 function cookieNames(spoke: LinkSource, host: string) {
-  return isSecureHost(spoke, host)
+  return isSecureOrigin(spoke, host)
     ? { session: '__Host-council', browser: '__Host-council-browser' }
     : { session: 'council', browser: 'council-browser' }
 }
@@ -50,7 +43,7 @@ function cookieOptions(spoke: LinkSource, host: string) {
     path: '/',
     httpOnly: true,
     sameSite: 'Lax',
-    secure: isSecureHost(spoke, host),
+    secure: isSecureOrigin(spoke, host),
   } as const
 }
 

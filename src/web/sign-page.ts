@@ -10,6 +10,7 @@ import { handoverMs } from './handover.ts'
 import type { Html } from './layout.ts'
 import { blogUrl, editUrl, spokeUrl } from './links.ts'
 import { staleForm } from './login-page.ts'
+import { limitRate, type RateLimits } from './rate-limit.ts'
 import { type AccountEnv, isOwnForm, visitorOf } from './session-cookie.ts'
 import { signatureIn } from './signed-paste.ts'
 import type { SubmitAnswer, WebSpoke } from './spoke.ts'
@@ -89,7 +90,7 @@ export function signPages(spoke: WebSpoke, desk: AccountDesk, showTaken: ShowTak
  * `/sign/<token>.txt` and `/sign/<token>` on a spoke's own host, which has one address: what the
  * pipe fetches and sends. A terminal has no cookie, so these stand outside `visitors`.
  */
-export function signPipe(spoke: WebSpoke, desk: AccountDesk) {
+export function signPipe(spoke: WebSpoke, desk: AccountDesk, rates: RateLimits) {
   return new Hono()
     .get('/sign/:file{[0-9a-f]{32}\\.txt}', (c) => {
       c.header('Cache-Control', 'no-store')
@@ -98,18 +99,23 @@ export function signPipe(spoke: WebSpoke, desk: AccountDesk) {
         ? c.text(`${goneSentence}\n`, 404)
         : c.body(Uint8Array.from(found.text), 200, { 'Content-Type': 'text/plain; charset=utf-8' })
     })
-    .post('/sign/:token{[0-9a-f]{32}}', formLimit(spoke), async (c) => {
-      c.header('Cache-Control', 'no-store')
-      const found = desk.handovers.find(c.req.param('token') ?? '')
-      const entry = found === null ? null : decodeEntry(found.text)
-      if (found === null || !entry?.ok) return c.text(`${goneSentence}\n`, 404)
-      const signature = await signatureIn(await c.req.text(), entry.value.text)
-      const answer: SubmitAnswer = signature.ok
-        ? await handIn(spoke, entry.value, signature.value)
-        : { kind: 'refused', code: signature.code, reason: signature.reason }
-      found.arrival = answer
-      return c.text(`${terminalSentence(spoke, entry.value, answer)}\n`, statusOfAnswer(answer))
-    })
+    .post(
+      '/sign/:token{[0-9a-f]{32}}',
+      limitRate(spoke, rates, 'form'),
+      formLimit(spoke),
+      async (c) => {
+        c.header('Cache-Control', 'no-store')
+        const found = desk.handovers.find(c.req.param('token') ?? '')
+        const entry = found === null ? null : decodeEntry(found.text)
+        if (found === null || !entry?.ok) return c.text(`${goneSentence}\n`, 404)
+        const signature = await signatureIn(await c.req.text(), entry.value.text)
+        const answer: SubmitAnswer = signature.ok
+          ? await handIn(spoke, entry.value, signature.value)
+          : { kind: 'refused', code: signature.code, reason: signature.reason }
+        found.arrival = answer
+        return c.text(`${terminalSentence(spoke, entry.value, answer)}\n`, statusOfAnswer(answer))
+      },
+    )
 }
 
 const goneSentence =

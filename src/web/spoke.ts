@@ -25,6 +25,16 @@ export type WebSpoke = {
   readonly addresses: () => readonly string[]
   /** `unknown`: nobody was ever given this name. `unreachable`: somebody was, but no holder answers. */
   readonly openBlog: (name: BlogName) => Promise<OpenBlog | 'unknown' | 'unreachable'>
+  /**
+   * What the pages of a blog depend on, as one short text: a page made under it is right as long as
+   * it is the same. Cheap: asked for with every request. A copy of another spoke's blog counts for
+   * as long as `openBlog` would show it. null: nothing of it may be kept.
+   */
+  readonly blogVersion: (name: BlogName) => Promise<string | null>
+  /** The same for what `home` says. */
+  readonly homeVersion: () => string | null
+  /** whether this spoke is a replica of the blog; from memory, asks nobody */
+  readonly keeps: (name: BlogName) => boolean
   /** the blogs that this spoke holds and their newest posts, the newest first, capped per blog */
   readonly home: () => Promise<{
     readonly blogs: readonly HomeBlog[]

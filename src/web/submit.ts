@@ -4,13 +4,14 @@ import { accept, refuse, type Verdict } from '../auth/verdict.ts'
 import type { Entry } from '../replication/log/entry.ts'
 import { answerError } from './errors.ts'
 import { blogUrl, claimUrl, type LinkSource, postPath } from './links.ts'
+import { limitRate, type RateLimits } from './rate-limit.ts'
 import type { SubmitAnswer, WebSpoke } from './spoke.ts'
 
 /** Bytes of one submission: the longest text and signature, with room for odd armor. */
 export const maxSubmitBytes = 128 * 1024
 
 /** `POST /log` (DESIGN 4): takes a signed entry from anybody, on every host. */
-export function submitRoute(spoke: WebSpoke) {
+export function submitRoute(spoke: WebSpoke, rates: RateLimits) {
   const limit = bodyLimit({
     maxSize: maxSubmitBytes,
     onError: (c) => {
@@ -18,7 +19,7 @@ export function submitRoute(spoke: WebSpoke) {
       return answerError(c, spoke, 'BODY_TOO_LONG', reason)
     },
   })
-  return new Hono().post('/log', limit, async (c) => {
+  return new Hono().post('/log', limitRate(spoke, rates, 'form'), limit, async (c) => {
     const sent = splitSubmission(new Uint8Array(await c.req.arrayBuffer()))
     if (!sent.ok) return answerError(c, spoke, sent.code, sent.reason)
     const answer = await spoke.submit(sent.value.text, sent.value.signature)

@@ -77,6 +77,13 @@ describe('parseConfig', () => {
       { origin: 'http://127.0.0.1:8380' },
       'web.origin: want http:// or https://, then {host} and perhaps a port, got "http://127.0.0.1:8380"',
     ],
+    ...['localhost', '10.0.0.0/33', '10.0.0.0/', '10.0.0/8', '::/129', 'fe80::1%eth0', ''].map(
+      (proxy): [string, unknown, string] => [
+        'web',
+        { trustedProxies: [proxy] },
+        `web.trustedProxies: want a list of IP addresses or networks like 10.0.0.0/8, got ["${proxy}"]`,
+      ],
+    ),
     ['spoke', { host: 'localhost', port: 80 }, 'spoke.host: want an IP address, got "localhost"'],
     ['spoke', { host: '192.0.2.7' }, 'spoke.port: want 0–65535, got nothing'],
     ['spoke', { host: '192.0.2.7', port: 65_536 }, 'spoke.port: want 0–65535, got 65536'],
@@ -184,7 +191,7 @@ describe('parseConfig', () => {
       country: null,
       peer: { listen: ['/ip4/0.0.0.0/tcp/4001'], announce: [] },
       council: { bootstrap },
-      web: { origin: 'https://{host}' },
+      web: { origin: 'https://{host}', trustedProxies: [] },
       spoke: { host: '192.0.2.7', port: 80, addresses: ['http://192.0.2.7:80'] },
       dns: { host: '2001:db8::7', port: 53, addresses: ['2001:db8::7 53'] },
       failover: { silenceMs: 15_000 },

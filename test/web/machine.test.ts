@@ -52,3 +52,49 @@ describe('/_council/status', () => {
     expect(await answer.json()).toEqual({ ready: true })
   })
 })
+
+describe('/_council/tls-ask', () => {
+  const asked = async (domain: string) => {
+    let looks = 0
+    const openBlog = async () => {
+      looks += 1
+      return 'unreachable' as const
+    }
+    const keeps = (name: string) => name === 'maria'
+    const query = `?domain=${encodeURIComponent(domain)}`
+    const answer = await get('127.0.0.12', `/_council/tls-ask${query}`, { keeps, openBlog })
+    expect(looks, 'asks nobody').toBe(0)
+    return answer
+  }
+
+  it.each([
+    '',
+    'evil.example',
+    `c.spoke.${zone}`,
+    `nobody.${zone}`,
+    `edit.nobody.${zone}`,
+    `a.b.maria.${zone}`,
+    `maria.${zone}.evil.example`,
+    '192.0.2.7',
+    '::2',
+    '*',
+  ])('says no to %j', async (domain) => {
+    const answer = await asked(domain)
+    expect([404, 421]).toContain(answer.status)
+    expect(answer.headers.get('cache-control')).toBe('no-store')
+    expect(await answer.json()).toMatchObject({ error: { code: expect.any(String) } })
+  })
+
+  it.each([
+    zone,
+    `b.spoke.${zone}`,
+    `maria.${zone}`,
+    `MARIA.${zone}`,
+    `edit.maria.${zone}`,
+    `edit--maria.${zone}`,
+    '127.0.0.12',
+    '::1',
+  ])('says yes to %j, which DNS may lead here', async (domain) => {
+    expect((await asked(domain)).status).toBe(200)
+  })
+})

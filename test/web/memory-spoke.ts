@@ -80,6 +80,12 @@ export function memorySpoke(
     origin: (host) => `http://${host}:8380`,
     addresses: () => ['127.0.0.12', '::1'],
     openBlog: async (name) => blogs[name] ?? 'unknown',
+    blogVersion: async (name) => {
+      const open = blogs[name]
+      return open === undefined || open === 'unreachable' ? null : open.blog.head.id
+    },
+    homeVersion: () => '1',
+    keeps: (name) => (blogs[name] ?? 'unreachable') !== 'unreachable',
     home: async () => ({
       blogs: opened.map(({ blog }) => ({
         blog: blog.name,

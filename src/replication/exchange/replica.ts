@@ -57,6 +57,8 @@ export class Replicas {
   readonly #clock: Clock
   readonly #kept = new Map<BlogName, Kept>()
   readonly #waiting = new Map<BlogName, (() => void)[]>()
+  readonly #changes = new Map<BlogName, number>()
+  #allChanges = 0
   #events: ReplicaEvents | null = null
 
   constructor(parts: {
@@ -95,6 +97,19 @@ export class Replicas {
 
   get(blog: BlogName): Kept | null {
     return this.#kept.get(blog) ?? null
+  }
+
+  /**
+   * A number that rises after each change of a blog's assignment here and of its receipts; without
+   * a blog, of any. It tells whether what was said of them before holds still, since the start only.
+   */
+  changes(blog?: BlogName): number {
+    return blog === undefined ? this.#allChanges : (this.#changes.get(blog) ?? 0)
+  }
+
+  #changed(blog: BlogName): void {
+    this.#changes.set(blog, this.changes(blog) + 1)
+    this.#allChanges += 1
   }
 
   /** Where this peer's log ends that follows the act's epoch; null while it does not follow it. */
@@ -146,6 +161,7 @@ export class Replicas {
         : 'secondary'
     const kept: Kept = { assignment, receipts, role }
     this.#kept.set(assignment.blog, kept)
+    this.#changed(assignment.blog)
     return kept
   }
 
@@ -302,6 +318,7 @@ export class Replicas {
       writes.push(this.#store.putValue(publishedKey(log, published), this.#clock.now()))
     // A lost receipt comes back with the next pull: no sync needed.
     await this.#store.write(writes, { sync: false })
+    this.#changed(kept.assignment.blog)
     for (const wake of this.#waiting.get(log as BlogName) ?? []) wake()
     return true
   }

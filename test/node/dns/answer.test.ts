@@ -3,7 +3,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { answerQuery } from '../../../src/node/dns/answer.ts'
 import { buildZone } from '../../../src/node/dns/zone.ts'
-import { example, spoke, zone } from './example-zone.ts'
+import { blog, example, spoke, zone } from './example-zone.ts'
 
 const built = buildZone(example)
 const many = (count: number) =>
@@ -326,5 +326,63 @@ describe('answerQuery', () => {
       ),
       { numRuns: 3000 },
     )
+  })
+
+  const cases = [A, NS, SOA, TXT, AAAA, ANY, 65].flatMap((type) =>
+    [
+      zone,
+      `maria.${zone}`,
+      `edit.maria.${zone}`,
+      `MaRiA.${zone}`,
+      `nobody.${zone}`,
+      `ns.${zone}`,
+    ].map((name) => [name, type] as const),
+  )
+  const crowd = {
+    ...example,
+    spokes: Array.from({ length: 200 }, (_, at) =>
+      spoke(`s${at}`, [`198.51.100.${at}`, `2001:db8::${at}`]),
+    ),
+    blogs: [blog('maria', ['s0', 's1', 's2', 's3'])],
+  }
+
+  it.each([
+    ['few', example],
+    ['many', crowd],
+  ])('answers a question again as it did the first time, with %s spokes', (_how, input) => {
+    const warm = buildZone(input)
+    const opts = [undefined, {}, { flags: 0x8000 }, { udpPayloadSize: 600 }]
+    for (const [name, type] of cases) {
+      for (const transport of ['udp', 'tcp'] as const) {
+        for (const opt of opts) {
+          for (const random of [0, 0.37, 0.99]) {
+            const asked = query(name, type, opt)
+            const fresh = answerQuery(asked, buildZone(input), transport, () => random)
+            for (let time = 0; time < 2; time++) {
+              const again = answerQuery(asked, warm, transport, () => random)
+              expect(again?.toString('hex'), `${name} ${type}`).toBe(fresh?.toString('hex'))
+            }
+          }
+        }
+      }
+    }
+  })
+
+  it('answers with the new records as soon as the zone has changed', () => {
+    const before = buildZone(example)
+    answer(maria, before)
+    const after = before.withBlogs(12, [blog('maria', ['b', 'a'], 2)])
+    expect(answer(maria, after).answers).toMatchObject([{ data: '192.0.2.1' }])
+    expect(answer(maria, before).answers).toMatchObject([{ data: '192.0.2.2' }])
+  })
+
+  it('keeps one question apart from another whose bytes differ in case only', () => {
+    // Types 65 and 97, "A" and "a": neither exists here.
+    answer(query(`maria.${zone}`, 65))
+    expect(answer(query(`maria.${zone}`, 97)).answers).toEqual([])
+    const lower = answer(query(`maria.${zone}`, A)).bytes
+    const mixed = answer(query(`mArIa.${zone.toUpperCase()}`, A)).bytes
+    expect(mixed.length).toBe(lower.length)
+    expect(mixed.toString('latin1')).toContain('mArIa')
   })
 })

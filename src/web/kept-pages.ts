@@ -1,0 +1,131 @@
+import { createMiddleware } from 'hono/factory'
+import type { Place } from './host.ts'
+import { hasCurrent, wantsGzip } from './negotiate.ts'
+import { type KeptAddress, keptAddress } from './page-key.ts'
+import { type KeptPage, maxKeptPage, PageMemory, readyPage } from './page-memory.ts'
+import { placeReader } from './places.ts'
+import type { WebSpoke } from './spoke.ts'
+
+/** A request, as far as it matters which bytes go out. */
+export type PageRequest = {
+  readonly method: string
+  readonly host: string
+  /** path and query */
+  readonly target: string
+  /** by its name in lower case */
+  readonly header: (name: string) => string | undefined
+}
+export type PageAnswer = {
+  readonly status: 200 | 304
+  readonly headers: Readonly<Record<string, string>>
+  /** null for HEAD and for 304 */
+  readonly body: Uint8Array<ArrayBuffer> | null
+}
+
+type Asked = KeptAddress & { readonly version: string }
+
+/**
+ * Answers pages that everybody sees alike from memory, as long as nothing on which they depend has
+ * changed: `WebSpoke.blogVersion` and `homeVersion` say so. Only whole pages (200) are kept; never
+ * one with a cookie or `no-store`.
+ */
+export class KeptPages {
+  readonly #spoke: WebSpoke
+  readonly #placeOf: (host: string) => Place
+  readonly #memory: PageMemory
+  /** pages that are being made, by key and version: a crowd waits for one */
+  readonly #making = new Map<string, Promise<KeptPage | null>>()
+
+  constructor(spoke: WebSpoke, memory: PageMemory = new PageMemory()) {
+    this.#spoke = spoke
+    this.#placeOf = placeReader(spoke)
+    this.#memory = memory
+  }
+
+  /** The answer from memory; null when the page is none that is kept, or has to be made. */
+  async find(request: PageRequest): Promise<PageAnswer | null> {
+    const asked = await this.#asked(request)
+    const page = asked === null ? null : this.#memory.find(asked.key, asked.version)
+    return page === null ? null : answerOf(page, request)
+  }
+
+  /** Whether the page is one that is kept, so that nobody else needs to make a tag of it. */
+  isKept(request: Request): boolean {
+    const { method, host, target } = requestOf(request)
+    return isRead(method) && keptAddress(this.#placeOf(host), target) !== null
+  }
+
+  /** Around everything else that makes a page: answers from memory, or keeps what was made. */
+  middleware() {
+    return createMiddleware(async (c, next) => {
+      const request = requestOf(c.req.raw)
+      const asked = await this.#asked(request)
+      if (asked === null) return next()
+      const { key, version } = asked
+      const slot = `${key} ${version}`
+      const making = this.#making.get(slot)
+      const page = this.#memory.find(key, version) ?? (making === undefined ? null : await making)
+      if (page !== null) return responseOf(answerOf(page, request))
+      const made = Promise.withResolvers<KeptPage | null>()
+      this.#making.set(slot, made.promise)
+      let ready: KeptPage | null = null
+      try {
+        await next()
+        ready = await readyOf(c.res)
+        if (ready === null) return
+        this.#memory.keep(key, version, ready)
+        // Setting a response keeps the headers of the one before, unless there is none.
+        c.res = undefined
+        c.res = responseOf(answerOf(ready, request))
+      } finally {
+        if (this.#making.get(slot) === made.promise) this.#making.delete(slot)
+        made.resolve(ready)
+      }
+    })
+  }
+
+  async #asked({ method, host, target, header }: PageRequest): Promise<Asked | null> {
+    const address = isRead(method) ? keptAddress(this.#placeOf(host), target) : null
+    if (address === null) return null
+    // Hosts where people log in may show each something else. A blog's host knows no cookies.
+    if (address.blog === null && header('cookie') !== undefined) return null
+    const version =
+      address.blog === null
+        ? this.#spoke.homeVersion()
+        : await this.#spoke.blogVersion(address.blog)
+    return version === null ? null : { ...address, version }
+  }
+}
+
+const isRead = (method: string) => method === 'GET' || method === 'HEAD'
+
+function requestOf(request: Request): PageRequest {
+  const { host, pathname, search } = new URL(request.url)
+  return {
+    method: request.method,
+    host: request.headers.get('host') ?? host,
+    target: pathname + search,
+    header: (name) => request.headers.get(name) ?? undefined,
+  }
+}
+
+function answerOf({ plain, gzipped }: KeptPage, { method, header }: PageRequest): PageAnswer {
+  const form = gzipped !== null && wantsGzip(header('accept-encoding')) ? gzipped : plain
+  if (hasCurrent(header('if-none-match'), form.tag)) {
+    return { status: 304, headers: form.unchanged, body: null }
+  }
+  return { status: 200, headers: form.headers, body: method === 'HEAD' ? null : form.body }
+}
+
+function responseOf({ status, headers, body }: PageAnswer): Response {
+  return new Response(body, { status, headers })
+}
+
+/** The response made ready to be kept, or null when it is none that everybody may get again. */
+async function readyOf(response: Response): Promise<KeptPage | null> {
+  const { status, headers } = response
+  if (status !== 200 || headers.has('set-cookie')) return null
+  if (/no-store|private/.test(headers.get('cache-control') ?? '')) return null
+  const body = new Uint8Array(await response.clone().arrayBuffer())
+  return body.length > maxKeptPage ? null : readyPage(body, Object.fromEntries(headers))
+}

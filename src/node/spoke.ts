@@ -19,6 +19,7 @@ import {
 import { createApp } from '../web/app.ts'
 import { askDns } from './ask-dns.ts'
 import { Authority } from './authority/authority.ts'
+import { RevocationDesk } from './authority/revoking.ts'
 import { realClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { DnsServer } from './dns/dns-server.ts'
@@ -110,10 +111,12 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
               decideJoin: (request) => (authority as Authority).decideJoin(request),
               decideClaim: (genesis, offer, via) =>
                 (authority as Authority).decideClaim(genesis, offer, via as PeerName),
+              decideRevoke: (asked) => desk.decide(asked),
             },
     },
   )
   holder.exchange = exchange
+  const desk = new RevocationDesk(exchange, logger.forComponent('council:authority'))
   await exchange.start()
   stack.defer(() => exchange.stop())
   exchange.council.onChange((name) => {

@@ -56,7 +56,7 @@ export class Push {
   readonly #replicas: Replicas
   readonly #council: CouncilLogs
   readonly #sync: Sync
-  readonly #revocations: Pick<Revocations, 'take'>
+  readonly #revocations: Pick<Revocations, 'takeFrom'>
   readonly #clock: Clock
   readonly #enabled: boolean
   /** pushes under way, by blog and peer */
@@ -74,7 +74,7 @@ export class Push {
     readonly replicas: Replicas
     readonly council: CouncilLogs
     readonly sync: Sync
-    readonly revocations: Pick<Revocations, 'take'>
+    readonly revocations: Pick<Revocations, 'takeFrom'>
     readonly clock: Clock
     /** false only in tests of the other ways */
     readonly enabled: boolean
@@ -103,7 +103,8 @@ export class Push {
           case 'act': {
             // Who carries `@names` takes it there, and learns what names it from the log.
             if (await this.#sync.takeNamed(from, body.proof)) return { ok: true }
-            if ((await this.#revocations.take(fromProofRow(body.proof))).ok) return { ok: true }
+            if ((await this.#revocations.takeFrom(from, fromProofRow(body.proof))).ok)
+              return { ok: true }
             const kept = await this.#sync.learn(from, body.proof)
             return kept === null
               ? refusalAnswer(refuse('ACT_REFUSED', 'The act is not in force here.'))

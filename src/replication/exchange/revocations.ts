@@ -5,6 +5,7 @@ import { ReplicationError } from '../errors.ts'
 import type { Entry } from '../log/entry.ts'
 import { namesLog } from '../log/log.ts'
 import type { LogStore } from '../log/store.ts'
+import type { EntryId } from '../log/text.ts'
 import { ask, type Network, proofShape } from '../network.ts'
 import { maxPageBytes, maxRevocationsPage, SYNC } from '../protocol.ts'
 import { type Act, decodeAct } from '../registry/act.ts'
@@ -64,7 +65,7 @@ export class Revocations {
   readonly #council: Pick<CouncilLogs, 'names' | 'checkProof'>
   readonly #pullRoster: (peer: PeerName) => Promise<void>
   readonly #own = new RevokedKeys()
-  readonly #kept = new Set<number>()
+  readonly #kept = new Set<EntryId>()
   readonly #pulling = new Map<PeerName, Promise<void>>()
 
   constructor(parts: {
@@ -102,7 +103,7 @@ export class Revocations {
     const revocation = await checkRevokeAct(act.value)
     if (!revocation.ok) return revocation
     const { key } = revocation.value
-    if (!this.#kept.has(act.value.seq)) {
+    if (!this.#kept.has(act.value.id)) {
       await this.#store.write([
         this.#store.putValue(revokedKey(key, act.value.seq), proofRow(proof)),
       ])
@@ -111,9 +112,17 @@ export class Revocations {
     return accept(this.of(key) as RevokedKey)
   }
 
+  /** The same, with what is missing of `@roster` pulled from whoever sent it. */
+  async takeFrom(peer: PeerName, proof: ProofOfAct): Promise<Verdict<RevokedKey>> {
+    const taken = await this.take(proof)
+    if (taken.ok || taken.code !== 'ROSTER_BEHIND') return taken
+    await this.#pullRoster(peer).catch(() => undefined)
+    return this.take(proof)
+  }
+
   #apply(act: Act): void {
-    if (!isRevokeAct(act) || this.#kept.has(act.seq)) return
-    this.#kept.add(act.seq)
+    if (!isRevokeAct(act) || this.#kept.has(act.id)) return
+    this.#kept.add(act.id)
     this.#own.apply(act)
   }
 
@@ -135,25 +144,19 @@ export class Revocations {
     let from = Number((await this.#store.value(cursorKey(peer))) ?? 0)
     while (from <= headSeq) {
       const page = await ask(this.#network, peer, SYNC, { t: 'revocations', from }, pageShape)
-      for (const row of page.proofs) await this.#takeFrom(peer, fromProofRow(row))
+      for (const row of page.proofs) {
+        const taken = await this.takeFrom(peer, fromProofRow(row))
+        if (taken.ok) continue
+        throw new ReplicationError(
+          'PEER_ANSWER_MALFORMED',
+          `${peer} sent a revocation that does not hold: ${taken.reason}`,
+        )
+      }
       if (page.next <= from) return
       from = page.next
       await this.#store.write([this.#store.putValue(cursorKey(peer), from)])
       if (page.proofs.length === 0) return
     }
-  }
-
-  async #takeFrom(peer: PeerName, proof: ProofOfAct): Promise<void> {
-    let taken = await this.take(proof)
-    if (!taken.ok && taken.code === 'ROSTER_BEHIND') {
-      await this.#pullRoster(peer)
-      taken = await this.take(proof)
-    }
-    if (taken.ok) return
-    throw new ReplicationError(
-      'PEER_ANSWER_MALFORMED',
-      `${peer} sent a revocation that does not hold: ${taken.reason}`,
-    )
   }
 }
 

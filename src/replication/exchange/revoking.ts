@@ -147,8 +147,9 @@ export class Revoking {
         'NOT_READY',
         'This spoke has not joined its council yet; try again in a minute.',
       )
-    const given: Verdict<ProofRow> = await this.#submit.revoke(authorityOf(roster), asked)
-    return given.ok ? this.#revocations.take(fromProofRow(given.value)) : given
+    const authority = authorityOf(roster)
+    const given: Verdict<ProofRow> = await this.#submit.revoke(authority, asked)
+    return given.ok ? this.#revocations.takeFrom(authority, fromProofRow(given.value)) : given
   }
 
   /** Keeps a revocation until the authority answers. @returns false when there is no room */

@@ -18,6 +18,7 @@ import { contentSecurityPolicy } from './layout.ts'
 import { logFiles } from './log-files.ts'
 import { machineRoutes } from './machine.ts'
 import { RenderCache } from './markdown.ts'
+import { movedRevokePage, revokePages, revokeRoute } from './revoke-page.ts'
 import { crawlerFiles } from './sitemap.ts'
 import type { WebSpoke } from './spoke.ts'
 import { submitRoute } from './submit.ts'
@@ -51,8 +52,13 @@ export function createApp(spoke: WebSpoke, report: (error: unknown) => void): Ho
     }),
   )
   for (const mount of ['/spoke', '/blog/:blog', '/edit/:blog', '/moved/:blog']) {
-    app.route(mount, submitRoute(spoke)).route(mount, machineRoutes(spoke))
+    app
+      .route(mount, submitRoute(spoke))
+      .route(mount, revokeRoute(spoke))
+      .route(mount, machineRoutes(spoke))
   }
+  for (const mount of ['/spoke', '/edit/:blog']) app.route(mount, revokePages(spoke))
+  app.route('/blog/:blog', movedRevokePage(spoke))
   app
     .route('/spoke', homePages(spoke))
     .route('/spoke', claimPages(spoke))

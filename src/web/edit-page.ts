@@ -37,6 +37,7 @@ function editPage(spoke: WebSpoke, blog: BlogName): Html {
     main: html`<h1>Write for ${blog}</h1>
 <p>Posts are signed on your own computer, with your own key. With the program and gpg:</p>
 <pre><code>./council publish post.md --blog ${blog} --at ${editUrl(spoke, blog)} --key &lt;your key&gt;</code></pre>
-<p>Readers find the blog at <a href="${url}">${url}</a>.</p>`,
+<p>Readers find the blog at <a href="${url}">${url}</a>.</p>
+<p>Is your key stolen, lost or no longer used? <a href="/revoke">Hand in its revocation</a>.</p>`,
   })
 }

@@ -31,7 +31,8 @@ ${postList(spoke, newest)}
 <h2>Blogs</h2>
 ${blogList(spoke, blogs)}
 <footer><p>Served by ${spoke.name}: these are the blogs that it keeps and their posts.</p>
-<p><a href="${spokeUrl(spoke, '/acts')}">What this council decided: public acts</a></p></footer>`,
+<p><a href="${spokeUrl(spoke, '/acts')}">What this council decided: public acts</a></p>
+<p><a href="${spokeUrl(spoke, '/revoke')}">Hand in the revocation of a key</a></p></footer>`,
   })
 }
 

@@ -40,7 +40,7 @@ export class Alive {
   readonly #silenceMs: number
   readonly #vitals: () => Promise<Vitals>
   readonly #fetchHello: FetchHello
-  readonly #pullRevocations: (peer: PeerName, head: Head) => Promise<void>
+  readonly #answered: (authority: PeerName, names: Head | null) => void
   readonly #heard = new Map<PeerName, { readonly atMs: number; readonly beat: Heartbeat }>()
   #startedMs = Number.POSITIVE_INFINITY
   #stop = () => {}
@@ -56,8 +56,8 @@ export class Alive {
     readonly silenceMs: number
     readonly vitals: () => Promise<Vitals>
     readonly fetchHello: FetchHello
-    /** what a peer that does not carry `@names` needs of it */
-    readonly pullRevocations: (peer: PeerName, head: Head) => Promise<void>
+    /** called when the authority has answered a heartbeat, with where its `@names` ends */
+    readonly answered: (authority: PeerName, names: Head | null) => void
   }) {
     this.#network = parts.network
     this.#signer = parts.signer
@@ -68,7 +68,7 @@ export class Alive {
     this.#silenceMs = parts.silenceMs
     this.#vitals = parts.vitals
     this.#fetchHello = parts.fetchHello
-    this.#pullRevocations = parts.pullRevocations
+    this.#answered = parts.answered
   }
 
   start(): void {
@@ -159,9 +159,9 @@ export class Alive {
     this.#heard.set(authority, { atMs: this.#clock.now(), beat: theirs.value })
     await this.#sync.pullCouncil(authority, rosterLog, theirs.value.roster)
     const { names } = theirs.value
-    if (names === null) return
-    if (this.carriesNames()) await this.#sync.pullCouncil(authority, namesLog, names)
-    else await this.#pullRevocations(authority, names)
+    if (names !== null && this.carriesNames())
+      await this.#sync.pullCouncil(authority, namesLog, names)
+    this.#answered(authority, names)
   }
 
   /** Peers that answer DNS, hold the council's logs or are the authority carry `@names`; others ask. */

@@ -225,7 +225,7 @@ export class Exchange {
       sync,
       clock,
       silenceMs: options.silenceMs,
-      pullRevocations: (peer, head) => this.revocations.pull(peer, head.seq),
+      answered: (authority, names) => this.#authorityAnswered(authority, names),
       vitals: world.vitals,
       fetchHello: world.fetchHello,
     })
@@ -476,6 +476,13 @@ export class Exchange {
     const wanted = this.#options.pull ? logs : logs.filter((log) => log.startsWith('@'))
     if (peer === this.#world.signer.peer || wanted.length === 0) return
     this.sync.pull(peer, wanted).catch(() => undefined)
+  }
+
+  /** What waits for the authority goes to it; what it has written of keys is asked for. */
+  #authorityAnswered(authority: PeerName, names: Head | null): void {
+    this.revoking.retry().catch(() => undefined)
+    if (names !== null && !this.alive.carriesNames())
+      this.revocations.pull(authority, names.seq).catch(() => undefined)
   }
 
   /** Where `@names` is not carried, what it says of keys is asked for. */

@@ -43,6 +43,7 @@ export class Revoking {
   readonly #submit: Pick<Submit, 'revoke'>
   readonly #clock: Clock
   readonly #waiting = new Map<string, Row>()
+  #retrying: Promise<void> | null = null
   #stop = () => {}
 
   constructor(parts: {
@@ -167,8 +168,18 @@ export class Revoking {
     return true
   }
 
-  /** Hands in again what waits; ends at the first sign that the authority does not answer. */
-  async retry(): Promise<void> {
+  /**
+   * Hands in again what waits, one run at a time; ends at the first sign that the authority does
+   * not answer. Called when it did, and every 30 s.
+   */
+  retry(): Promise<void> {
+    this.#retrying ??= this.#retry().finally(() => {
+      this.#retrying = null
+    })
+    return this.#retrying
+  }
+
+  async #retry(): Promise<void> {
     for (const [key, row] of [...this.#waiting]) {
       const done = await this.#act({ certificate: row.certificate, blog: row.blog })
       if (!done.ok && isTransient(done.code)) return

@@ -162,8 +162,8 @@ const refusedAlgorithms: Readonly<Record<number, string>> = {
   28: 'Ed448',
 }
 
-/** The accept list of DESIGN 3.2, for a key that certifies or signs. */
-function checkAlgorithm(body: Uint8Array, which: string): Refusal | null {
+/** The accept list of DESIGN 3.2, for the body of a key packet that certifies or signs. */
+export function checkAlgorithm(body: Uint8Array, which: string): Refusal | null {
   const algorithm = body[5] as number
   switch (algorithm) {
     case enums.publicKey.rsaEncryptSign:
@@ -223,9 +223,13 @@ function damaged(which: string): Refusal {
   )
 }
 
-/** Long key id of a version 4 key packet, 16 upper-case hex digits (RFC 9580, 5.5.4). */
-export function keyIdOf(body: Uint8Array): string {
+/** Fingerprint of a version 4 key packet, 40 upper-case hex digits (RFC 9580, 5.5.4). */
+export function fingerprintOf(body: Uint8Array): string {
   const head = Buffer.from([0x99, body.length >> 8, body.length & 0xff])
-  const fingerprint = createHash('sha1').update(head).update(body).digest()
-  return hex(fingerprint.subarray(-8))
+  return hex(createHash('sha1').update(head).update(body).digest())
+}
+
+/** Its long key id, 16 upper-case hex digits. */
+export function keyIdOf(body: Uint8Array): string {
+  return fingerprintOf(body).slice(-16)
 }

@@ -89,6 +89,7 @@ export const issuerType = 16
 export const notationType = 20
 export const keyFlagsType = 27
 export const signersUserIdType = 28
+export const revocationReasonType = 29
 export const embeddedSignatureType = 32
 export const issuerFingerprintType = 33
 
@@ -140,9 +141,13 @@ export function readSignatureFields(body: Uint8Array): SignatureFields | null {
  * The one form in which a signature is kept: what is signed stays as it is; of the unhashed area,
  * which anybody can fill on the way, only the issuer; numbers without leading zeros. gpg is stricter
  * about these than openpgp.js, and a relay must not be able to make a good signature bad for gpg.
+ *
+ * @param issuers - what stands in the unhashed area
  */
-export function normalizeSignature(fields: SignatureFields): Uint8Array {
-  const issuers = fields.unhashed.filter(({ type }) => isIssuerType(type))
+export function normalizeSignature(
+  fields: SignatureFields,
+  issuers: readonly Subpacket[] = fields.unhashed.filter(({ type }) => isIssuerType(type)),
+): Uint8Array {
   const unhashed = issuers.flatMap(({ type, critical, body }) => [
     Buffer.from([body.length + 1, type | (critical ? 0x80 : 0)]),
     body,

@@ -83,6 +83,15 @@ export type Config = {
         readonly edit: 'dotted' | 'dashed'
       }
     | undefined
+  /** Key servers that are asked whether a blogger's key is revoked. */
+  readonly keys: {
+    /** At most 8: `hkps://keys.example.org`, or the same with https. Default none. */
+    readonly servers: readonly string[]
+    /** Whether the Web Key Directory at a blogger's mail domain is asked too. Default false. */
+    readonly wkd: boolean
+    /** Whether servers at private addresses, and `hkp://` and `http://`, may be asked: for one of your own. Default false. */
+    readonly allowPrivate: boolean
+  }
   readonly failover: {
     /** Silence after which a spoke counts as down, ms, 1000–600000; heartbeats go every third of it. Default 15000. */
     readonly silenceMs: number
@@ -142,6 +151,14 @@ const ipAddress = text('an IP address', (value) => isIP(value) !== 0)
 const port = whole(0, 65_535)
 const peerAddress = (value: string) => isAddress(value) === null
 const peerAddressWanted = 'addresses like /ip4/192.0.2.7/tcp/4001'
+
+/** Each sign-up asks all of them. */
+const maxKeyServers = 8
+const isKeyServer = (value: string) => {
+  if (!/^(hkps?|https?):\/\/[a-z0-9.:[\]-]+$/.test(value)) return false
+  const url = URL.parse(value.replace(/^hkp/, 'http'))
+  return url !== null && url.hostname !== '' && value.endsWith(`//${url.host}`)
+}
 
 const namesOneAddress = (host: unknown) => host !== '0.0.0.0' && host !== '::'
 const bracketed = (host: string) => (isIP(host) === 6 ? `[${host}]` : host)
@@ -209,6 +226,21 @@ const sections = {
       edit: choice('dotted', 'dashed').default('dotted'),
     })
     .optional(),
+  keys: z
+    .strictObject({
+      servers: list(
+        `key servers like hkps://keys.example.org, ${maxKeyServers} at most`,
+        0,
+        isKeyServer,
+      )
+        .refine(({ length }) => length <= maxKeyServers, {
+          error: `want at most ${maxKeyServers} servers`,
+        })
+        .default([]),
+      wkd: flag.default(false),
+      allowPrivate: flag.default(false),
+    })
+    .prefault({}),
   failover: z.strictObject({ silenceMs: whole(1_000, 600_000).default(15_000) }).prefault({}),
   exchange: z
     .strictObject({
@@ -298,7 +330,7 @@ export async function readConfig(path: string, env: NodeJS.ProcessEnv): Promise<
 function crossProblems(value: unknown): string[] {
   if (!isObject(value)) return []
   const problems: string[] = []
-  const { council, spoke: web, dns: server, authority } = value
+  const { council, spoke: web, dns: server, authority, keys } = value
   if (web === undefined && server === undefined && authority === undefined) {
     problems.push('spoke, dns, authority: want at least one of these sections, got none')
   }
@@ -315,6 +347,14 @@ function crossProblems(value: unknown): string[] {
       problems.push('authority: want council.zone beside it; a peer that joins has no such section')
     }
   }
+  const plainServers =
+    isObject(keys) && Array.isArray(keys.servers) && keys.allowPrivate !== true
+      ? keys.servers.filter((each) => /^(hkp|http):/.test(String(each)))
+      : []
+  for (const server of plainServers)
+    problems.push(
+      `keys.servers: want hkps:// or https://, or keys.allowPrivate, got ${show(server)}`,
+    )
   for (const [name, section] of [
     ['spoke', web],
     ['dns', server],

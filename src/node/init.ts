@@ -81,6 +81,7 @@ export function planConfig(options: InitOptions): object {
     ...(bootstrap === undefined
       ? { authority: { admission: 'open', replicas: 3, edit: 'dotted' } }
       : {}),
+    keys: { servers: [], wkd: false, allowPrivate: false },
     failover: { silenceMs: 15_000 },
     exchange: { pullMs: 30_000, gossip: true, push: true, pull: true },
     log: { level: 'info' },

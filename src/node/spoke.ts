@@ -23,6 +23,7 @@ import { RateLimits } from '../web/rate-limit.ts'
 import { StoredAccounts } from './accounts.ts'
 import { askDns } from './ask-dns.ts'
 import { Authority } from './authority/authority.ts'
+import { RevocationDesk } from './authority/revoking.ts'
 import { realClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { DnsServer } from './dns/dns-server.ts'
@@ -30,6 +31,8 @@ import { ZoneKeeper } from './dns/zone-keeper.ts'
 import { fetchHello } from './fetch-hello.ts'
 import { HttpServer } from './http-server.ts'
 import { Joining } from './joining.ts'
+import { KeyChecks, watchedKeys } from './key-checks.ts'
+import { KeyServers } from './key-servers.ts'
 import type { Logger } from './logger.ts'
 import { Peer, type Wanted } from './peer.ts'
 import { openPeerKey } from './peer-key.ts'
@@ -114,10 +117,12 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
               decideJoin: (request) => (authority as Authority).decideJoin(request),
               decideClaim: (genesis, offer, via) =>
                 (authority as Authority).decideClaim(genesis, offer, via as PeerName),
+              decideRevoke: (asked) => desk.decide(asked),
             },
     },
   )
   holder.exchange = exchange
+  const desk = new RevocationDesk(exchange, logger.forComponent('council:authority'))
   await exchange.start()
   stack.defer(() => exchange.stop())
   exchange.council.onChange((name) => {
@@ -152,7 +157,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
   const http =
     config.spoke === undefined
       ? null
-      : await serveWeb(config, zone, { exchange, signer, logger, peer })
+      : await serveWeb(config, zone, { exchange, signer, logger, peer, stack })
   if (http !== null) stack.use(http)
   const dns =
     config.dns === undefined
@@ -211,12 +216,18 @@ function readBootstrap(config: Config): Bootstrap | null {
   return read.value
 }
 
-type Parts = { exchange: Exchange; signer: PeerSigner; logger: Logger; peer: Peer }
+type Parts = {
+  exchange: Exchange
+  signer: PeerSigner
+  logger: Logger
+  peer: Peer
+  stack: AsyncDisposableStack
+}
 
 function serveWeb(
   config: Config,
   zone: string,
-  { exchange, signer, logger, peer }: Parts,
+  { exchange, signer, logger, peer, stack }: Parts,
 ): Promise<HttpServer> {
   const { host, port, addresses } = config.spoke as NonNullable<Config['spoke']>
   const log = logger.forComponent('council:web')
@@ -237,6 +248,9 @@ function serveWeb(
     acts: exchange.acts,
     accounts: new StoredAccounts({ store: exchange.store, now: realClock.now }),
     blogsOf: (key) => exchange.blogsOf(key),
+    revocations: exchange.revocations,
+    revoking: exchange.revoking,
+    keyServers: watchKeys(config.keys, { exchange, logger, stack }),
     now: realClock.now,
     status: () => readStatus(config.name, exchange, peer),
   })
@@ -251,6 +265,32 @@ function serveWeb(
     isTrustedProxy,
     findKept: (request) => kept.find(request),
   })
+}
+
+/** The key servers of the config, which are also asked daily about the keys of the blogs here. */
+function watchKeys(
+  config: Config['keys'],
+  { exchange, logger, stack }: Pick<Parts, 'exchange' | 'logger' | 'stack'>,
+): KeyServers {
+  const log = logger.forComponent('council:keys')
+  const keyServers = new KeyServers({
+    ...config,
+    store: exchange.store,
+    isOurs: async (key) => (await exchange.heldKeys.find(key)) !== null,
+    now: realClock.now,
+  })
+  const checks = new KeyChecks({
+    keyServers,
+    watched: () => watchedKeys(exchange),
+    handIn: async (certificate) => {
+      const done = await exchange.revoking.handIn(certificate, null)
+      log.info('revocation_found', { state: done.ok ? done.value.kind : done.code })
+    },
+    clock: realClock,
+  })
+  checks.start()
+  stack.defer(() => checks.stop())
+  return keyServers
 }
 
 async function serveDns(

@@ -7,6 +7,8 @@ import type { Acts } from '../replication/exchange/acts.ts'
 import type { Claims } from '../replication/exchange/claim.ts'
 import type { Reader, Visit } from '../replication/exchange/read.ts'
 import type { Replicas } from '../replication/exchange/replica.ts'
+import type { Revocations } from '../replication/exchange/revocations.ts'
+import type { Revoking } from '../replication/exchange/revoking.ts'
 import type { Submit } from '../replication/exchange/submit.ts'
 import { splitKeyBlock } from '../replication/log/author.ts'
 import { Blog } from '../replication/log/blog.ts'
@@ -18,16 +20,19 @@ import { formatDate, type Signed } from '../replication/log/text.ts'
 import { publishedFrom } from '../replication/registry/assignment.ts'
 import type { CouncilLogs } from '../replication/registry/council-logs.ts'
 import { signHello } from '../replication/registry/hello.ts'
+import { reasonWord } from '../replication/registry/revoked-keys.ts'
 import type {
   Accounts,
   Copies,
   HomeBlog,
   HomePost,
+  KeyServerWord,
   OpenBlog,
   ShownReceipt,
   SubmitAnswer,
   WebSpoke,
 } from '../web/spoke.ts'
+import type { KeyServers } from './key-servers.ts'
 
 /** Posts on a spoke's front page, and how many of them one blog may have (DESIGN 7). */
 const newestPosts = 20
@@ -55,6 +60,28 @@ export class SpokeForWeb implements WebSpoke {
     const record = await this.#parts.reader.claim(id)
     return record === null ? null : { ...record, blog: record.blog as BlogName }
   }
+  readonly revocation = async (key: Fingerprint) => this.#parts.revocations.of(key)
+  readonly handInRevocation = (armored: string, blog: BlogName | null = null) =>
+    this.#parts.revoking.handIn(armored, blog)
+
+  readonly askKeyServers = async (
+    key: Fingerprint,
+    gpgId: string | null,
+    maxAgeMs: number,
+  ): Promise<KeyServerWord> => {
+    const known = this.#parts.revocations.of(key)
+    if (known !== null) {
+      const { reason, isHard, dateMs } = known
+      const detail = `Revoked (${reasonWord(known)}): act ${known.seq} of @names.`
+      return { kind: 'revoked', atMs: this.#parts.now(), detail, reason, isHard, dateMs }
+    }
+    const { word, revocation } = await this.#parts.keyServers.ask(key, gpgId, maxAgeMs)
+    // Nobody waits for the act: of a key that no blog is written with there will be none.
+    if (revocation !== null)
+      this.#parts.revoking.handIn(revocation.certificate, null).catch(() => undefined)
+    return word
+  }
+
   readonly roster = () => this.#parts.council.roster()
   readonly acts = (log: LogName, before: number, limit: number) =>
     this.#parts.acts.before(log, before, limit)
@@ -120,7 +147,8 @@ export class SpokeForWeb implements WebSpoke {
     const record = await visit.ingest.record(name)
     if (record === null) return null
     const held = visit.held ? `held ${this.#parts.replicas.changes(name)}` : 'visited'
-    return `${record.head.id} ${held}`
+    // A page tells of revoked keys; one that is revoked is rare enough to make all anew.
+    return `${record.head.id} ${held} ${this.#parts.revocations.count}`
   }
 
   readonly homeVersion = (): string => {
@@ -344,6 +372,9 @@ type Parts = {
   readonly acts: Acts
   readonly accounts: Accounts
   readonly blogsOf: (key: Fingerprint) => Promise<readonly BlogName[]>
+  readonly revocations: Revocations
+  readonly revoking: Revoking
+  readonly keyServers: KeyServers
   readonly now: () => number
   readonly status: () => Promise<unknown>
 }

@@ -50,6 +50,10 @@ export const maxPageBytes = 1024 * 1024
 export const maxPageEntries = 2_000
 /** Logs asked about in one heads request: 31 receipts of each still fit in a frame. */
 export const maxHeadsAsked = 100
+/** Bytes of a revocation that goes to the authority: as it is kept, or gpg's file beside a key. */
+export const maxBareBytes = 16 * 1024
+/** Acts `revoke` in one answer; each is a few KiB. */
+export const maxRevocationsPage = 200
 /** An entry whose text is larger goes by stream; gossip carries only its head. Bytes. */
 export const maxGossipTextBytes = 32 * 1024
 /** Bytes of one gossip message, checked before it is decoded. */

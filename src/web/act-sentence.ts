@@ -1,5 +1,7 @@
 import type { PeerName } from '../auth/peer-signature.ts'
+import { describeCertificate } from '../auth/revocation.ts'
 import type { Act, MemberRecord } from '../replication/registry/act.ts'
+import { reasonWord } from '../replication/registry/revoked-keys.ts'
 import type { Roster } from '../replication/registry/roster.ts'
 import { showDay, showFingerprint } from './plain-words.ts'
 
@@ -48,10 +50,15 @@ export function sentenceOf(
       return `${blog} is kept by ${keepers}, since ${showDay(dateMs)}, epoch ${epoch}: ${isolated(reason)}${wish}`
     }
     case 'revoke':
-      return `The key ${showFingerprint(decision.key)} was revoked`
+      return `The key ${showFingerprint(decision.key)} was revoked${whyRevoked(decision.certificate)}`
     case 'loss':
       return `Entries of ${decision.blog} were lost: ${isolated(decision.reason)}`
   }
+}
+
+function whyRevoked(certificate: string): string {
+  const revocation = describeCertificate(certificate)
+  return revocation === null ? '' : ` by its owner: ${reasonWord(revocation)}`
 }
 
 const howAdmitted = { open: '', approve: ' after approval', invite: ' by invitation' } as const

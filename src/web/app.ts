@@ -28,6 +28,7 @@ import { RenderCache } from './markdown.ts'
 import { myBlogPages, receiptFiles } from './my-blogs-page.ts'
 import { placeReader } from './places.ts'
 import { limitRate, RateLimits } from './rate-limit.ts'
+import { movedRevokePage, revokePages, revokeRoute } from './revoke-page.ts'
 import { visitors } from './session-cookie.ts'
 import { signPages, signPipe } from './sign-page.ts'
 import { crawlerFiles } from './sitemap.ts'
@@ -85,8 +86,13 @@ export function createApp(
   )
   app.use(limitReads(limitRate(spoke, rates, 'read')))
   for (const mount of ['/spoke', '/blog/:blog', '/edit/:blog', '/moved/:blog']) {
-    app.route(mount, submitRoute(spoke, rates)).route(mount, machineRoutes(spoke))
+    app
+      .route(mount, submitRoute(spoke, rates))
+      .route(mount, revokeRoute(spoke, rates))
+      .route(mount, machineRoutes(spoke))
   }
+  for (const mount of ['/spoke', '/edit/:blog']) app.route(mount, revokePages(spoke))
+  app.route('/blog/:blog', movedRevokePage(spoke))
   const desk = openDesk(spoke)
   for (const routes of [
     homePages(spoke),

@@ -1,6 +1,7 @@
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
 import type { BlogPost } from '../replication/log/blog.ts'
+import type { RevokedKey } from '../replication/registry/revoked-keys.ts'
 import { blogCard, blogMasthead, feedLinks, feedList, postCard, servedBy } from './blog-frame.ts'
 import { type BlogEnv, openWith } from './blog-host.ts'
 import { answerError } from './errors.ts'
@@ -11,6 +12,7 @@ import type { RenderCache } from './markdown.ts'
 import { showCount, showFingerprint } from './plain-words.ts'
 import { dayOf, postList, stretchOf } from './post-list.ts'
 import { checkYourself, signedBy } from './provenance.ts'
+import { revokedKeys, revokedNotice } from './revoked-notice.ts'
 import type { OpenBlog, OpenEntry, WebSpoke } from './spoke.ts'
 
 /** Posts on one page of the list; keeps it below 30 KB. */
@@ -19,7 +21,11 @@ const postsPerPage = 50
 /** What readers see of a blog: `/`, the list, and `/<year>/<slug>`, a post. */
 export function blogPages(spoke: WebSpoke, rendered: RenderCache) {
   return new Hono<BlogEnv>()
-    .get('/', (c) => c.html(listPage(spoke, rendered, c.var.open, c.req.query('before'))))
+    .get('/', async (c) => {
+      const { open } = c.var
+      const revoked = await revokedKeys(spoke, open.blog)
+      return c.html(listPage(spoke, rendered, open, revoked, c.req.query('before')))
+    })
     .get('/:year{[0-9]{4}}/:slug', (c) => showPost(c, spoke, rendered))
 }
 
@@ -39,13 +45,15 @@ async function showPost(c: Context<BlogEnv>, spoke: WebSpoke, rendered: RenderCa
     const reason = 'None of the servers that keep this post answers now. Try again in a minute.'
     return answerError(c, spoke, 'ENTRY_UNREACHABLE', reason)
   }
-  return c.html(postPage(spoke, open, post, entry, rendered.render(entry.entry.body)))
+  const revoked = await revokedKeys(spoke, open.blog)
+  return c.html(postPage(spoke, open, post, entry, revoked, rendered.render(entry.entry.body)))
 }
 
 function listPage(
   spoke: WebSpoke,
   rendered: RenderCache,
   open: OpenBlog,
+  revoked: readonly RevokedKey[],
   before: string | undefined,
 ): Html {
   const { blog } = open
@@ -59,6 +67,7 @@ function listPage(
     masthead: html`<p><a href="${zoneUrl(spoke)}">${spoke.zone}</a></p>`,
     main: html`<h1 ${inLanguage(blog.lang)}>${blog.title}</h1>
 <div ${inLanguage(blog.lang)}>${about}</div>
+${revokedNotice(spoke, blog, revoked)}
 ${postList(shown)}
 ${older}
 ${listFooter(spoke, open)}`,
@@ -74,6 +83,7 @@ function listFooter(spoke: WebSpoke, { blog, held }: OpenBlog): Html {
 ${feedList()}
 </nav>
 ${servedBy(spoke, held)}
+<p>Is the key stolen, lost or no longer used? Anybody who has its revocation can <a href="${editUrl(spoke, blog.name, '/revoke')}">hand it in</a>.</p>
 </footer>`
 }
 
@@ -82,6 +92,7 @@ function postPage(
   open: OpenBlog,
   post: BlogPost,
   entry: OpenEntry,
+  revoked: readonly RevokedKey[],
   body: Html,
 ): Html {
   const { title, lang, dateMs } = post.current
@@ -98,7 +109,11 @@ ${body}
 </article>
 ${tagLine(post.current)}
 <footer ${inLanguage('en')}>
-<p>Dated ${dayOf(dateMs)}. ${signedBy(entry)}.</p>
+${revokedNotice(spoke, open.blog, revoked)}
+<p>Dated ${dayOf(dateMs)}. ${signedBy(
+      entry,
+      revoked.find(({ key }) => key === entry.entry.key),
+    )}.</p>
 ${checkYourself(spoke, entry)}
 ${historyLink(post)}
 ${servedBy(spoke, open.held)}

@@ -79,6 +79,7 @@ ${blog.postCount > posts.length ? html`<p>Older ones: open them in <a href="${bl
 <li><a href="/about">Its title, language and a few words about it</a></li>
 <li><a href="${spokeUrl(spoke, '/my')}">Where its copies are</a></li>
 <li><a href="${blogUrl(spoke, blog.name)}">As readers see it</a></li>
+<li><a href="/revoke">Is your key stolen, lost or no longer used? Hand in its revocation</a></li>
 </ul>
 <p>With the program and gpg, from a terminal:</p>
 <pre tabindex="0"><code>./council publish post.md --blog ${blog.name} --at ${editUrl(spoke, blog.name)} --key ${blog.key}</code></pre>

@@ -2,6 +2,7 @@ import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
 import type { BlogPost, Revision } from '../replication/log/blog.ts'
 import type { BlogName } from '../replication/log/entry.ts'
+import type { RevokedKey } from '../replication/registry/revoked-keys.ts'
 import { blogMasthead, servedBy } from './blog-frame.ts'
 import { type BlogEnv, openWith } from './blog-host.ts'
 import { removedPage } from './blog-page.ts'
@@ -12,6 +13,7 @@ import { type Html, page } from './layout.ts'
 import { blogUrl, editUrl, historyPath, postPath } from './links.ts'
 import { showDay, showKey } from './plain-words.ts'
 import { dayOf } from './post-list.ts'
+import { laterRevoked, revokedKeys, revokedNotice } from './revoked-notice.ts'
 import type { OpenBlog, WebSpoke } from './spoke.ts'
 
 /** Versions on one page of a history; keeps it below 30 KB. */
@@ -31,10 +33,11 @@ async function showHistory(c: Context<BlogEnv>, spoke: WebSpoke) {
     return answerError(c, spoke, 'PAGE_NOT_FOUND', reason)
   }
   if (post.retracted !== null) return c.html(removedPage(spoke, open, post), 410)
+  const revoked = await revokedKeys(spoke, open.blog)
   const versions = post.revisions.map((revision, index) => ({ ...revision, number: index + 1 }))
   const { from, to, before } = c.req.query()
   if (from === undefined && to === undefined) {
-    return c.html(historyPage(spoke, open, post, shownVersions(versions, before), null))
+    return c.html(historyPage(spoke, open, post, revoked, shownVersions(versions, before), null))
   }
   const old = versionAt(versions, from)
   const young = versionAt(versions, to)
@@ -57,7 +60,7 @@ async function showHistory(c: Context<BlogEnv>, spoke: WebSpoke) {
       `Version ${young.number}`,
     ]),
   }
-  return c.html(historyPage(spoke, open, post, shownVersions(versions, before), compared))
+  return c.html(historyPage(spoke, open, post, revoked, shownVersions(versions, before), compared))
 }
 
 /** A revision and its place among them, from 1 on. */
@@ -81,6 +84,7 @@ function historyPage(
   spoke: WebSpoke,
   { blog, held }: OpenBlog,
   post: BlogPost,
+  revoked: readonly RevokedKey[],
   shown: readonly Version[],
   compared: Compared | null,
 ): Html {
@@ -97,13 +101,19 @@ ${compared === null ? '' : comparison(compared)}
 <h2>All versions</h2>
 ${shown.length < 2 ? '' : chooser(path, shown, compared)}
 <ul>
-${shown.map((version) => versionItem(spoke, blog.name, post, version))}</ul>
+${shown.map((version) => versionItem(spoke, blog.name, post, version, revoked))}</ul>
 ${olderVersions(path, shown.at(-1))}
-<footer>${servedBy(spoke, held)}</footer>`,
+<footer>${revokedNotice(spoke, blog, revoked)}${servedBy(spoke, held)}</footer>`,
   })
 }
 
-function versionItem(spoke: WebSpoke, author: BlogName, post: BlogPost, version: Version): Html {
+function versionItem(
+  spoke: WebSpoke,
+  author: BlogName,
+  post: BlogPost,
+  version: Version,
+  revoked: readonly RevokedKey[],
+): Html {
   const { number, seq, dateMs, key, title, lang } = version
   const path = historyPath(post.slug)
   const before = post.revisions[number - 2]
@@ -116,7 +126,7 @@ function versionItem(spoke: WebSpoke, author: BlogName, post: BlogPost, version:
     version.seq === post.current.seq
       ? html`, <a href="${write}">change</a>`
       : html`, <a href="${write}">restore</a>`
-  return html`<li>Version ${number}: <span ${inLanguage(lang)}>${title}</span>. Dated ${dayOf(dateMs)}, signed by ${author}, key ${showKey(key)}: <a href="/log/${seq}.txt">text</a>, <a href="/log/${seq}.txt.asc">signature</a>${changed}${restore}</li>
+  return html`<li>Version ${number}: <span ${inLanguage(lang)}>${title}</span>. Dated ${dayOf(dateMs)}, signed by ${author}, key ${showKey(key)}${laterRevoked(revoked.find((each) => each.key === key))}: <a href="/log/${seq}.txt">text</a>, <a href="/log/${seq}.txt.asc">signature</a>${changed}${restore}</li>
 `
 }
 

@@ -35,7 +35,8 @@ ${postList(spoke, newest)}
 ${blogList(spoke, blogs)}
 <footer><p>Served by ${spoke.name}: these are the blogs that it keeps and their posts.</p>
 <p><a href="${spokeUrl(spoke, '/acts')}">What this council decided: public acts</a></p>
-<p><a href="${spokeUrl(spoke, keyHelpPath)}">Help with keys: make, back up, revoke</a></p></footer>`,
+<p><a href="${spokeUrl(spoke, keyHelpPath)}">Help with keys: make, back up, revoke</a></p>
+<p><a href="${spokeUrl(spoke, '/revoke')}">Hand in the revocation of a key</a></p></footer>`,
   })
 }
 

@@ -1,5 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
+import { makeNew } from '../auth/accept-list.ts'
 import type { Challenge } from '../auth/challenge.ts'
 import {
   type Fingerprint,
@@ -10,6 +11,7 @@ import {
 } from '../auth/public-key.ts'
 import { accept, refuse, type Verdict } from '../auth/verdict.ts'
 import { parseBlogName } from '../replication/log/entry.ts'
+import { reasonWord } from '../replication/registry/revoked-keys.ts'
 import type { AccountDesk } from './account.ts'
 import { accountPage, formToken, here, safePath } from './account-frame.ts'
 import { statusOf } from './errors.ts'
@@ -17,7 +19,7 @@ import { formLimit, hidden, notice, readForm, textArea, textField } from './form
 import { keyHelpPath } from './help-page.ts'
 import type { Html } from './layout.ts'
 import { spokeUrl } from './links.ts'
-import { showFingerprint, showInstant } from './plain-words.ts'
+import { showDay, showFingerprint, showInstant } from './plain-words.ts'
 import { limitRate, type RateLimits } from './rate-limit.ts'
 import {
   type AccountEnv,
@@ -124,15 +126,46 @@ async function findKey(
   desk: AccountDesk,
   who: string,
 ): Promise<Verdict<PublicKey>> {
-  const nowMs = spoke.now()
   if (who.includes('-----BEGIN PGP')) {
     const key = await readOwnKey(desk, who)
-    const alive = key.ok ? await keyStateAt(key.value, new Date(nowMs)) : key
-    return key.ok && alive.ok ? key : alive.ok ? noKey : alive
+    return key.ok ? isUsable(spoke, key.value, null, dayMs) : key
   }
   const armored = await armoredOf(spoke, who)
   const key = armored === null ? noKey : await desk.keys.read(armored)
-  return key.ok && (await keyStateAt(key.value, new Date(nowMs))).ok ? key : noKey
+  const usable = key.ok ? await isUsable(spoke, key.value, null, dayMs) : key
+  return usable.ok ? usable : noKey
+}
+
+const dayMs = 24 * 3_600_000
+
+/**
+ * Whether a key may be used now: neither expired nor revoked, as far as the key itself, the council
+ * and the key servers of the config say. Who cannot be asked changes nothing (DESIGN 3.2).
+ * Codes: those of `keyStateAt`.
+ *
+ * @param maxAgeMs - an older word of the key servers does not count any more
+ */
+export async function isUsable(
+  spoke: WebSpoke,
+  key: PublicKey,
+  gpgId: string | null,
+  maxAgeMs: number,
+): Promise<Verdict<PublicKey>> {
+  const alive = await keyStateAt(key, new Date(spoke.now()))
+  if (!alive.ok) return alive
+  const known = await spoke.revocation(key.fingerprint)
+  if (known !== null) return revokedKey(key.fingerprint, known.dateMs, reasonWord(known))
+  const word = await spoke.askKeyServers(key.fingerprint, gpgId, maxAgeMs)
+  return word.kind === 'revoked'
+    ? revokedKey(key.fingerprint, word.dateMs, reasonWord(word))
+    : accept(key)
+}
+
+function revokedKey(key: Fingerprint, dateMs: number, why: string) {
+  return refuse(
+    'KEY_REVOKED',
+    `The key ${showFingerprint(key)} was revoked on ${showDay(dateMs)} (${why}), so nothing can be written with it any more. ${makeNew}`,
+  )
 }
 
 /** What is shown again of a paste: never a secret key, which would then stand in one more place. */
@@ -339,7 +372,5 @@ export async function sessionKey(
     )
   }
   const read = await desk.keys.read(armored)
-  if (!read.ok) return read
-  const alive = await keyStateAt(read.value, new Date(spoke.now()))
-  return alive.ok ? accept(read.value) : alive
+  return read.ok ? isUsable(spoke, read.value, null, dayMs) : read
 }

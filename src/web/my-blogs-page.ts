@@ -1,6 +1,8 @@
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
+import type { Fingerprint } from '../auth/public-key.ts'
 import { parseBlogName } from '../replication/log/entry.ts'
+import { reasonWord } from '../replication/registry/revoked-keys.ts'
 import type { AccountDesk } from './account.ts'
 import { accountPage, formToken, here } from './account-frame.ts'
 import { copiesOf } from './copies.ts'
@@ -10,7 +12,7 @@ import { formLimit } from './form.ts'
 import type { Html } from './layout.ts'
 import { blogUrl } from './links.ts'
 import { endLogin } from './login-page.ts'
-import { showCount, showFingerprint } from './plain-words.ts'
+import { showCount, showDay, showFingerprint } from './plain-words.ts'
 import type { AccountEnv } from './session-cookie.ts'
 import type { OpenBlog, WebSpoke } from './spoke.ts'
 
@@ -30,6 +32,7 @@ async function myBlogs(c: Context<AccountEnv>, spoke: WebSpoke): Promise<Html> {
     names.map(async (name) => ({ name, open: await spoke.openBlog(name) })),
   )
   const main = html`<p>You are logged in with the key <code>${showFingerprint(key)}</code>.</p>
+${await keyState(spoke, key)}
 ${blogs.length === 0 ? html`<p>No blog is written with this key yet, as far as this server knows.</p>` : ''}
 ${blogs.map(({ name, open }) =>
   typeof open === 'string'
@@ -42,6 +45,17 @@ ${blogs.map(({ name, open }) =>
 ${formToken(visitor)}<p><button type="submit">Log out</button></p>
 </form>`
   return accountPage(spoke, visitor, { title: 'My blogs', main })
+}
+
+/** What the council and the key servers say of a key. */
+async function keyState(spoke: WebSpoke, key: Fingerprint): Promise<Html> {
+  const revoked = await spoke.revocation(key)
+  const word = await spoke.askKeyServers(key, null, 24 * 3_600_000)
+  const inCouncil =
+    revoked === null
+      ? 'Nobody has handed in a revocation of it here.'
+      : `It was revoked on ${showDay(revoked.dateMs)} (${reasonWord(revoked)}): nothing new can be published with it.`
+  return html`<p>${inCouncil} Key servers: ${word.detail} <a href="/revoke">Revoke it</a></p>`
 }
 
 function oneBlog(spoke: WebSpoke, { blog, copies }: OpenBlog): Html {

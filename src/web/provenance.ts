@@ -1,19 +1,23 @@
 import { html } from 'hono/html'
+import type { RevokedKey } from '../replication/registry/revoked-keys.ts'
 import type { Html } from './layout.ts'
 import { blogUrl, type LinkSource } from './links.ts'
 import { showDay, showKey } from './plain-words.ts'
+import { laterRevoked } from './revoked-notice.ts'
 import type { OpenEntry } from './spoke.ts'
 
 /**
  * Who signed an entry. It says what this council knows and no more: readers take words like
  * "verified" for "true", and a server cannot vouch for its own honesty (facts/UX 2b).
+ *
+ * @param revoked - what is known of the key that signed
  */
-export function signedBy({ entry, firstSeenMs }: OpenEntry): Html {
+export function signedBy({ entry, firstSeenMs }: OpenEntry, revoked?: RevokedKey): Html {
   const seen =
     firstSeenMs === null
       ? ''
       : html`, first seen <time datetime="${new Date(firstSeenMs).toISOString()}">${showDay(firstSeenMs)}</time>`
-  return html`Signed by ${entry.log}, key ${showKey(entry.key)}${seen}`
+  return html`Signed by ${entry.log}, key ${showKey(entry.key)}${seen}${laterRevoked(revoked, firstSeenMs)}`
 }
 
 /**

@@ -1,13 +1,16 @@
 import type { PeerName } from '../auth/peer-signature.ts'
 import type { Fingerprint } from '../auth/public-key.ts'
+import type { RevocationReason } from '../auth/revocation.ts'
 import type { Token, TokenKind } from '../auth/session.ts'
 import type { Verdict } from '../auth/verdict.ts'
 import type { ProvedAct } from '../replication/exchange/acts.ts'
+import type { HandedIn } from '../replication/exchange/revoking.ts'
 import type { LogProof as ArchiveProof } from '../replication/log/archive.ts'
 import type { Blog } from '../replication/log/blog.ts'
 import type { BlogName, Entry } from '../replication/log/entry.ts'
 import type { LogName } from '../replication/log/log.ts'
 import type { EntryId, Signed } from '../replication/log/text.ts'
+import type { RevokedKey } from '../replication/registry/revoked-keys.ts'
 import type { Roster } from '../replication/registry/roster.ts'
 
 /** What the pages need from the spoke that serves them. Web knows neither libp2p nor the disk. */
@@ -44,6 +47,26 @@ export type WebSpoke = {
   readonly submit: (text: Uint8Array, signature: string) => Promise<SubmitAnswer>
   /** The record of a claim, by the id of its genesis entry; null when nobody knows it. */
   readonly claim: (id: string) => Promise<ClaimRecord | null>
+  /** What the council knows of a key's revocation, as far as it has come here; null: nothing. */
+  readonly revocation: (key: Fingerprint) => Promise<RevokedKey | null>
+  /**
+   * What key servers say of a key: as it was said at most `maxAgeMs` ago, else they are asked now.
+   * A revocation found of a key that a blog here is written with is handed in by itself.
+   *
+   * @param gpgId - what the key's owner calls it; an e-mail address in it may be looked up in WKD
+   */
+  readonly askKeyServers: (
+    key: Fingerprint,
+    gpgId: string | null,
+    maxAgeMs: number,
+  ) => Promise<KeyServerWord>
+  /**
+   * Takes a revocation from anybody, in the forms that `readRevocation` reads. Codes: those of
+   * `Revoking.handIn`.
+   *
+   * @param blog - a blog that is or was written with the key, if the sender named one
+   */
+  readonly handInRevocation: (armored: string, blog?: BlogName | null) => Promise<Verdict<HandedIn>>
   /** what `@roster` says, null until it is here */
   readonly roster: () => Roster | null
   /**
@@ -79,6 +102,28 @@ export type WebSpoke = {
   /** What machines may know of this peer's state; must be JSON. */
   readonly status: () => Promise<unknown>
 }
+
+/** The word of the key servers on one key (DESIGN 3.2). `detail` is a sentence for a person. */
+export type KeyServerWord =
+  | {
+      /**
+       * `not-known`: no server knows the key, which is evidence of nothing. `unreachable`: none could
+       * be asked. `none-configured`: this spoke asks none.
+       */
+      readonly kind: 'not-revoked' | 'not-known' | 'unreachable' | 'none-configured'
+      /** when they were asked, ms */
+      readonly atMs: number
+      readonly detail: string
+    }
+  | {
+      readonly kind: 'revoked'
+      readonly atMs: number
+      readonly detail: string
+      readonly reason: RevocationReason
+      readonly isHard: boolean
+      /** the certificate's date, ms */
+      readonly dateMs: number
+    }
 
 /** A blog as this spoke can read it, from its own store or from another spoke's. */
 export type OpenBlog = {

@@ -1,6 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
-import { keyStateAt, type PublicKey } from '../auth/public-key.ts'
+import type { PublicKey } from '../auth/public-key.ts'
 import { accept, refuse, type Verdict } from '../auth/verdict.ts'
 import { blogNameRule, encodeEntry, parseBlogName } from '../replication/log/entry.ts'
 import { formatDate } from '../replication/log/text.ts'
@@ -12,6 +12,7 @@ import { formLimit, notice, readForm, textArea, textField } from './form.ts'
 import { keyHelpPath } from './help-page.ts'
 import { blogUrl, spokeUrl } from './links.ts'
 import {
+  isUsable,
   notJoined,
   openChallenge,
   readOwnKey,
@@ -88,10 +89,8 @@ async function judgeKey(
 ): Promise<Verdict<PublicKey>> {
   const key = await readOwnKey(desk, sent.key)
   if (!key.ok) return key
-  const alive = await keyStateAt(key.value, new Date(spoke.now()))
-  if (!alive.ok) return alive
   return isGpgId(key.value, sent.gpgId)
-    ? key
+    ? isUsable(spoke, key.value, sent.gpgId, 0)
     : refuse(
         'ACCOUNT_GPG_ID',
         `The key ${showFingerprint(key.value.fingerprint)} is not the one of “${sent.gpgId.slice(0, 100)}”: its user ids are ${userIdsOf(key.value).join(', ').slice(0, 300)}. Give one of these, or the key that you meant.`,

@@ -115,6 +115,24 @@ describe('parseConfig', () => {
       {},
       'authority: want council.zone beside it; a peer that joins has no such section',
     ],
+    ...[
+      'keys.example.org',
+      'ftp://keys.example.org',
+      'hkps://',
+      'hkps://a@b.org',
+      'hkps://b.org/x',
+    ].map((server): [string, unknown, string] => [
+      'keys',
+      { servers: [server] },
+      `keys.servers: want a list of key servers like hkps://keys.example.org, 8 at most, got ${JSON.stringify([server])}`,
+    ]),
+    ...['hkp://keys.example.org', 'http://192.0.2.7'].map((server): [string, unknown, string] => [
+      'keys',
+      { servers: [server] },
+      `keys.servers: want hkps:// or https://, or keys.allowPrivate, got "${server}"`,
+    ]),
+    ['keys', { servers: Array(9).fill('hkps://b.org') }, 'keys.servers: want at most 8 servers'],
+    ['keys', { wkd: 1 }, 'keys.wkd: want true or false, got 1'],
     ['failover', { silenceMs: 10 }, 'failover.silenceMs: want 1000–600000, got 10'],
     ['exchange', { pullMs: 100 }, 'exchange.pullMs: want 200–600000, got 100'],
     ['exchange', { gossip: 'no' }, 'exchange.gossip: want true or false, got "no"'],
@@ -129,7 +147,7 @@ describe('parseConfig', () => {
     [
       'spokes',
       {},
-      'spokes: no such field; known here are data, name, operator, network, country, peer, council, web, spoke, dns, authority, failover, exchange, log',
+      'spokes: no such field; known here are data, name, operator, network, country, peer, council, web, spoke, dns, authority, keys, failover, exchange, log',
     ],
     [
       'dns',
@@ -194,6 +212,7 @@ describe('parseConfig', () => {
       web: { origin: 'https://{host}', trustedProxies: [] },
       spoke: { host: '192.0.2.7', port: 80, addresses: ['http://192.0.2.7:80'] },
       dns: { host: '2001:db8::7', port: 53, addresses: ['2001:db8::7 53'] },
+      keys: { servers: [], wkd: false, allowPrivate: false },
       failover: { silenceMs: 15_000 },
       exchange: { pullMs: 30_000, gossip: true, push: true, pull: true },
       log: { level: 'info' },
@@ -203,6 +222,14 @@ describe('parseConfig', () => {
       replicas: 3,
       edit: 'dotted',
     })
+  })
+
+  it.each([
+    [['hkps://keys.example.org', 'https://192.0.2.7:8443', 'hkps://[2001:db8::7]'], false],
+    [['hkp://127.0.0.1:11371', 'http://localhost'], true],
+  ])('takes the key servers %j', (servers, allowPrivate) => {
+    const keys = { servers, allowPrivate }
+    expect(configOf({ ...small, keys }).keys).toEqual({ ...keys, wkd: false })
   })
 
   it('leaves the addresses open where the port is still to be found', () => {

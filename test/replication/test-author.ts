@@ -1,5 +1,6 @@
-import { createMessage, generateKey, type PrivateKey, sign } from 'openpgp'
+import { createMessage, generateKey, type PrivateKey, revokeKey, sign } from 'openpgp'
 import { KeyRing, minimalKey } from '../../src/auth/public-key.ts'
+import { readRevocation } from '../../src/auth/revocation.ts'
 import { rekeyText } from '../../src/replication/log/author.ts'
 import {
   type Draft,
@@ -39,6 +40,17 @@ export class TestAuthor {
       format: 'object',
     })
     return new TestAuthor(privateKey, must(await minimalKey(privateKey.toPublic().armor())))
+  }
+
+  /** Her revocation in the form that is kept; reasons as OpenPGP codes them. */
+  async revoke(reason: 0 | 1 | 2 | 3, words = '', atMs: number = startMs): Promise<string> {
+    const { publicKey } = await revokeKey({
+      key: this.key,
+      reasonForRevocation: { flag: reason, string: words },
+      date: new Date(atMs),
+      format: 'object',
+    })
+    return must(await readRevocation(publicKey.armor())).certificate
   }
 
   async sign(text: Uint8Array, atMs: number = startMs): Promise<string> {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Decision } from '../../src/replication/registry/act.ts'
 import { sentenceOf } from '../../src/web/act-sentence.ts'
+import { TestAuthor } from '../replication/test-author.ts'
 import {
   assignFields,
   fakeId,
@@ -11,6 +12,8 @@ import {
   TestCouncil,
 } from '../replication/test-council.ts'
 
+const maria = await TestAuthor.make('maria')
+const compromised = await maria.revoke(2, '<b>stolen</b>')
 const council = new TestCouncil()
 for (const n of [0, 1, 2, 3]) {
   const roles = n === 3 ? (['dns'] as const) : (['spoke'] as const)
@@ -133,6 +136,14 @@ describe('sentenceOf', () => {
       'a revocation',
       { kind: 'revoke', key: 'AB12'.repeat(10), certificate: 'x' },
       `The key ${Array(10).fill('AB12').join(' ')} was revoked`,
+    ],
+    [
+      'a revocation with its reason',
+      {
+        ...{ kind: 'revoke', key: maria.fingerprint },
+        certificate: compromised,
+      },
+      `The key ${maria.fingerprint.replace(/.{4}(?!$)/g, '$& ')} was revoked by its owner: compromised`,
     ],
     [
       'a loss',

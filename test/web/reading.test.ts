@@ -30,7 +30,7 @@ describe('pages for readers', () => {
       // The council's acts are not in this memory: 503 says so at an address that exists.
       const expected = url.includes('/acts')
         ? [200, 503]
-        : /\/\/edit\.|\/my$/.test(url)
+        : /\/\/edit\.(?!.*\/revoke)|\/my$/.test(url)
           ? // Where authors write: to the login first.
             [303]
           : [200]

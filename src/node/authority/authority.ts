@@ -6,6 +6,7 @@ import type { Clock } from '../../replication/clock.ts'
 import type { Alive, FetchHello } from '../../replication/exchange/alive.ts'
 import { checkGenesis } from '../../replication/exchange/claim.ts'
 import type { Admission } from '../../replication/exchange/join.ts'
+import { checkRevoked } from '../../replication/exchange/revocations.ts'
 import type { BlogName, Entry } from '../../replication/log/entry.ts'
 import { type LogName, namesLog, rosterLog } from '../../replication/log/log.ts'
 import type { Replica } from '../../replication/log/peer-text.ts'
@@ -209,7 +210,7 @@ export class Authority {
   /**
    * Gives a name, or says why not; the same genesis again gets its assignment again.
    * Codes: those of `checkGenesis` and `decideClaim`, CLAIM_NOT_GENESIS, CLAIM_NOT_A_SPOKE,
-   * ACT_NOT_IN_FORCE, NOT_READY.
+   * KEY_REVOKED, ACT_NOT_IN_FORCE, NOT_READY.
    */
   async decideClaim(entry: Entry, offer: Signed, via: PeerName): Promise<Verdict<ProofRow>> {
     const roster = this.#council.roster()
@@ -228,6 +229,8 @@ export class Authority {
     if (!checked.ok) return checked
     const known = await this.#given(entry)
     if (known !== null) return accept(known)
+    const standing = checkRevoked(entry, (key) => this.#council.names()?.revoked.of(key) ?? null)
+    if (!standing.ok) return standing
     let refusal: Refusal | null = null
     const written = await this.#council.write(namesLog, roster.council, () => {
       const names = this.#council.names()

@@ -2,7 +2,7 @@ import { z } from 'zod'
 import type { PeerName, PeerSigner } from '../../auth/peer-signature.ts'
 import { refuse, type Verdict } from '../../auth/verdict.ts'
 import { type Clock, repeat } from '../clock.ts'
-import { namesLog, rosterLog } from '../log/log.ts'
+import { type Head, namesLog, rosterLog } from '../log/log.ts'
 import { isWeb, type StoreId } from '../log/peer-text.ts'
 import type { Signed } from '../log/text.ts'
 import { answer, ask, type Network, refusalAnswer, signedShape } from '../network.ts'
@@ -40,6 +40,7 @@ export class Alive {
   readonly #silenceMs: number
   readonly #vitals: () => Promise<Vitals>
   readonly #fetchHello: FetchHello
+  readonly #answered: (authority: PeerName, names: Head | null) => void
   readonly #heard = new Map<PeerName, { readonly atMs: number; readonly beat: Heartbeat }>()
   #startedMs = Number.POSITIVE_INFINITY
   #stop = () => {}
@@ -55,6 +56,8 @@ export class Alive {
     readonly silenceMs: number
     readonly vitals: () => Promise<Vitals>
     readonly fetchHello: FetchHello
+    /** called when the authority has answered a heartbeat, with where its `@names` ends */
+    readonly answered: (authority: PeerName, names: Head | null) => void
   }) {
     this.#network = parts.network
     this.#signer = parts.signer
@@ -65,6 +68,7 @@ export class Alive {
     this.#silenceMs = parts.silenceMs
     this.#vitals = parts.vitals
     this.#fetchHello = parts.fetchHello
+    this.#answered = parts.answered
   }
 
   start(): void {
@@ -154,9 +158,10 @@ export class Alive {
     if (!theirs.ok || theirs.value.replica.peer !== authority) return
     this.#heard.set(authority, { atMs: this.#clock.now(), beat: theirs.value })
     await this.#sync.pullCouncil(authority, rosterLog, theirs.value.roster)
-    if (theirs.value.names !== null && this.carriesNames()) {
-      await this.#sync.pullCouncil(authority, namesLog, theirs.value.names)
-    }
+    const { names } = theirs.value
+    if (names !== null && this.carriesNames())
+      await this.#sync.pullCouncil(authority, namesLog, names)
+    this.#answered(authority, names)
   }
 
   /** Peers that answer DNS, hold the council's logs or are the authority carry `@names`; others ask. */

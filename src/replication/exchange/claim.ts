@@ -9,9 +9,11 @@ import { maxClockSkewMs } from '../protocol.ts'
 import { publishedFrom } from '../registry/assignment.ts'
 import { type ClaimRecord, type ClaimStep, setStep } from '../registry/claim-record.ts'
 import type { CouncilLogs } from '../registry/council-logs.ts'
+import type { RevokedKey } from '../registry/revoked-keys.ts'
 import { authorityOf } from '../registry/roster.ts'
 import type { Push } from './push.ts'
 import type { Kept, Replicas } from './replica.ts'
+import { checkRevoked } from './revocations.ts'
 import type { Submit } from './submit.ts'
 
 /** The zone's servers' answer to "does this name exist?", by a real DNS query. */
@@ -39,6 +41,7 @@ export class Claims {
   readonly #keys: KeyRing
   readonly #clock: Clock
   readonly #askDns: (blog: BlogName) => Promise<NameInDns>
+  readonly #revoked: (key: string) => RevokedKey | null
   readonly #records = new Map<string, Row>()
   #stopped = false
 
@@ -51,6 +54,8 @@ export class Claims {
     readonly keys: KeyRing
     readonly clock: Clock
     readonly askDns: (blog: BlogName) => Promise<NameInDns>
+    /** what the council knows of a key */
+    readonly revoked: (key: string) => RevokedKey | null
   }) {
     this.#store = parts.store
     this.#council = parts.council
@@ -60,6 +65,7 @@ export class Claims {
     this.#keys = parts.keys
     this.#clock = parts.clock
     this.#askDns = parts.askDns
+    this.#revoked = parts.revoked
   }
 
   /** Goes on with what was pending when the process ended. */
@@ -82,7 +88,7 @@ export class Claims {
   /**
    * Takes a signed genesis as the claim of its name. What is wrong with it by itself is refused at
    * once; the rest shows in the claim's record.
-   * Codes: NOT_READY, DATE_IN_FUTURE, those of keys, signatures and entries.
+   * Codes: NOT_READY, DATE_IN_FUTURE, KEY_REVOKED, those of keys, signatures and entries.
    */
   async claim(genesis: Genesis, offer: Signed): Promise<Verdict<ClaimRecord>> {
     const known = this.#records.get(genesis.id)
@@ -99,6 +105,8 @@ export class Claims {
       nowMs: this.#clock.now(),
     })
     if (!checked.ok) return checked
+    const standing = checkRevoked(genesis, this.#revoked)
+    if (!standing.ok) return standing
     const row: Row = {
       text: offer.text,
       signature: checked.value,

@@ -18,6 +18,7 @@ import { type Dht, Registry } from '../registry/registry.ts'
 import { authorityOf, liveMembers } from '../registry/roster.ts'
 import { Acts } from './acts.ts'
 import { Alive, type FetchHello, type Vitals } from './alive.ts'
+import { HeldKeys } from './blog-keys.ts'
 import { Checker } from './checker.ts'
 import { Claims, type NameInDns } from './claim.ts'
 import { Gossip } from './gossip.ts'
@@ -26,7 +27,9 @@ import { Push } from './push.ts'
 import { Reader } from './read.ts'
 import { Records } from './records.ts'
 import { type Kept, Replicas } from './replica.ts'
-import { type DecideClaim, Submit } from './submit.ts'
+import { Revocations } from './revocations.ts'
+import { Revoking } from './revoking.ts'
+import { type DecideClaim, type DecideRevoke, Submit } from './submit.ts'
 import { Sync } from './sync.ts'
 
 /** What replication needs of the world; src/node makes it real, tests make it lossy. */
@@ -60,7 +63,11 @@ export type ExchangeOptions = {
   readonly push: boolean
   readonly pull: boolean
   /** the authority's decisions, null at other peers */
-  readonly authority: { readonly decideJoin: Decide; readonly decideClaim: DecideClaim } | null
+  readonly authority: {
+    readonly decideJoin: Decide
+    readonly decideClaim: DecideClaim
+    readonly decideRevoke: DecideRevoke
+  } | null
 }
 
 /** Members up to which everybody keeps a connection with everybody; beyond, partners only. */
@@ -88,6 +95,9 @@ export class Exchange {
   readonly claims: Claims
   readonly alive: Alive
   readonly acts: Acts
+  readonly heldKeys: HeldKeys
+  readonly revocations: Revocations
+  readonly revoking: Revoking
   readonly join: Join
   readonly #push: Push
   readonly #gossip: Gossip
@@ -135,6 +145,12 @@ export class Exchange {
     const { registry } = this
     this.sync = new Sync({ network, store, ingest, replicas, council })
     const { sync } = this
+    this.revocations = new Revocations({
+      network,
+      store,
+      council,
+      pullRoster: (peer) => sync.pull(peer, [rosterLog]),
+    })
     this.#push = new Push({
       network,
       store,
@@ -142,6 +158,7 @@ export class Exchange {
       replicas,
       council,
       sync,
+      revocations: this.revocations,
       clock,
       enabled: options.push,
     })
@@ -163,6 +180,8 @@ export class Exchange {
       registry,
       clock,
       decideClaim: options.authority?.decideClaim ?? null,
+      decideRevoke: options.authority?.decideRevoke ?? null,
+      revoked: this.revocations.of,
     })
     this.claims = new Claims({
       store,
@@ -173,6 +192,7 @@ export class Exchange {
       keys,
       clock,
       askDns: world.askDns,
+      revoked: this.revocations.of,
     })
     this.reader = new Reader({
       network,
@@ -187,6 +207,16 @@ export class Exchange {
       claimHere: (id) => this.claims.record(id),
       pull: (peer, blog) => sync.pull(peer, [blog]),
     })
+    this.heldKeys = new HeldKeys({ ingest, store }, replicas)
+    this.revoking = new Revoking({
+      store,
+      council,
+      revocations: this.revocations,
+      held: this.heldKeys,
+      reader: this.reader,
+      submit: this.submit,
+      clock,
+    })
     this.alive = new Alive({
       network,
       signer,
@@ -195,6 +225,7 @@ export class Exchange {
       sync,
       clock,
       silenceMs: options.silenceMs,
+      answered: (authority, names) => this.#authorityAnswered(authority, names),
       vitals: world.vitals,
       fetchHello: world.fetchHello,
     })
@@ -228,6 +259,7 @@ export class Exchange {
   async start(): Promise<void> {
     await this.#openStore()
     await this.council.start()
+    await this.revocations.start()
     await this.replicas.start({
       assigned: (kept) => this.#assigned(kept),
       grown: (kept, items) => this.#background('announce', this.#grown(kept, items)),
@@ -239,6 +271,7 @@ export class Exchange {
     for (const part of [this.sync, this.#push, this.submit, this.reader, this.alive, this.join])
       part.start()
     await this.claims.start()
+    await this.revoking.start()
     this.#gossip.follow()
     for (const kept of this.replicas.all()) this.#assigned(kept)
     const { clock } = this.#world
@@ -257,6 +290,7 @@ export class Exchange {
     for (const cancel of this.#cancel) cancel()
     this.#push.stop()
     this.claims.stop()
+    this.revoking.stop()
     this.alive.stop()
   }
 
@@ -376,7 +410,9 @@ export class Exchange {
       return 'ignore'
     }
     const { decision } = act.value
-    if (decision.kind === 'assign') {
+    if (decision.kind === 'revoke') {
+      if (!(await this.revocations.take(proof)).ok) return 'reject'
+    } else if (decision.kind === 'assign') {
       const isOurs = decision.replicas.some(({ peer }) => peer === this.#world.signer.peer)
       if (isOurs || this.replicas.get(decision.blog) !== null)
         await this.replicas.learn(proofRow(proof))
@@ -410,6 +446,7 @@ export class Exchange {
   /** A member has connected: exchange what each lacks. */
   connected(peer: PeerName): void {
     this.#pullFrom(peer, [...this.#councilLogs(), ...this.#sharedWith(peer)])
+    this.#pullRevocations(peer)
     // An authority that has just started counts as alive only whom it has heard.
     const roster = this.council.roster()
     if (roster !== null && authorityOf(roster) === peer) this.alive.send().catch(() => undefined)
@@ -446,6 +483,19 @@ export class Exchange {
     this.sync.pull(peer, wanted).catch(() => undefined)
   }
 
+  /** What waits for the authority goes to it; what it has written of keys is asked for. */
+  #authorityAnswered(authority: PeerName, names: Head | null): void {
+    this.revoking.retry().catch(() => undefined)
+    if (names !== null && !this.alive.carriesNames())
+      this.revocations.pull(authority, names.seq).catch(() => undefined)
+  }
+
+  /** Where `@names` is not carried, what it says of keys is asked for. */
+  #pullRevocations(peer: PeerName): void {
+    if (this.alive.carriesNames() || !this.#namesPeers().includes(peer)) return
+    this.revocations.pull(peer).catch(() => undefined)
+  }
+
   async #tick(): Promise<void> {
     const connected = this.#world.network.connected()
     const roster = this.council.roster()
@@ -454,6 +504,7 @@ export class Exchange {
         ? authorityOf(roster)
         : connected[Math.floor(this.#world.clock.random() * connected.length)]
     for (const peer of connected) {
+      this.#pullRevocations(peer)
       const logs = [...(peer === source ? this.#councilLogs() : []), ...this.#sharedWith(peer)]
       if (logs.length === 0 || this.#pulling.has(peer)) continue
       // Nobody waits for it: one peer that answers slowly must not hold up the pulls from others.

@@ -18,8 +18,9 @@ import {
 } from '../network.ts'
 import { maxPageEntries, pushAfterMs, pushRetryMs, REPLICA } from '../protocol.ts'
 import type { CouncilLogs } from '../registry/council-logs.ts'
-import { fromSignedRow, proofRow, signedRow } from '../registry/proof.ts'
+import { fromProofRow, fromSignedRow, proofRow, signedRow } from '../registry/proof.ts'
 import type { Kept, Replicas } from './replica.ts'
+import type { Revocations } from './revocations.ts'
 import { readPage, type Sync } from './sync.ts'
 
 const seq = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
@@ -55,6 +56,7 @@ export class Push {
   readonly #replicas: Replicas
   readonly #council: CouncilLogs
   readonly #sync: Sync
+  readonly #revocations: Pick<Revocations, 'takeFrom'>
   readonly #clock: Clock
   readonly #enabled: boolean
   /** pushes under way, by blog and peer */
@@ -72,6 +74,7 @@ export class Push {
     readonly replicas: Replicas
     readonly council: CouncilLogs
     readonly sync: Sync
+    readonly revocations: Pick<Revocations, 'takeFrom'>
     readonly clock: Clock
     /** false only in tests of the other ways */
     readonly enabled: boolean
@@ -82,6 +85,7 @@ export class Push {
     this.#replicas = parts.replicas
     this.#council = parts.council
     this.#sync = parts.sync
+    this.#revocations = parts.revocations
     this.#clock = parts.clock
     this.#enabled = parts.enabled
   }
@@ -99,6 +103,8 @@ export class Push {
           case 'act': {
             // Who carries `@names` takes it there, and learns what names it from the log.
             if (await this.#sync.takeNamed(from, body.proof)) return { ok: true }
+            if ((await this.#revocations.takeFrom(from, fromProofRow(body.proof))).ok)
+              return { ok: true }
             const kept = await this.#sync.learn(from, body.proof)
             return kept === null
               ? refusalAnswer(refuse('ACT_REFUSED', 'The act is not in force here.'))

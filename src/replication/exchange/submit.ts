@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import type { PeerName } from '../../auth/peer-signature.ts'
 import { keyStateAt } from '../../auth/public-key.ts'
 import { readSignature } from '../../auth/signature.ts'
 import { accept, type Refusal, refuse, type Verdict } from '../../auth/verdict.ts'
@@ -11,12 +12,14 @@ import type { Head } from '../log/log.ts'
 import { decodeReceipt } from '../log/receipt.ts'
 import type { EntryId, Signed } from '../log/text.ts'
 import { answer, ask, type Network, proofShape, refusalAnswer, signedShape } from '../network.ts'
-import { maxClockSkewMs, publishWaitMs, SUBMIT } from '../protocol.ts'
+import { maxBareBytes, maxClockSkewMs, publishWaitMs, SUBMIT } from '../protocol.ts'
 import { type Assignment, publishedFrom } from '../registry/assignment.ts'
 import { fromSignedRow, type ProofRow, signedRow } from '../registry/proof.ts'
 import type { Registry } from '../registry/registry.ts'
+import type { RevokedKey } from '../registry/revoked-keys.ts'
 import { ReceiptBook } from './receipts.ts'
 import type { Kept, Replicas } from './replica.ts'
+import { checkRevoked } from './revocations.ts'
 
 /** What became of a submitted entry. */
 export type Submitted =
@@ -44,11 +47,26 @@ const entryAnswer = z.union([
 const request = z.discriminatedUnion('t', [
   z.object({ t: z.literal('entry'), entry: signedShape }),
   z.object({ t: z.literal('claim'), entry: signedShape }),
+  z.object({
+    t: z.literal('revoke'),
+    certificate: z.string().max(maxBareBytes),
+    blog: z.string().max(40).nullable(),
+  }),
 ])
-const claimAnswer = z.object({ proof: proofShape })
+const actAnswer = z.object({ proof: proofShape })
 
 /** The authority's answer to a claim: the assignment that gives the name. */
 export type DecideClaim = (genesis: Entry, offer: Signed, via: string) => Promise<Verdict<ProofRow>>
+
+/** A revocation on its way to the authority. */
+export type Revoke = {
+  /** as it is kept, or gpg's bare certificate when its key is not known here */
+  readonly certificate: string
+  /** a blog that is or was written with the key, where that is known */
+  readonly blog: string | null
+}
+/** The authority's answer: the act `revoke`, new or written before. */
+export type DecideRevoke = (asked: Revoke) => Promise<Verdict<ProofRow>>
 
 /** Passes signed entries from whoever has them to the primary that takes them (DESIGN 4). */
 export class Submit {
@@ -58,6 +76,8 @@ export class Submit {
   readonly #registry: Registry
   readonly #clock: Clock
   readonly #decideClaim: DecideClaim | null
+  readonly #decideRevoke: DecideRevoke | null
+  readonly #revoked: (key: string) => RevokedKey | null
 
   constructor(parts: {
     readonly network: Network
@@ -67,6 +87,9 @@ export class Submit {
     readonly clock: Clock
     /** null at peers without the section `authority` */
     readonly decideClaim: DecideClaim | null
+    readonly decideRevoke: DecideRevoke | null
+    /** what the council knows of a key */
+    readonly revoked: (key: string) => RevokedKey | null
   }) {
     this.#network = parts.network
     this.#ingest = parts.ingest
@@ -74,12 +97,15 @@ export class Submit {
     this.#registry = parts.registry
     this.#clock = parts.clock
     this.#decideClaim = parts.decideClaim
+    this.#decideRevoke = parts.decideRevoke
+    this.#revoked = parts.revoked
   }
 
   start(): void {
     this.#network.handle(
       SUBMIT,
       answer(request, async (from, body) => {
+        if (body.t === 'revoke') return this.#decided(body)
         const offer = fromSignedRow(body.entry)
         const entry = decodeEntry(offer.text)
         if (!entry.ok) return refusalAnswer(entry)
@@ -103,6 +129,14 @@ export class Submit {
           : { ...done.value, receipts: done.value.receipts.map(signedRow) }
       }),
     )
+  }
+
+  async #decided(asked: Revoke): Promise<unknown> {
+    const given =
+      this.#decideRevoke === null
+        ? refuse('NOT_THE_AUTHORITY', 'This peer does not write @names.')
+        : await this.#decideRevoke(asked)
+    return given.ok ? { proof: given.value } : refusalAnswer(given)
   }
 
   /**
@@ -172,20 +206,26 @@ export class Submit {
   }
 
   /** Hands a genesis to the authority. Codes: AUTHORITY_UNREACHABLE, and the authority's. */
-  async claim(
-    authority: Parameters<Network['request']>[0],
-    offer: Signed,
-  ): Promise<Verdict<ProofRow>> {
+  claim(authority: PeerName, offer: Signed): Promise<Verdict<ProofRow>> {
+    return this.#decision(
+      authority,
+      { t: 'claim', entry: signedRow(offer) },
+      'The claim goes on by itself when it does.',
+    )
+  }
+
+  /** Hands a revocation to the authority. Codes: AUTHORITY_UNREACHABLE, and the authority's. */
+  revoke(authority: PeerName, asked: Revoke): Promise<Verdict<ProofRow>> {
+    return this.#decision(authority, { t: 'revoke', ...asked }, 'Try again in a minute.')
+  }
+
+  async #decision(authority: PeerName, body: object, later: string): Promise<Verdict<ProofRow>> {
     try {
-      const body = { t: 'claim', entry: signedRow(offer) }
-      return accept((await ask(this.#network, authority, SUBMIT, body, claimAnswer, 20_000)).proof)
+      return accept((await ask(this.#network, authority, SUBMIT, body, actAnswer, 20_000)).proof)
     } catch (error) {
       if (error instanceof ReplicationError && error.refusal !== null)
         return refuse(error.refusal, error.message)
-      return refuse(
-        'AUTHORITY_UNREACHABLE',
-        'The authority of the zone does not answer. The claim goes on by itself when it does.',
-      )
+      return refuse('AUTHORITY_UNREACHABLE', `The authority of the zone does not answer. ${later}`)
     }
   }
 
@@ -231,6 +271,8 @@ export class Submit {
         'The signature is dated in the future. Set the clock of your computer and sign again.',
       )
     }
+    const standing = checkRevoked(entry, this.#revoked)
+    if (!standing.ok) return standing
     const author = (await this.#ingest.state(entry.log)) as Author | null
     // A rekey is how an expired key is extended: its own rules decide.
     if (author === null || entry.kind === 'rekey') return accept(undefined)

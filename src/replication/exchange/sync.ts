@@ -1,5 +1,6 @@
 import { z } from 'zod'
 import type { PeerName } from '../../auth/peer-signature.ts'
+import { refuse } from '../../auth/verdict.ts'
 import { ReplicationError } from '../errors.ts'
 import { type BlogName, decodeEntry } from '../log/entry.ts'
 import type { Ingest, Outcome } from '../log/ingest.ts'
@@ -8,7 +9,7 @@ import { decodeReceipt } from '../log/receipt.ts'
 import type { Offer } from '../log/rules.ts'
 import type { LogStore, Stored } from '../log/store.ts'
 import { parseEntryId } from '../log/text.ts'
-import { answer, ask, type Network, proofShape, signedShape } from '../network.ts'
+import { answer, ask, type Network, proofShape, refusalAnswer, signedShape } from '../network.ts'
 import { maxHeadsAsked, maxPageBytes, maxPageEntries, SYNC } from '../protocol.ts'
 import { names } from '../registry/assignment.ts'
 import type { CouncilLogs } from '../registry/council-logs.ts'
@@ -22,6 +23,7 @@ import {
   signedRow,
 } from '../registry/proof.ts'
 import type { Kept, Replicas } from './replica.ts'
+import { readRevocations } from './revocations.ts'
 
 const logName = z.string().min(1).max(40)
 const seq = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
@@ -29,6 +31,7 @@ const request = z.discriminatedUnion('t', [
   z.object({ t: z.literal('heads'), logs: z.array(logName).max(maxHeadsAsked) }),
   z.object({ t: z.literal('range'), log: logName, from: seq }),
   z.object({ t: z.literal('act'), blog: logName }),
+  z.object({ t: z.literal('revocations'), from: seq }),
 ])
 export const headsShape = z.object({
   heads: z
@@ -122,6 +125,10 @@ export class Sync {
           case 'act': {
             const proof = await this.#newestAct(body.blog as BlogName)
             return { proof: proof === null ? null : proofRow(proof) }
+          }
+          case 'revocations': {
+            const page = await readRevocations(this.#council, body.from)
+            return page ?? refusalAnswer(refuse('NOT_HELD', 'This peer does not carry @names.'))
           }
         }
       }),

@@ -62,12 +62,14 @@ export class Blog {
   readonly #aliases = new Map<string, string>()
   #shown = 0
   #profile: { title: string; about: string; lang: string | null } | null = null
+  readonly #keys = new Set<Fingerprint>()
   #key: Fingerprint
   #offeredKey: Fingerprint | null = null
 
   constructor(genesis: Genesis) {
     this.#genesis = genesis
     this.#key = genesis.key
+    this.#keys.add(genesis.key)
     this.#lines.push(lineOf(genesis))
   }
 
@@ -112,6 +114,11 @@ export class Blog {
     return this.#key
   }
 
+  /** All keys that have signed here, and the one in force, in the order in which they came. */
+  get keys(): readonly Fingerprint[] {
+    return [...this.#keys.add(this.#key)]
+  }
+
   /** How many posts readers see. */
   get postCount(): number {
     return this.#shown
@@ -144,6 +151,7 @@ export class Blog {
       throw new Error(`cannot fold ${entry.log} ${entry.seq} behind ${this.name} ${head.seq}`)
     }
     this.#lines.push(lineOf(entry))
+    this.#keys.add(entry.key)
     this.#foldKey(entry)
     if (entry.kind === 'post') this.#foldPost(entry)
     else if (entry.kind === 'retract') this.#foldRetract(entry)

@@ -8,6 +8,7 @@ import { decodeReceipt, majority, type Receipt, signReceipt } from '../log/recei
 import type { LogStore } from '../log/store.ts'
 import type { EntryId, Signed } from '../log/text.ts'
 import { type Act, type Decision, decodeAct } from './act.ts'
+import { checkNamed } from './council-rules.ts'
 import type { Names } from './names.ts'
 import { checkProof, type ProofOfAct } from './proof.ts'
 import {
@@ -252,7 +253,7 @@ export class CouncilLogs {
         )
       }
       if (held === null) {
-        const fits = this.#fits(log, act)
+        const fits = await this.#fits(log, act)
         if (!fits.ok) return fits
         await this.#store.write([
           this.#store.putValue(heldKey(log, act.seq), { ...signed, id: act.id }),
@@ -277,14 +278,14 @@ export class CouncilLogs {
   }
 
   /** Whether the act may follow this peer's head: a receipt for one that may not would block the log. */
-  #fits(log: LogName, act: Act): Verdict<unknown> {
+  async #fits(log: LogName, act: Act): Promise<Verdict<unknown>> {
     const before = log === rosterLog ? this.#roster : this.#names
     if ((act.prev ?? null) !== (before?.head.id ?? null) || act.dateMs < (before?.dateMs ?? 0))
       return refuse('ACT_PLACE', `The act does not follow the head of ${log} here.`)
     if (log === rosterLog) return foldRoster(this.#roster, act)
     if (act.council !== this.#roster?.council)
       return refuse('ACT_COUNCIL', `The act is for the council ${act.council}.`)
-    return this.#names?.check(act) ?? accept(undefined)
+    return this.#names === null ? accept(undefined) : checkNamed(this.#names, act)
   }
 
   async #heldId(log: LogName, seq: number): Promise<EntryId | null> {

@@ -4,6 +4,7 @@ import type { LogRules, Offer, ReadText } from '../log/rules.ts'
 import { type Act, decodeAct } from './act.ts'
 import { Names } from './names.ts'
 import { checkProof } from './proof.ts'
+import { checkRevokeAct, isRevokeAct } from './revoked-keys.ts'
 import { authorityOf, checkInForce, foldRoster, type Roster, rosterSigner } from './roster.ts'
 
 const proofOf = (offer: Offer) => ({ ...offer, receipts: offer.receipts ?? [] })
@@ -71,6 +72,16 @@ async function replayRoster(read: ReadText, before: number): Promise<Roster | nu
   return roster
 }
 
+/**
+ * Whether an act may follow in `@names`: the fold's verdict, and of a revocation its certificate,
+ * so that no peer obeys one that the key itself did not sign. Codes: those of `Names.check` and
+ * `checkRevokeAct`.
+ */
+export async function checkNamed(names: Names, act: Act): Promise<Verdict<unknown>> {
+  const fits = names.check(act)
+  return fits.ok && isRevokeAct(act) ? checkRevokeAct(act) : fits
+}
+
 /** Rules of `@names`; `roster` is this peer's `@roster` as it stands. */
 export function namesRules(roster: () => Roster | null): LogRules<Names> {
   return {
@@ -80,7 +91,7 @@ export function namesRules(roster: () => Roster | null): LogRules<Names> {
       if (!act.ok) return act
       if (before === null)
         return accept({ state: new Names(item as Act), signature: offer.signature, checked: true })
-      const fits = before.check(act.value)
+      const fits = await checkNamed(before, act.value)
       if (!fits.ok) return fits
       before.apply(act.value)
       return accept({ state: before, signature: offer.signature, checked: true })

@@ -1,8 +1,10 @@
+import { describeCertificate } from '../../auth/revocation.ts'
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import type { BlogName } from '../log/entry.ts'
 import type { Head } from '../log/log.ts'
 import type { EntryId } from '../log/text.ts'
 import type { Act, AssignFields } from './act.ts'
+import { isRevokeAct, RevokedKeys } from './revoked-keys.ts'
 
 /** What the fold of `@names` keeps of an assignment; its proof stays in the store, under `seq`. */
 export type NamedBlog = AssignFields & {
@@ -12,7 +14,7 @@ export type NamedBlog = AssignFields & {
 }
 
 /**
- * What `@names` says, up to its head: every blog's newest assignment. Grows in place, since a
+ * What `@names` says, up to its head: every blog's newest assignment, and the keys revoked. Grows in place, since a
  * council may have 100,000 names.
  */
 export class Names {
@@ -23,8 +25,9 @@ export class Names {
   readonly byKey = new Map<string, BlogName[]>()
   /** genesis id → its blog, for claims */
   readonly byGenesis = new Map<EntryId, BlogName>()
-  /** fingerprint → revocation certificate */
-  readonly revoked = new Map<string, string>()
+  /** fingerprint of each key that an assignment ever named → a blog written with it */
+  readonly writtenWith = new Map<string, BlogName>()
+  readonly revoked = new RevokedKeys()
 
   constructor(first: Act) {
     this.head = { seq: 0, id: first.id }
@@ -32,13 +35,21 @@ export class Names {
   }
 
   /**
-   * The verdict on the next act, already placed, signed and in force.
-   * Codes: NAME_TAKEN (another genesis has it, or epoch 1 is over), NAME_EPOCH (not the next one).
+   * The verdict on the next act, already placed, signed and in force; of a revocation the
+   * certificate has been checked.
+   * Codes: NAME_TAKEN (another genesis has it, or epoch 1 is over), NAME_EPOCH (not the next one),
+   * REVOCATION_KNOWN, REVOCATION_FORM.
    */
   check(act: Act): Verdict<void> {
     const { decision } = act
     if (decision.kind === 'names')
       return refuse('NAME_EPOCH', 'Only entry 0 of @names is of kind "names".')
+    if (decision.kind === 'revoke') {
+      const revocation = describeCertificate(decision.certificate)
+      return revocation === null
+        ? refuse('REVOCATION_FORM', 'The act holds no certificate in the form that is kept.')
+        : this.revoked.check(revocation)
+    }
     if (decision.kind !== 'assign') return accept(undefined)
     const before = this.blogs.get(decision.blog)
     if (before === undefined) {
@@ -69,9 +80,10 @@ export class Names {
         this.byKey.set(decision.key, [...(this.byKey.get(decision.key) ?? []), decision.blog])
         this.byGenesis.set(decision.genesis, decision.blog)
       }
+      this.writtenWith.set(decision.key, decision.blog)
       this.blogs.set(decision.blog, { ...fields, id: act.id, seq: act.seq, dateMs: act.dateMs })
     }
-    if (decision.kind === 'revoke') this.revoked.set(decision.key, decision.certificate)
+    if (isRevokeAct(act)) this.revoked.apply(act)
     this.head = { seq: act.seq, id: act.id }
     this.dateMs = act.dateMs
   }

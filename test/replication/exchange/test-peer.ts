@@ -5,6 +5,7 @@ import { Claims, type NameInDns } from '../../../src/replication/exchange/claim.
 import { Gossip } from '../../../src/replication/exchange/gossip.ts'
 import { Push } from '../../../src/replication/exchange/push.ts'
 import { Replicas } from '../../../src/replication/exchange/replica.ts'
+import { Revocations } from '../../../src/replication/exchange/revocations.ts'
 import { type DecideClaim, Submit } from '../../../src/replication/exchange/submit.ts'
 import { Sync } from '../../../src/replication/exchange/sync.ts'
 import type { BlogName } from '../../../src/replication/log/entry.ts'
@@ -60,6 +61,7 @@ export class TestPeer {
   readonly council: CouncilLogs
   readonly replicas: Replicas
   readonly sync: Sync
+  readonly revocations: Revocations
   readonly push: Push
   readonly gossip: Gossip
   readonly submit: Submit
@@ -100,15 +102,22 @@ export class TestPeer {
     const { replicas } = this
     this.sync = new Sync({ network, store, ingest, replicas, council: this.council })
     const { sync } = this
+    this.revocations = new Revocations({
+      ...{ network, store, council: this.council },
+      pullRoster: (peer) => sync.pull(peer, [rosterLog]),
+    })
+    const { revocations } = this
+    const revoked = revocations.of
     const parts = { network, store, ingest, replicas, council: this.council, sync, clock }
-    this.push = new Push({ ...parts, enabled: true })
+    this.push = new Push({ ...parts, revocations, enabled: true })
     const registry = new Registry({
       ...{ council: this.council, store, clock, dht: null },
       held: (blog) => replicas.get(blog)?.assignment ?? null,
       askNames: async () => 'unreachable',
     })
     this.submit = new Submit({
-      ...{ network, ingest, replicas, registry, clock },
+      ...{ network, ingest, replicas, registry, clock, revoked },
+      decideRevoke: null,
       decideClaim: async (...given) => {
         if (this.decideClaim === null) throw new Error('this peer is no authority')
         return this.decideClaim(...given)
@@ -138,7 +147,7 @@ export class TestPeer {
         keys,
         clock,
       },
-      askDns: async () => this.inDns,
+      ...{ askDns: async () => this.inDns, revoked },
     })
   }
 
@@ -146,6 +155,7 @@ export class TestPeer {
     const { councilId } = council.roster
     const started = new TestPeer(number, { councilId, council: council.council }, disk)
     await started.council.start()
+    await started.revocations.start()
     await started.council.take(rosterLog, council.rosterProofs, 'pull')
     await started.council.take(namesLog, council.namesProofs, 'pull')
     await started.replicas.start({

@@ -36,9 +36,8 @@ describe('Names.check', () => {
   })
 
   it('begins once', () => {
-    const { council, names, judge } = begin()
+    const { council, names } = begin()
     expect(codeOf(names.check(actOf(council.namesProofs[0] as never)))).toBe('NAME_EPOCH')
-    expect(judge({ kind: 'revoke', key: 'A'.repeat(40), certificate: 'x' })).toBe('accepted')
   })
 })
 
@@ -61,10 +60,12 @@ describe('Names.apply', () => {
     expect(names.head).toEqual({ seq: 2, id: second.id })
   })
 
-  it('keeps revocations by their key', () => {
+  it('keeps all keys that assignments ever named', () => {
     const { names, write } = begin()
-    write({ kind: 'revoke', key: 'B'.repeat(40), certificate: 'the certificate' })
-    expect(names.revoked.get('B'.repeat(40))).toBe('the certificate')
+    const { id } = write(assignFields())
+    write(assignFields({ epoch: 2, ends: id, key: 'B'.repeat(40), via: null }))
+    expect(names.writtenWith.get('A'.repeat(40))).toBe('maria')
+    expect(names.writtenWith.get('B'.repeat(40))).toBe('maria')
   })
 
   it('goes on over a loss', () => {

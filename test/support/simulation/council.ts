@@ -4,6 +4,7 @@ import { type PeerName, type PeerSigner, peerSigner } from '../../../src/auth/pe
 import { KeyRing } from '../../../src/auth/public-key.ts'
 import { refuse, type Verdict } from '../../../src/auth/verdict.ts'
 import { Authority } from '../../../src/node/authority/authority.ts'
+import { RevocationDesk } from '../../../src/node/authority/revoking.ts'
 import { Joining } from '../../../src/node/joining.ts'
 import { createLogger } from '../../../src/node/logger.ts'
 import { type Clock, repeat } from '../../../src/replication/clock.ts'
@@ -185,6 +186,9 @@ export class VirtualCouncil {
       onConnected: (peer) => holder.exchange?.connected(peer),
     })
     const authority = () => holder.authority as Authority
+    const logger = createLogger('info', {
+      write: (line) => this.note(`${name}: ${readLine(line)}`),
+    })
     const exchange = new Exchange(
       {
         network,
@@ -213,11 +217,13 @@ export class VirtualCouncil {
               decideJoin: (request) => authority().decideJoin(request),
               decideClaim: (genesis, offer, via) =>
                 authority().decideClaim(genesis, offer, via as PeerName),
+              decideRevoke: (asked) => desk.decide(asked),
             }
           : null,
       },
     )
     holder.exchange = exchange
+    const desk = new RevocationDesk(exchange, logger.forComponent('council:authority'))
     this.dht.arrive(signer.peer, life, exchange.registry)
     if (plan.roles.includes('authority')) {
       exchange.council.onChange((log, acts) => {
@@ -228,9 +234,6 @@ export class VirtualCouncil {
     }
     await exchange.start()
     machine.exchange = exchange
-    const logger = createLogger('info', {
-      write: (line) => this.note(`${name}: ${readLine(line)}`),
-    })
     if (plan.roles.includes('authority')) {
       holder.authority = new Authority({
         council: exchange.council,

@@ -18,6 +18,13 @@ import { decodeAct } from '../src/replication/registry/act.ts'
 import { parseBootstrap } from '../src/replication/registry/bootstrap.ts'
 import { decodeHeartbeat } from '../src/replication/registry/heartbeat.ts'
 import { checkHello } from '../src/replication/registry/hello.ts'
+import {
+  invitationSigner,
+  invitationText,
+  isPresentedFor,
+  parseInvitation,
+  presentInvitation,
+} from '../src/replication/registry/invitation.ts'
 import { decodeJoin } from '../src/replication/registry/join-request.ts'
 import { Names } from '../src/replication/registry/names.ts'
 import { checkProof } from '../src/replication/registry/proof.ts'
@@ -146,6 +153,18 @@ describe('PROTOCOL.md', () => {
     const header = (name: string) =>
       new RegExp(`^${name} (.+)$`, 'm').exec(Buffer.from(hello.text).toString())?.[1] as string
     must(checkHello(hello, { council, peer: header('peer') as PeerName, nonce: header('nonce') }))
+  })
+
+  it('shows an invitation as it is presented', async () => {
+    const { text, behind } = block('example', 'invitation')
+    const [, secret = '', key = '', presented = ''] =
+      /secret `(.+)`, public key `(.+)`, presented as `(.+)`/.exec(behind) ?? []
+    const signer = await invitationSigner(parseInvitation(secret) as Uint8Array)
+    expect(signer.peer).toBe(key)
+    const [, council = '', peer = ''] = /council (\S+)\npeer (\S+)$/.exec(text) ?? []
+    expect(Buffer.from(invitationText(council, peer as PeerName)).toString()).toBe(text)
+    expect(presentInvitation(signer, council, peer as PeerName)).toBe(presented)
+    expect(isPresentedFor(presented, signer.peer, { council, peer: peer as PeerName })).toBe(true)
   })
 
   it('shows a vote as it is counted', () => {

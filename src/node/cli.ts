@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs'
 import { enableCompileCache } from 'node:module'
 import { Command, CommanderError, InvalidArgumentError, Option } from 'commander'
+import { adminCommands } from './admin/commands.ts'
 import { bloggerCommands } from './blogger/commands.ts'
-import { CommandError, exitCodes } from './blogger/failure.ts'
+import { exitCodes } from './blogger/failure.ts'
 import { processIo as io } from './blogger/io.ts'
+import { runCommand } from './blogger/run-command.ts'
 import { createLogger } from './logger.ts'
 import { stopSignal } from './stop-signal.ts'
 
@@ -91,6 +93,7 @@ program
     }),
   )
 
+adminCommands(program)
 bloggerCommands(program)
 
 process.on('uncaughtException', crash)
@@ -102,14 +105,8 @@ try {
   process.exitCode = error.exitCode === 0 ? 0 : exitCodes.usage
 }
 
-async function run(name: string, command: () => Promise<void>): Promise<void> {
-  try {
-    await command()
-  } catch (error) {
-    if (!(error instanceof CommandError)) throw error
-    io.say(`council ${name}: ${error.message}`)
-    io.exit(exitCodes[error.exit])
-  }
+function run(name: string, command: () => Promise<void>): Promise<void> {
+  return runCommand(name, io, command)
 }
 
 /** A bug: what the process holds in memory can no longer be trusted, what is on disk can. */

@@ -6,8 +6,9 @@ import { accept, refuse, type Verdict } from '../auth/verdict.ts'
 import { isAddress, isDns, isWeb } from '../replication/log/peer-text.ts'
 import { decodeText, encodeText, isZone } from '../replication/log/text.ts'
 import { maxReplicas } from '../replication/protocol.ts'
-import { memberFields } from '../replication/registry/act.ts'
+import { type AdmissionPolicy, memberFields } from '../replication/registry/act.ts'
 import { parseBootstrap } from '../replication/registry/bootstrap.ts'
+import { parseInvitation } from '../replication/registry/invitation.ts'
 import { parseNetwork } from '../web/client.ts'
 import { override, sectionOf } from './config-override.ts'
 
@@ -75,8 +76,8 @@ export type Config = {
   /** Holds the zone's key: admits spokes, gives out names. One peer of a council has it. */
   readonly authority?:
     | {
-        /** Who is admitted: `open`, whoever asks. Default `open`. */
-        readonly admission: 'open'
+        /** Who is admitted: `open`, whoever asks; `approve`, whom the operator admits (`./council admit`), or invited; `invite`, only who was invited (`./council invite`). Default `open`. */
+        readonly admission: AdmissionPolicy
         /** Copies that each blog shall have, 1–31. Written when the council is founded. Default 3. */
         readonly replicas: number
         /** Where bloggers write: `dotted`, edit.maria.<zone>, or `dashed`, edit--maria.<zone>, which a wildcard certificate covers. Written when the council is founded. Default `dotted`. */
@@ -221,7 +222,7 @@ const sections = {
   dns: dns.optional(),
   authority: z
     .strictObject({
-      admission: choice('open').default('open'),
+      admission: choice('open', 'approve', 'invite').default('open'),
       replicas: whole(1, maxReplicas).default(3),
       edit: choice('dotted', 'dashed').default('dotted'),
     })
@@ -345,6 +346,12 @@ function crossProblems(value: unknown): string[] {
       )
     } else if (council.bootstrap !== undefined && authority !== undefined) {
       problems.push('authority: want council.zone beside it; a peer that joins has no such section')
+    }
+    const joins = parseBootstrap(String(council.bootstrap))
+    if (joins.ok && joins.value.invite !== null && parseInvitation(joins.value.invite) === null) {
+      problems.push(
+        `council.bootstrap: want an invitation of 43 characters behind invite=, got ${show(joins.value.invite)}; copy the whole join line once more`,
+      )
     }
   }
   const plainServers =

@@ -1,4 +1,4 @@
-import { access, mkdir, writeFile } from 'node:fs/promises'
+import { access, chmod, mkdir, writeFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
 import { CommandError } from './blogger/failure.ts'
@@ -102,7 +102,12 @@ export async function writePeer(
   await mkdir(data, { recursive: true, mode: 0o700 })
   const { isNew } = await openPeerKey(data)
   const path = join(resolve(folder), configName)
-  await writeFile(path, `${JSON.stringify(config, null, 2)}\n`)
+  // An invitation in it is a secret until it was used.
+  const { council } = checked.value
+  const isSecret = 'bootstrap' in council && /[?&]invite=/.test(council.bootstrap)
+  await writeFile(path, `${JSON.stringify(config, null, 2)}\n`, isSecret ? { mode: 0o600 } : {})
+  // One that is written anew keeps the rights it had.
+  if (isSecret) await chmod(path, 0o600)
   return { config: path, key: keyPath(data), isNew }
 }
 

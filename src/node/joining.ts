@@ -3,6 +3,7 @@ import type { Clock } from '../replication/clock.ts'
 import type { Join } from '../replication/exchange/join.ts'
 import type { MemberRecord } from '../replication/registry/act.ts'
 import type { CouncilLogs } from '../replication/registry/council-logs.ts'
+import { type InvitationSigner, presentInvitation } from '../replication/registry/invitation.ts'
 import { signJoin } from '../replication/registry/join-request.ts'
 import { authorityOf } from '../replication/registry/roster.ts'
 import { sameRecord } from './authority/admission.ts'
@@ -13,19 +14,27 @@ const askAgainMs = 30_000
 /** Pauses while no bootstrap peer answers, ms: the first, twice as long each time, and the longest. */
 const firstAgainMs = 500
 const dialAgainMs = 4_000
-/** The first pause while an own address was not reached from outside, ms; then twice as long each time. */
-const unlistedAgainMs = 2_000
+/** The first pause of a pending peer, and while an own address was not reached from outside, ms; then twice as long each time. */
+const firstPauseMs = 2_000
 
 /** Refusals that asking again does not change: the operator must. */
 const final = new Set([
   'COUNCIL_ID',
   'JOIN_ADDRESSES',
+  'JOIN_COUNCIL',
   'JOIN_CUT_OFF',
+  'JOIN_INVITE_EXPIRED',
+  'JOIN_INVITE_MISSING',
+  'JOIN_INVITE_REVOKED',
+  'JOIN_INVITE_UNKNOWN',
+  'JOIN_INVITE_USED',
   'JOIN_NAME',
+  'JOIN_REFUSED',
   'JOIN_RENAME',
   'JOIN_ROLE',
-  'JOIN_COUNCIL',
 ])
+/** Refusals that pass, but not in seconds. */
+const later = new Set(['JOIN_INVITE_TRIES', 'JOIN_QUEUE_FULL'])
 
 /** Brings a peer into its council and keeps its record in `@roster` true (DESIGN 5, Joining). */
 export class Joining {
@@ -35,14 +44,17 @@ export class Joining {
   readonly #clock: Clock
   readonly #log: ComponentLog
   readonly #record: () => MemberRecord
-  readonly #invite: string | null
+  readonly #invitation: InvitationSigner | null
   readonly #dialBootstrap: () => Promise<PeerName | null>
+  readonly #hangUp: (peer: PeerName) => Promise<void>
   #stopped = false
-  /** how often in a row `@roster` did not get this peer's record as it is */
+  /** how often in a row this peer was told to wait, or `@roster` did not get its record as it is */
   #unlisted = 0
   #wake = () => {}
   /** why the authority does not admit this peer; null while it may still */
   refusal: string | null = null
+  /** what this peer waits for before it is admitted; null when for nothing but an answer */
+  pending: string | null = null
 
   constructor(parts: {
     readonly join: Join
@@ -52,9 +64,12 @@ export class Joining {
     readonly log: ComponentLog
     /** what `@roster` should say of this peer */
     readonly record: () => MemberRecord
-    readonly invite: string | null
+    /** what it was invited with; null when it was not */
+    readonly invitation: InvitationSigner | null
     /** dials one of the addresses that this peer was given, null when none answers */
     readonly dialBootstrap: () => Promise<PeerName | null>
+    /** closes the connection with a member, while this peer is none itself */
+    readonly hangUp: (peer: PeerName) => Promise<void>
   }) {
     this.#join = parts.join
     this.#council = parts.council
@@ -62,13 +77,18 @@ export class Joining {
     this.#clock = parts.clock
     this.#log = parts.log
     this.#record = parts.record
-    this.#invite = parts.invite
+    this.#invitation = parts.invitation
     this.#dialBootstrap = parts.dialBootstrap
+    this.#hangUp = parts.hangUp
   }
 
-  /** Runs until stopped. Resolves `admitted` once this peer is in `@roster`, or throws why it never will be. */
-  start(onAdmitted: () => void, onRefused: (reason: string) => void): void {
-    void this.#run(onAdmitted, onRefused)
+  /** Runs until stopped. `pending` hears what this peer waits for, each time that this changes. */
+  start(on: {
+    readonly admitted: () => void
+    readonly refused: (reason: string) => void
+    readonly pending: (reason: string) => void
+  }): void {
+    void this.#run(on)
   }
 
   stop(): void {
@@ -76,9 +96,10 @@ export class Joining {
     this.#wake()
   }
 
-  async #run(onAdmitted: () => void, onRefused: (reason: string) => void): Promise<void> {
+  async #run(on: Parameters<Joining['start']>[0]): Promise<void> {
     let wasAdmitted = false
     let failures = 0
+    let said: string | null = null
     while (!this.#stopped) {
       const step = await this.#step().catch((error: Error) => {
         this.#log.warn('join_failed', { reason: error.message })
@@ -89,9 +110,12 @@ export class Joining {
       if (!wasAdmitted && this.#council.isMember(this.#signer.peer)) {
         wasAdmitted = true
         this.refusal = null
-        onAdmitted()
+        this.pending = null
+        on.admitted()
       }
-      if (this.refusal !== null && !wasAdmitted) onRefused(this.refusal)
+      if (this.refusal !== null && !wasAdmitted) on.refused(this.refusal)
+      if (this.pending !== null && this.pending !== said) on.pending(this.pending)
+      said = this.pending
       await new Promise<void>((resolve) => {
         const cancel = this.#clock.after(pauseMs, resolve)
         this.#wake = () => {
@@ -123,13 +147,24 @@ export class Joining {
       council,
       member: this.#record(),
       atMs: this.#clock.now(),
-      invite: this.#invite,
+      invite: this.#invitation === null ? null : presentInvitation(this.#invitation, council, self),
     }
     const answer = await this.#join.ask(peer, signJoin(this.#signer, request))
-    if (!answer.ok) return this.#no(answer.code, answer.reason)
-    if (answer.value !== 'admitted') return askAgainMs
+    if (!answer.ok) {
+      if (later.has(answer.code)) await this.#hangUp(peer).catch(() => undefined)
+      return this.#no(answer.code, answer.reason)
+    }
+    if (answer.value.state === 'pending') return this.#wait(peer, answer.value.reason)
     if (!isAuthority) await this.#join.pullRoster(peer)
     return this.#pauseAfter(this.#council.roster()?.members.get(self))
+  }
+
+  /** Nothing is to be had on this connection, and a member has room for few strangers. */
+  async #wait(peer: PeerName, reason: string): Promise<number> {
+    if (this.pending === null) this.#log.info('join_pending', { reason })
+    this.pending = reason
+    await this.#hangUp(peer).catch(() => undefined)
+    return this.#nextPause()
   }
 
   /** An address that was not reached may be in a moment: whoever was to fetch it may be starting. */
@@ -138,11 +173,16 @@ export class Joining {
       this.#unlisted = 0
       return askAgainMs
     }
-    return Math.min(askAgainMs, unlistedAgainMs * 2 ** this.#unlisted++)
+    return this.#nextPause()
+  }
+
+  #nextPause(): number {
+    return Math.min(askAgainMs, firstPauseMs * 2 ** this.#unlisted++)
   }
 
   #no(code: string, reason: string): number | null {
     this.#log.warn('join_refused', { code, reason })
+    if (later.has(code)) return askAgainMs
     if (!final.has(code)) return null
     this.refusal = reason
     return askAgainMs

@@ -17,7 +17,7 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { type Ping, ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
-import { multiaddr } from '@multiformats/multiaddr'
+import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { decode, encode } from 'cborg'
 import { LevelDatastore } from 'datastore-level'
 import { createLibp2p, type Libp2p } from 'libp2p'
@@ -205,13 +205,15 @@ export class Peer {
   #handle(protocol: string, handler: Handler): void {
     this.#handlers.set(protocol, handler)
     // Asked anew with each request: a stream may outlive its peer's membership.
-    const asked: Handler = async (from, body) =>
+    const asked: Handler = async (from, body, host) =>
       protocol === JOIN || this.#gate.lets(peerIdFromString(from))
-        ? handler(from, body)
+        ? handler(from, body, host)
         : notAMember
     const serve = (stream: Parameters<typeof serveStream>[0], connection: Connection) => {
       const from = peerNameOf(connection.remotePeer)
-      return from === null ? answerOnce(stream, notAMember) : serveStream(stream, from, asked)
+      if (from === null) return answerOnce(stream, notAMember)
+      const host = hostOf(connection.remoteAddr)
+      return serveStream(stream, from, (name, body) => asked(name, body, host))
     }
     const open =
       protocol === JOIN
@@ -287,6 +289,11 @@ export class Peer {
         { cause },
       )
     }
+  }
+
+  /** Closes what is open with a peer; for one that is not wanted, until somebody dials again. */
+  async hangUp(peer: PeerName): Promise<void> {
+    await this.#libp2p.hangUp(peerIdFromString(peer), { signal: AbortSignal.timeout(dialMs) })
   }
 
   async #connect(peer: PeerName, signal: AbortSignal): Promise<Connection> {
@@ -400,6 +407,12 @@ function kadOptions(gate: Gate, records: RecordRules): KadDHTInit {
     },
     selectors: { council: (_key, values) => records.select(values) },
   }
+}
+
+/** The IP address in a connection's address, `/ip4/192.0.2.7/tcp/…`. */
+function hostOf(address: Multiaddr): string | undefined {
+  const [, kind = '', host = ''] = address.toString().split('/')
+  return kind === 'ip4' || kind === 'ip6' ? host.replace(/^::ffff:(?=[0-9.]+$)/, '') : undefined
 }
 
 /** A part's components with the registrar behind the gate. */

@@ -6,6 +6,7 @@ import { Level } from 'level'
 import { MemoryLevel } from 'memory-level'
 import { type PeerName, type PeerSigner, peerSigner } from '../auth/peer-signature.ts'
 import { KeyRing } from '../auth/public-key.ts'
+import { accept, refuse, type Verdict } from '../auth/verdict.ts'
 import { Exchange } from '../replication/exchange/exchange.ts'
 import { rosterLog } from '../replication/log/log.ts'
 import { parseStoreId, type StoreId } from '../replication/log/peer-text.ts'
@@ -16,14 +17,15 @@ import {
   formatBootstrap,
   parseBootstrap,
 } from '../replication/registry/bootstrap.ts'
+import { invitationSigner, parseInvitation } from '../replication/registry/invitation.ts'
 import { createApp } from '../web/app.ts'
 import { trustedProxies } from '../web/client.ts'
 import { KeptPages } from '../web/kept-pages.ts'
 import { RateLimits } from '../web/rate-limit.ts'
 import { StoredAccounts } from './accounts.ts'
+import { serveAdmin } from './admin/admin-app.ts'
 import { askDns } from './ask-dns.ts'
-import { Authority } from './authority/authority.ts'
-import { RevocationDesk } from './authority/revoking.ts'
+import { type AuthorityParts, startAuthority } from './authority/start-authority.ts'
 import { realClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { DnsServer } from './dns/dns-server.ts'
@@ -52,6 +54,10 @@ export type RunningPeer = {
   readonly dns: { readonly host: string; readonly port: number } | null
   /** Rejects with the authority's sentence when it refuses this peer. */
   readonly whenAdmitted: Promise<void>
+  /** `listener` hears what this peer waits for before it is admitted, now and each time that changes */
+  readonly onPending: (listener: (reason: string) => void) => void
+  /** where its operator's commands reach it, or why they cannot */
+  readonly admin: Verdict<string>
   readonly exchange: Exchange
   readonly [Symbol.asyncDispose]: () => Promise<void>
 }
@@ -69,7 +75,10 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
   await disk.open()
   stack.defer(() => disk.close())
 
-  const holder: { exchange: Exchange | null } = { exchange: null }
+  const holder: { exchange: Exchange | null; joining: Joining | null } = {
+    exchange: null,
+    joining: null,
+  }
   const peer = await Peer.start({
     privateKey: key,
     folder: config.data,
@@ -89,7 +98,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
   stack.use(peer)
 
   const keys = new KeyRing()
-  let authority: Authority | null = null
+  let authority: AuthorityParts | null = null
   const exchange = new Exchange(
     {
       network: peer.network(),
@@ -114,15 +123,15 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
         config.authority === undefined
           ? null
           : {
-              decideJoin: (request) => (authority as Authority).decideJoin(request),
-              decideClaim: (genesis, offer, via) =>
-                (authority as Authority).decideClaim(genesis, offer, via as PeerName),
-              decideRevoke: (asked) => desk.decide(asked),
+              decideJoin: async (...asked) =>
+                authority?.admissions.decideJoin(...asked) ?? starting,
+              decideClaim: async (genesis, offer, via) =>
+                authority?.authority.decideClaim(genesis, offer, via as PeerName) ?? starting,
+              decideRevoke: async (asked) => authority?.revocations.decide(asked) ?? starting,
             },
     },
   )
   holder.exchange = exchange
-  const desk = new RevocationDesk(exchange, logger.forComponent('council:authority'))
   await exchange.start()
   stack.defer(() => exchange.stop())
   exchange.council.onChange((name) => {
@@ -132,24 +141,22 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
   })
 
   if (config.authority !== undefined && 'zone' in config.council) {
-    authority = new Authority({
-      council: exchange.council,
-      alive: exchange.alive,
-      keys,
-      clock: realClock,
-      log: logger.forComponent('council:authority'),
-      fetchHello,
-      self: signer.peer,
-      tell: (name, proof, replicas) => exchange.tell(name, proof, replicas),
-    })
-    await authority.found({
-      zone: config.council.zone,
-      edit: config.authority.edit,
-      replicas: config.authority.replicas,
-      holder: { peer: signer.peer, store: exchange.storeId() },
-    })
+    const { edit, replicas, admission } = config.authority
+    authority = await startAuthority(
+      { zone: config.council.zone, edit, replicas, admission },
+      {
+        exchange,
+        keys,
+        clock: realClock,
+        log: logger.forComponent('council:authority'),
+        fetchHello,
+        self: signer.peer,
+      },
+    )
   }
 
+  const status = () =>
+    readStatus(config.name, { exchange, peer, pending: holder.joining?.pending ?? null })
   const zone =
     'zone' in config.council
       ? config.council.zone
@@ -157,7 +164,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
   const http =
     config.spoke === undefined
       ? null
-      : await serveWeb(config, zone, { exchange, signer, logger, peer, stack })
+      : await serveWeb(config, zone, { exchange, signer, logger, status, stack })
   if (http !== null) stack.use(http)
   const dns =
     config.dns === undefined
@@ -169,9 +176,10 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
         })
 
   peer.supervise(
-    () => wantedPeers(exchange, bootstrap),
+    () => wantedPeers(signer.peer, exchange, bootstrap),
     (name) => exchange.connected(name),
   )
+  const seed = parseInvitation(bootstrap?.invite ?? '')
   const joining = new Joining({
     join: exchange.join,
     council: exchange.council,
@@ -179,19 +187,39 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     clock: realClock,
     log: logger.forComponent('council:join'),
     record: () => ownRecord(config, { peer, exchange, http, dns }),
-    invite: bootstrap?.invite ?? null,
+    invitation: seed === null ? null : await invitationSigner(seed),
     dialBootstrap: () => dialAny(peer, bootstrap?.peers ?? []),
+    hangUp: (name) => peer.hangUp(name),
   })
+  holder.joining = joining
+  const adminLog = logger.forComponent('council:admin')
+  const admin = await serveAdmin(
+    config.data,
+    {
+      status,
+      admissions: authority?.admissions ?? null,
+      bootstrap: (invite) => bootstrapOf(exchange, peer, invite),
+      nameOf: (name) => exchange.council.roster()?.members.get(name)?.name ?? null,
+      now: realClock.now,
+    },
+    (error) => adminLog.error('command_failed', { error }),
+  )
+  if (admin.ok) stack.use(admin.value)
+  else log.warn('no_admin_socket', { code: admin.code, reason: admin.reason })
   stack.defer(() => joining.stop())
+  const pendingListeners: ((reason: string) => void)[] = []
   const whenAdmitted = new Promise<void>((resolve, reject) => {
-    joining.start(
-      () => {
+    joining.start({
+      admitted: () => {
         peer.dialWanted()
         void exchange.alive.send().catch(() => undefined)
         resolve()
       },
-      (reason) => reject(new Error(reason)),
-    )
+      refused: (reason) => reject(new Error(reason)),
+      pending: (reason) => {
+        for (const listener of pendingListeners) listener(reason)
+      },
+    })
   })
   whenAdmitted.catch(() => undefined)
 
@@ -199,15 +227,23 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
   return {
     peerId: signer.peer,
     council: () => exchange.council.roster()?.council ?? null,
-    bootstrap: () => bootstrapOf(exchange, peer)[0] ?? null,
+    bootstrap: () => bootstrapOf(exchange, peer, null),
     addresses: () => peer.addresses(),
     http: http === null ? null : { host: http.host, port: http.port },
     dns,
     whenAdmitted,
+    onPending: (listener) => {
+      pendingListeners.push(listener)
+      if (joining.pending !== null) listener(joining.pending)
+    },
+    admin: admin.ok ? accept(admin.value.path) : admin,
     exchange,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   }
 }
+
+/** Peers ask before the authority has read what it knows. */
+const starting = refuse('NOT_READY', 'The authority is starting. Ask again in a moment.')
 
 function readBootstrap(config: Config): Bootstrap | null {
   if (!('bootstrap' in config.council)) return null
@@ -220,14 +256,14 @@ type Parts = {
   exchange: Exchange
   signer: PeerSigner
   logger: Logger
-  peer: Peer
   stack: AsyncDisposableStack
+  status: () => Promise<object>
 }
 
 function serveWeb(
   config: Config,
   zone: string,
-  { exchange, signer, logger, peer, stack }: Parts,
+  { exchange, signer, logger, status, stack }: Parts,
 ): Promise<HttpServer> {
   const { host, port, addresses } = config.spoke as NonNullable<Config['spoke']>
   const log = logger.forComponent('council:web')
@@ -252,7 +288,7 @@ function serveWeb(
     revoking: exchange.revoking,
     keyServers: watchKeys(config.keys, { exchange, logger, stack }),
     now: realClock.now,
-    status: () => readStatus(config.name, exchange, peer),
+    status,
   })
   const kept = new KeptPages(spoke)
   const rates = new RateLimits(randomBytes(16).toString('hex'))
@@ -346,17 +382,18 @@ function ownRecord(
   }
 }
 
-function bootstrapOf(exchange: Exchange, peer: Peer): string[] {
+function bootstrapOf(exchange: Exchange, peer: Peer, invite: string | null): string | null {
   const council = exchange.council.roster()?.council
   const peers = peer.addresses()
   return council === undefined || peers.length === 0
-    ? []
-    : [formatBootstrap({ council, peers, invite: null })]
+    ? null
+    : formatBootstrap({ council, peers, invite })
 }
 
-function wantedPeers(exchange: Exchange, bootstrap: Bootstrap | null): Wanted[] {
+function wantedPeers(self: PeerName, exchange: Exchange, bootstrap: Bootstrap | null): Wanted[] {
   const roster = exchange.council.roster()
-  if (roster === null) return []
+  // A newcomer would take up a stranger's place at every member; it only asks to be let in.
+  if (roster === null || !roster.members.has(self)) return []
   return exchange.partners().map((peer) => {
     const given = (bootstrap?.peers ?? []).filter((address) => address.endsWith(`/p2p/${peer}`))
     return { peer, addresses: [...(roster.members.get(peer)?.addresses ?? []), ...given] }

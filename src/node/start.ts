@@ -1,6 +1,7 @@
+import type { AdmissionPolicy } from '../replication/registry/act.ts'
 import { CommandError } from './blogger/failure.ts'
-import type { CommandIo } from './blogger/io.ts'
-import { readConfig } from './config.ts'
+import { type CommandIo, plainLine } from './blogger/io.ts'
+import { type Config, readConfig } from './config.ts'
 import { createLogger } from './logger.ts'
 import { startPeer } from './spoke.ts'
 
@@ -17,7 +18,10 @@ export async function start(
   await using peer = await startPeer(config.value, createLogger(config.value.log.level)).catch(
     explain,
   )
-  if (!options.json) for (const line of describePeer(peer, config.value.data)) io.say(line)
+  if (!options.json) for (const line of describePeer(peer, config.value)) io.say(line)
+  peer.onPending((reason) => {
+    for (const line of describeWait(peer, plainLine(reason))) io.say(line)
+  })
   const admitted = peer.whenAdmitted.then(() => true).catch(refused)
   if (!(await Promise.race([admitted, stop.then(() => false)]))) return
   if (options.json) io.data(JSON.stringify(peerLine(peer)))
@@ -27,8 +31,8 @@ export async function start(
 
 type Peer = Awaited<ReturnType<typeof startPeer>>
 
-function describePeer(peer: Peer, data: string): string[] {
-  const { http, dns } = peer
+function describePeer(peer: Peer, { data, authority }: Config): string[] {
+  const { http, dns, admin } = peer
   const bootstrap = peer.bootstrap()
   return [
     `council peer ${peer.peerId} · Ctrl-C stops it`,
@@ -36,9 +40,26 @@ function describePeer(peer: Peer, data: string): string[] {
     ...(http === null ? [] : [`  pages   http://${hostPort(http)}`]),
     ...(dns === null ? [] : [`  dns     ${hostPort(dns)}, UDP and TCP`]),
     `  data    ${data}`,
+    ...(admin.ok ? [] : [`  no commands for this peer: ${admin.reason}`]),
     ...(bootstrap === null
       ? ['  waiting to be admitted by the authority']
       : [`  join    ./council init --join '${bootstrap}' --name <label>`]),
+    ...(authority === undefined ? [] : howToJoin[authority.admission]),
+  ]
+}
+
+const howToJoin: Readonly<Record<AdmissionPolicy, string[]>> = {
+  open: [],
+  approve: ['          newcomers wait until you admit them: ./council admit'],
+  invite: ['          newcomers need an invitation: ./council invite'],
+}
+
+/** What a newcomer's operator has to know to be let in. */
+function describeWait(peer: Peer, reason: string): string[] {
+  return [
+    `  waiting for approval by the authority's operator. ${reason}`,
+    `          Tell that operator this peer's id, and to run: ./council admit ${peer.peerId}`,
+    '          This peer goes on asking by itself; leave it running.',
   ]
 }
 

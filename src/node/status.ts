@@ -4,7 +4,10 @@ import { authorityOf } from '../replication/registry/roster.ts'
 import type { Peer } from './peer.ts'
 
 /** What machines and operators may know of a peer: all of it is public anyway. */
-export async function readStatus(name: string, exchange: Exchange, peer: Peer): Promise<unknown> {
+export async function readStatus(
+  name: string,
+  { exchange, peer, pending }: { exchange: Exchange; peer: Peer; pending: string | null },
+): Promise<object> {
   const { council, replicas, alive, ingest } = exchange
   const roster = council.roster()
   const connected = new Set(peer.network().connected())
@@ -15,6 +18,8 @@ export async function readStatus(name: string, exchange: Exchange, peer: Peer): 
     council: roster?.council ?? null,
     store: exchange.storeId(),
     member: council.isMember(peer.name),
+    /** what it waits for before it is admitted */
+    pending,
     addresses: peer.addresses(),
     logs: { [rosterLog]: council.head(rosterLog), [namesLog]: council.head(namesLog) },
     members: [...(roster?.members.values() ?? [])].map((member) => ({

@@ -24,7 +24,8 @@ export type Network = {
   /** Members with an open connection. */
   readonly connected: () => readonly PeerName[]
 }
-export type Handler = (from: PeerName, body: unknown) => Promise<unknown>
+/** `host`: the IP address that the request came from; left out where nobody knows it. */
+export type Handler = (from: PeerName, body: unknown, host?: string) => Promise<unknown>
 
 /** Gossipsub's three verdicts: only what is wrong by itself lowers the sender's score. */
 export type GossipVerdict = 'accept' | 'ignore' | 'reject'
@@ -87,9 +88,9 @@ export async function ask<T>(
 /** A handler that checks the form of the request first. */
 export function answer<T>(
   shape: z.ZodType<T>,
-  handler: (from: PeerName, body: T) => Promise<unknown>,
+  handler: (from: PeerName, body: T, host: string | undefined) => Promise<unknown>,
 ): Handler {
-  return async (from, body) => {
+  return async (from, body, host) => {
     const read = shape.safeParse(body)
     if (!read.success) {
       return refusalAnswer({
@@ -97,7 +98,7 @@ export function answer<T>(
         reason: `The request has another form: ${z.prettifyError(read.error)}`,
       })
     }
-    return handler(from, read.data)
+    return handler(from, read.data, host)
   }
 }
 

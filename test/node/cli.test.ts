@@ -47,7 +47,19 @@ describe('council', () => {
     expect(version).toMatchObject({ code: 0, stderr: '', stdout: '0.1.0\n' })
     const help = await launch('--help').output
     expect(help.code).toBe(0)
-    for (const command of ['demo', 'init', 'start', 'claim', 'publish', 'log', 'export', 'verify'])
+    for (const command of [
+      'demo',
+      'init',
+      'start',
+      'admit',
+      'invite',
+      'status',
+      'claim',
+      'publish',
+      'log',
+      'export',
+      'verify',
+    ])
       expect(help.stdout).toContain(`\n  ${command} [options]`)
     expect(help.stdout).not.toContain('demo-front-door')
   })

@@ -133,6 +133,11 @@ describe('parseConfig', () => {
     ]),
     ['keys', { servers: Array(9).fill('hkps://b.org') }, 'keys.servers: want at most 8 servers'],
     ['keys', { wkd: 1 }, 'keys.wkd: want true or false, got 1'],
+    [
+      'council',
+      { bootstrap: `${bootstrap}&invite=short` },
+      'council.bootstrap: want an invitation of 43 characters behind invite=, got "short"; copy the whole join line once more',
+    ],
     ['failover', { silenceMs: 10 }, 'failover.silenceMs: want 1000–600000, got 10'],
     ['exchange', { pullMs: 100 }, 'exchange.pullMs: want 200–600000, got 100'],
     ['exchange', { gossip: 'no' }, 'exchange.gossip: want true or false, got "no"'],
@@ -166,7 +171,11 @@ describe('parseConfig', () => {
       'council.zone: want a lower-case DNS name, got "Blogs.localhost"',
     ],
     ['council', { zone: 'x.org', bootstrap }, 'council: want either zone or bootstrap, got both'],
-    ['authority', { admission: 'all' }, 'authority.admission: want one of open, got "all"'],
+    [
+      'authority',
+      { admission: 'all' },
+      'authority.admission: want one of open, approve, invite, got "all"',
+    ],
     ['authority', { replicas: 0 }, 'authority.replicas: want 1–31, got 0'],
     ['authority', { edit: 'slashed' }, 'authority.edit: want one of dotted, dashed, got "slashed"'],
   ])('refuses %s = %j of a founding peer', (name, value, problem) => {

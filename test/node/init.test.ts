@@ -60,6 +60,15 @@ describe('init', () => {
     })
   })
 
+  it('lets only its owner read a config with an invitation, also when written anew', async () => {
+    const invited = `${bootstrap}&invite=${'A'.repeat(43)}`
+    const { dir } = await run('invited', { join: bootstrap, name: 'b' })
+    const path = join(dir, 'council.json')
+    expect((await stat(path)).mode & 0o077).not.toBe(0)
+    await run('invited', { join: invited, name: 'b', force: true })
+    expect((await stat(path)).mode & 0o777).toBe(0o600)
+  })
+
   it('overwrites nothing unless forced, and never the key', async () => {
     const { config } = await run('twice')
     const key = await readFile(join(config.data, 'peer.key'))

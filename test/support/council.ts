@@ -42,6 +42,8 @@ export type CouncilInit = PeerSettings & {
   readonly authority?: 'first' | 'apart'
   /** spokes that answer DNS; the authority does anyway */
   readonly dns?: readonly string[]
+  /** whom the authority admits; default `open` */
+  readonly admission?: 'open' | 'approve' | 'invite'
   /** copies wanted of each blog; default 3 */
   readonly replicas?: number
   /** each peer is a process of its own, which can be killed; else all live in this one */
@@ -128,13 +130,14 @@ export class TestCouncil {
     await this.ready()
   }
 
-  /** One more spoke joins. */
-  async join(name: string): Promise<TestPeer> {
-    return this.#add(name, this.authority.line.bootstrap)
+  /** One more spoke joins. Rejects with the authority's sentence when it is refused. */
+  async join(name: string, bootstrap = this.authority.line.bootstrap): Promise<TestPeer> {
+    return this.#add(name, bootstrap)
   }
 
   async #add(name: string, bootstrap: string | null): Promise<TestPeer> {
-    const { replicas = 3, exchange, failover, ownAddresses, authority, dns } = this.#init
+    const { replicas = 3, admission = 'open', exchange, failover } = this.#init
+    const { ownAddresses, authority, dns } = this.#init
     const host = ownAddresses === true ? `127.0.20.${11 + this.peers.length}` : '127.0.0.1'
     const isSpoke = bootstrap !== null || authority !== 'apart'
     const peer = new TestPeer(name, join(this.#folder, name), this.#init.processes === true, {
@@ -146,7 +149,7 @@ export class TestCouncil {
       web: { origin: this.#port === 0 ? 'http://{host}' : `http://{host}:${this.#port}` },
       ...(isSpoke ? { spoke: { host, port: this.#port } } : {}),
       ...(bootstrap === null || dns?.includes(name) ? { dns: { host, port: 0 } } : {}),
-      ...(bootstrap === null ? { authority: { replicas } } : {}),
+      ...(bootstrap === null ? { authority: { admission, replicas } } : {}),
       exchange: { pullMs: 1_000, ...exchange },
       failover: failover ?? { silenceMs: 6_000 },
       log: { level: 'warn' },
@@ -254,6 +257,11 @@ export class TestPeer {
     this.#config = config
   }
 
+  /** Its council.json, for commands. */
+  get config(): string {
+    return join(this.folder, 'council.json')
+  }
+
   get isRunning(): boolean {
     return this.#running !== null
   }
@@ -281,7 +289,7 @@ export class TestPeer {
   }
 
   async #startWith(config: Config): Promise<void> {
-    const path = join(this.folder, 'council.json')
+    const path = this.config
     await mkdir(this.folder, { recursive: true })
     await writeFile(path, JSON.stringify(config))
     this.#running = await (this.#isProcess ? this.#startProcess(path) : this.#startHere(path))

@@ -1,5 +1,5 @@
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
-import type { Decision, MemberRecord } from '../../replication/registry/act.ts'
+import type { AdmissionPolicy, Decision, MemberRecord } from '../../replication/registry/act.ts'
 import type { JoinRequest } from '../../replication/registry/join-request.ts'
 import { authorityOf, type Roster } from '../../replication/registry/roster.ts'
 
@@ -10,29 +10,81 @@ const maxAddresses = 32
 const maxWeb = 4
 const maxDns = 4
 
+/** Refuses a request dated long ago, which somebody may have kept, or far ahead. Pure. Code JOIN_DATE. */
+export function checkDate(request: JoinRequest, nowMs: number): Verdict<void> {
+  return Math.abs(nowMs - request.atMs) > maxRequestAgeMs
+    ? refuse(
+        'JOIN_DATE',
+        'The request is dated more than 15 minutes from now. Set the clock of that machine.',
+      )
+    : accept(undefined)
+}
+
+/** What the authority knows of a peer that asks, beside its request. */
+export type Applicant = {
+  /** `@roster` has it already: it asks for a change of its record */
+  readonly isKnown: boolean
+  /** it is the authority itself */
+  readonly isAuthority: boolean
+  /** why the operator refused it before; null when that did not happen */
+  readonly refusal: string | null
+  /** the verdict on the invitation that it brings; null when it brings none */
+  readonly invitation: Verdict<unknown> | null
+}
+
+/** `admit`: it may come in, now, and why; `wait`: for the operator's word. */
+export type Entrance =
+  | { readonly kind: 'admit'; readonly policy: AdmissionPolicy }
+  | { readonly kind: 'wait'; readonly reason: string }
+
 /**
- * Decides a request to join, or a member's changed record, under the policy `open`. Pure.
+ * Decides whether a peer may come in under the authority's policy. Pure. Members may change their
+ * own records under each policy.
  *
- * Codes: JOIN_CUT_OFF, JOIN_NAME (taken by another peer), JOIN_RENAME, JOIN_DATE, JOIN_ROLE,
- * JOIN_ADDRESSES.
+ * Codes: JOIN_REFUSED, JOIN_INVITE_MISSING, and that of the verdict on its invitation.
+ */
+export function decideEntrance(policy: AdmissionPolicy, applicant: Applicant): Verdict<Entrance> {
+  const { isKnown, isAuthority, refusal, invitation } = applicant
+  if (isKnown) return accept({ kind: 'admit', policy })
+  // Who runs the authority has approved of its own machine.
+  if (isAuthority) return accept({ kind: 'admit', policy: policy === 'open' ? 'open' : 'approve' })
+  if (refusal !== null) {
+    return refuse('JOIN_REFUSED', `The authority's operator refused this peer: ${refusal}`)
+  }
+  if (policy === 'open') return accept({ kind: 'admit', policy })
+  if (invitation?.ok) return accept({ kind: 'admit', policy: 'invite' })
+  if (policy === 'approve') {
+    const waits = "This council's authority admits peers once its operator has approved of them."
+    return accept({
+      kind: 'wait',
+      reason: invitation === null ? waits : `${waits} ${invitation.reason}`,
+    })
+  }
+  return (
+    invitation ??
+    refuse(
+      'JOIN_INVITE_MISSING',
+      'This council admits peers by invitation only. Ask its operator for the join line of one, and write council.json anew with it.',
+    )
+  )
+}
+
+/**
+ * Decides what to write for a peer that may come in, or for a member's changed record. Pure.
+ *
+ * Codes: JOIN_CUT_OFF, JOIN_NAME (taken by another peer), JOIN_RENAME, JOIN_ROLE, JOIN_ADDRESSES.
  *
  * @param reached - those of the request's web addresses that answered with this peer's hello
+ * @param policy - by which a newcomer is admitted
  * @returns the act to write, or null when `@roster` says the same already
  */
 export function decideJoin(
   roster: Roster,
-  request: JoinRequest,
+  { member }: Pick<JoinRequest, 'member'>,
   reached: readonly string[],
-  nowMs: number,
+  policy: AdmissionPolicy,
 ): Verdict<Decision | null> {
-  const { member } = request
   const before = roster.members.get(member.peer)
-  if (Math.abs(nowMs - request.atMs) > maxRequestAgeMs) {
-    return refuse(
-      'JOIN_DATE',
-      'The request is dated more than 15 minutes from now. Set the clock of that machine.',
-    )
-  }
   if (
     member.addresses.length > maxAddresses ||
     member.web.length > maxWeb ||
@@ -68,7 +120,7 @@ export function decideJoin(
   }
   // Web addresses stand in @roster only once they were fetched (DESIGN 5).
   const record: MemberRecord = { ...member, web: member.web.filter((url) => reached.includes(url)) }
-  if (before === undefined) return accept({ kind: 'admit', member: record, policy: 'open' })
+  if (before === undefined) return accept({ kind: 'admit', member: record, policy })
   return accept(sameRecord(before, record) ? null : { kind: 'change', member: record })
 }
 

@@ -1,34 +1,25 @@
-import { randomBytes } from 'node:crypto'
 import type { PeerName } from '../../auth/peer-signature.ts'
 import type { KeyRing } from '../../auth/public-key.ts'
 import { accept, type Refusal, refuse, type Verdict } from '../../auth/verdict.ts'
 import type { Clock } from '../../replication/clock.ts'
-import type { Alive, FetchHello } from '../../replication/exchange/alive.ts'
+import type { Alive } from '../../replication/exchange/alive.ts'
 import { checkGenesis } from '../../replication/exchange/claim.ts'
-import type { Admission } from '../../replication/exchange/join.ts'
 import { checkRevoked } from '../../replication/exchange/revocations.ts'
 import type { BlogName, Entry } from '../../replication/log/entry.ts'
 import { type LogName, namesLog, rosterLog } from '../../replication/log/log.ts'
 import type { Replica } from '../../replication/log/peer-text.ts'
 import type { Signed } from '../../replication/log/text.ts'
-import type { Decision, EditForm, MemberRecord } from '../../replication/registry/act.ts'
+import type { Decision, EditForm } from '../../replication/registry/act.ts'
 import type { CouncilLogs } from '../../replication/registry/council-logs.ts'
-import { checkHello } from '../../replication/registry/hello.ts'
-import type { JoinRequest } from '../../replication/registry/join-request.ts'
 import { type ProofOfAct, type ProofRow, proofRow } from '../../replication/registry/proof.ts'
-import {
-  isMember,
-  liveMembers,
-  type Member,
-  type Roster,
-} from '../../replication/registry/roster.ts'
+import { isMember, type Member, type Roster } from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
-import { decideJoin, maxRequestAgeMs } from './admission.ts'
 import { decideClaim, skeletonOf } from './claims.ts'
 import { candidatesOf, placeBlog } from './placement.ts'
 
 /**
- * The peer that writes `@roster` and `@names`: founds the council, admits peers, gives out names.
+ * The peer that writes `@roster` and `@names`: founds the council and gives out names. Whom it
+ * admits: `Admissions`.
  * What it decides is decided in pure functions beside it; here it asks, writes and tells.
  */
 export class Authority {
@@ -37,13 +28,10 @@ export class Authority {
   readonly #keys: KeyRing
   readonly #clock: Clock
   readonly #log: ComponentLog
-  readonly #fetchHello: FetchHello
   readonly #self: PeerName
   readonly #tell: (log: LogName, proof: ProofOfAct, replicas: readonly PeerName[]) => Promise<void>
   readonly #skeletons = new Map<string, BlogName>()
   #skeletonsUpTo = -1
-  /** date of each peer's newest request: an older one, sent by somebody else, changes nothing back */
-  readonly #askedMs = new Map<PeerName, number>()
 
   constructor(parts: {
     readonly council: CouncilLogs
@@ -51,7 +39,6 @@ export class Authority {
     readonly keys: KeyRing
     readonly clock: Clock
     readonly log: ComponentLog
-    readonly fetchHello: FetchHello
     readonly self: PeerName
     /** announces an act in force; `replicas` are the peers that an assignment names; resolves soon */
     readonly tell: (log: LogName, proof: ProofOfAct, replicas: readonly PeerName[]) => Promise<void>
@@ -61,7 +48,6 @@ export class Authority {
     this.#keys = parts.keys
     this.#clock = parts.clock
     this.#log = parts.log
-    this.#fetchHello = parts.fetchHello
     this.#self = parts.self
     this.#tell = parts.tell
   }
@@ -94,117 +80,6 @@ export class Authority {
   async #must(log: LogName, council: string, decide: () => Decision): Promise<void> {
     const written = await this.#council.write(log, council, decide)
     if (!written.ok) throw new Error(`cannot write ${log}: ${written.reason}`)
-  }
-
-  /**
-   * Decides a request to join; see `decideJoin` in admission.ts. A member whose web addresses did
-   * not all answer asks again. Code ACT_NOT_IN_FORCE when the holders do not answer.
-   */
-  async decideJoin(request: JoinRequest): Promise<Verdict<Admission>> {
-    const roster = this.#council.roster() as Roster
-    const { member } = request
-    const early = this.#judgeEarly(roster, request)
-    if (!early.ok) return early
-    const reached: string[] = []
-    for (const url of member.web) {
-      if (await this.#reaches(roster, member, url)) reached.push(url)
-    }
-    let refusal: Refusal | null = null
-    const written = await this.#council.write(rosterLog, roster.council, () => {
-      const decision = decideJoin(
-        this.#council.roster() as Roster,
-        request,
-        reached,
-        this.#clock.now(),
-      )
-      if (decision.ok) return decision.value
-      refusal = decision
-      return null
-    })
-    if (refusal !== null) return refusal
-    if (!written.ok) return written
-    if (written.value !== null) {
-      const { act, proof } = written.value
-      this.#log.info('roster', {
-        kind: act.decision.kind,
-        peer: member.peer,
-        name: member.name,
-        web: reached,
-      })
-      await this.#tell(rosterLog, proof, [])
-    }
-    return accept('admitted')
-  }
-
-  /** What is wrong with a request is said before anything is fetched for it. Code JOIN_OLD. */
-  #judgeEarly(roster: Roster, request: JoinRequest): Verdict<unknown> {
-    const nowMs = this.#clock.now()
-    const judged = decideJoin(roster, request, [], nowMs)
-    if (!judged.ok) return judged
-    const { peer } = request.member
-    if (request.atMs < (this.#askedMs.get(peer) ?? 0)) {
-      return refuse('JOIN_OLD', 'This peer has sent a newer request, which was handled already.')
-    }
-    this.#askedMs.delete(peer)
-    this.#askedMs.set(peer, request.atMs)
-    for (const [other, atMs] of this.#askedMs) {
-      if (nowMs - atMs <= maxRequestAgeMs) break
-      this.#askedMs.delete(other)
-    }
-    return accept(undefined)
-  }
-
-  /** Fetched here, and by another spoke on another host as soon as there is one (DESIGN 5). */
-  async #reaches(roster: Roster, member: MemberRecord, url: string): Promise<boolean> {
-    const nonce = randomBytes(18).toString('base64url')
-    const want = { council: roster.council, peer: member.peer, nonce }
-    const own = await this.#fetchHello(url, nonce)
-    const first = own.ok ? checkHello(own.value, want) : own
-    if (!first.ok) {
-      this.#log.warn('address_not_reached', {
-        peer: member.peer,
-        url,
-        code: first.code,
-        reason: first.reason,
-      })
-      return false
-    }
-    const helper = this.#helperFor(roster, member)
-    if (helper === null) return true
-    try {
-      const second = checkHello(await this.#alive.fetchBy(helper, url, nonce), want)
-      if (second.ok) return true
-      this.#log.warn('address_not_reached_from', {
-        peer: member.peer,
-        url,
-        from: helper,
-        reason: second.reason,
-      })
-    } catch (error) {
-      this.#log.warn('address_not_reached_from', {
-        peer: member.peer,
-        url,
-        from: helper,
-        reason: (error as Error).message,
-      })
-    }
-    return false
-  }
-
-  #helperFor(roster: Roster, newcomer: MemberRecord): PeerName | null {
-    const hosts = (record: MemberRecord) => record.web.map((url) => new URL(url).hostname)
-    const own = roster.members.get(this.#self)
-    const taken = [...hosts(newcomer), ...(own === undefined ? [] : hosts(own))]
-    const helpers = liveMembers(roster).filter(
-      (each) =>
-        each.peer !== newcomer.peer &&
-        each.peer !== this.#self &&
-        this.#alive.isLive(each.peer) &&
-        each.web.length > 0 &&
-        hosts(each).every((host) => !taken.includes(host)),
-    )
-    // Another one each time: a single one that denies everything must not keep newcomers out.
-    return helpers[Math.floor(this.#clock.random() * helpers.length)]?.peer ?? null
   }
 
   /**

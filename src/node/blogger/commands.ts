@@ -1,9 +1,9 @@
 import { type Command, InvalidArgumentError } from 'commander'
 import { exportBlog, verify } from './archive-commands.ts'
 import { claim } from './claim.ts'
-import { CommandError, exitCodes } from './failure.ts'
-import { type CommandIo, plainLine, processIo } from './io.ts'
+import { type CommandIo, processIo } from './io.ts'
 import { publish } from './publish.ts'
+import { runCommand } from './run-command.ts'
 import { showLog } from './show-log.ts'
 
 /**
@@ -24,7 +24,7 @@ export function bloggerCommands(program: Command, io: CommandIo = processIo): vo
     .requiredOption(...key)
     .option('--timeout <seconds>', 'how long to wait for the name', readSeconds, 120)
     .option(...json)
-    .action((name, options) => run('claim', io, (plain) => claim(name, options, plain)))
+    .action((name, options) => runCommand('claim', io, (plain) => claim(name, options, plain)))
   program
     .command('publish')
     .description('sign a Markdown file with gpg as the next post and hand it in')
@@ -38,14 +38,14 @@ export function bloggerCommands(program: Command, io: CommandIo = processIo): vo
     .option('--tags <list>', 'separated by commas')
     .option('--date <instant>', 'like 2026-11-23T03:40:00Z; now when left out')
     .option(...json)
-    .action((file, options) => run('publish', io, (plain) => publish(file, options, plain)))
+    .action((file, options) => runCommand('publish', io, (plain) => publish(file, options, plain)))
   program
     .command('log')
     .description('list all entries of a blog')
     .argument('<blog>')
     .requiredOption(...at)
     .option(...json)
-    .action((blog, options) => run('log', io, (plain) => showLog(blog, options, plain)))
+    .action((blog, options) => runCommand('log', io, (plain) => showLog(blog, options, plain)))
   program
     .command('export')
     .description('download a blog as an archive that gpg can check, and check it')
@@ -53,28 +53,15 @@ export function bloggerCommands(program: Command, io: CommandIo = processIo): vo
     .requiredOption(...at)
     .requiredOption('-o, --output <file>', 'the tar to write')
     .option(...json)
-    .action((blog, options) => run('export', io, (plain) => exportBlog(blog, options, plain)))
+    .action((blog, options) =>
+      runCommand('export', io, (plain) => exportBlog(blog, options, plain)),
+    )
   program
     .command('verify')
     .description('check an exported archive, offline')
     .argument('<archive>', 'the tar, or the folder it was unpacked into')
     .option(...json)
-    .action((path, options) => run('verify', io, (plain) => verify(path, options, plain)))
-}
-
-async function run(
-  name: string,
-  io: CommandIo,
-  command: (io: CommandIo) => Promise<void>,
-): Promise<void> {
-  const plain: CommandIo = { ...io, say: (line) => io.say(plainLine(line)) }
-  try {
-    await command(plain)
-  } catch (error) {
-    if (!(error instanceof CommandError)) throw error
-    plain.say(`council ${name}: ${error.message}`)
-    io.exit(exitCodes[error.exit])
-  }
+    .action((path, options) => runCommand('verify', io, (plain) => verify(path, options, plain)))
 }
 
 function readSeconds(value: string): number {

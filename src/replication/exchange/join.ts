@@ -1,3 +1,4 @@
+import { isIP } from 'node:net'
 import { z } from 'zod'
 import type { PeerName } from '../../auth/peer-signature.ts'
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
@@ -12,15 +13,32 @@ import { fromSignedRow, signedRow } from '../registry/proof.ts'
 import { authorityOf } from '../registry/roster.ts'
 import { pageShape, readPage, toOffer } from './sync.ts'
 
-/** The authority's word on a request. A pending peer asks again. */
-export type Admission = 'admitted' | 'pending'
-export type Decide = (request: JoinRequest) => Promise<Verdict<Admission>>
+/** The authority's word on a request. A pending peer asks again; `reason` says what it waits for. */
+export type Admission =
+  | { readonly state: 'admitted' }
+  | { readonly state: 'pending'; readonly reason: string }
+/** Where a request came from. */
+export type Origin = {
+  /** the newcomer's IP address, as the peer saw it that the newcomer is connected with */
+  readonly host: string | null
+  /** the member that passed the request on; null when the newcomer itself asked */
+  readonly via: PeerName | null
+}
+export type Decide = (
+  request: JoinRequest,
+  signed: Signed,
+  origin: Origin,
+) => Promise<Verdict<Admission>>
 
+const host = z.string().refine((value) => isIP(value) !== 0, 'want an IP address')
 const request = z.discriminatedUnion('t', [
   z.object({ t: z.literal('roster'), from: z.number().int().min(0) }),
-  z.object({ t: z.literal('join'), request: signedShape }),
+  z.object({ t: z.literal('join'), request: signedShape, host: host.optional() }),
 ])
-const joinAnswer = z.object({ state: z.enum(['admitted', 'pending']) })
+const joinAnswer = z.object({
+  state: z.enum(['admitted', 'pending']),
+  reason: z.string().max(2_000).optional(),
+})
 
 /** How a newcomer becomes a member: the one protocol that strangers may speak (DESIGN 5, Joining). */
 export class Join {
@@ -45,16 +63,28 @@ export class Join {
   start(): void {
     this.#network.handle(
       JOIN,
-      answer(request, async (from, body) => {
+      answer(request, async (from, body, seen) => {
         if (body.t === 'roster') return readPage(this.#store, rosterLog, body.from)
-        const state = await this.#passOn(from, fromSignedRow(body.request))
-        return state.ok ? { state: state.value } : refusalAnswer(state)
+        const said = body.host ?? null
+        const admission = await this.#passOn(from, fromSignedRow(body.request), {
+          seen: seen ?? null,
+          said,
+        })
+        return admission.ok ? admission.value : refusalAnswer(admission)
       }),
     )
   }
 
-  /** The authority decides; any other member passes the request on to it. */
-  async #passOn(from: PeerName, signed: Signed): Promise<Verdict<Admission>> {
+  /**
+   * The authority decides; any other member passes the request on to it.
+   *
+   * @param hosts - where the request came from as seen here, and as a member says that passes it on
+   */
+  async #passOn(
+    from: PeerName,
+    signed: Signed,
+    hosts: { readonly seen: string | null; readonly said: string | null },
+  ): Promise<Verdict<Admission>> {
     const join = decodeJoin(signed)
     if (!join.ok) return join
     const roster = this.#council.roster()
@@ -69,23 +99,39 @@ export class Join {
     if (from !== join.value.member.peer && !this.#council.isMember(from)) {
       return refuse('JOIN_OTHER_PEER', 'A stranger can only ask for itself.')
     }
+    const origin: Origin =
+      from === join.value.member.peer
+        ? { host: hosts.seen, via: null }
+        : { host: hosts.said, via: from }
     if (this.#decide !== null && authorityOf(roster) === this.#network.self)
-      return this.#decide(join.value)
-    return this.ask(authorityOf(roster), signed)
+      return this.#decide(join.value, signed, origin)
+    return this.ask(authorityOf(roster), signed, origin.host)
   }
 
-  /** Sends a request to a peer. Codes: AUTHORITY_UNREACHABLE and those of the authority. */
-  async ask(peer: PeerName, signed: Signed): Promise<Verdict<Admission>> {
+  /**
+   * Sends a request to a peer. Codes: AUTHORITY_UNREACHABLE and those of the authority.
+   *
+   * @param from - the newcomer's IP address, by whoever passes its request on
+   */
+  async ask(
+    peer: PeerName,
+    signed: Signed,
+    from: string | null = null,
+  ): Promise<Verdict<Admission>> {
     try {
-      const { state } = await ask(
+      const { state, reason } = await ask(
         this.#network,
         peer,
         JOIN,
-        { t: 'join', request: signedRow(signed) },
+        { t: 'join', request: signedRow(signed), ...(from === null ? {} : { host: from }) },
         joinAnswer,
         30_000,
       )
-      return accept(state)
+      return accept(
+        state === 'admitted'
+          ? { state }
+          : { state, reason: reason ?? "The authority's operator has to approve this peer." },
+      )
     } catch (error) {
       const code = (error as { refusal?: string | null }).refusal ?? 'AUTHORITY_UNREACHABLE'
       return refuse(code, `The request to ${peer} was not accepted: ${(error as Error).message}`)

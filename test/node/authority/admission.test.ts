@@ -1,6 +1,17 @@
 import { describe, expect, it } from 'vitest'
-import { decideJoin, sameRecord } from '../../../src/node/authority/admission.ts'
-import type { Decision, MemberRecord } from '../../../src/replication/registry/act.ts'
+import { accept, refuse } from '../../../src/auth/verdict.ts'
+import {
+  type Applicant,
+  checkDate,
+  decideEntrance,
+  decideJoin,
+  sameRecord,
+} from '../../../src/node/authority/admission.ts'
+import type {
+  AdmissionPolicy,
+  Decision,
+  MemberRecord,
+} from '../../../src/replication/registry/act.ts'
 import {
   codeOf,
   member,
@@ -18,27 +29,85 @@ const begin = () => new TestCouncil().admit(1, 2)
 const decide = (
   council: TestCouncil,
   record: MemberRecord,
-  { reached = record.web, nowMs = startMs }: { reached?: readonly string[]; nowMs?: number } = {},
-) =>
-  decideJoin(
-    council.roster,
-    { council: council.council, member: record, atMs: startMs, invite: null },
-    reached,
-    nowMs,
-  )
+  {
+    reached = record.web,
+    policy = 'open',
+  }: { reached?: readonly string[]; policy?: AdmissionPolicy } = {},
+) => decideJoin(council.roster, { member: record }, reached, policy)
+
+describe('checkDate', () => {
+  it.each([
+    ['15 minutes ago', 900_000, 'accepted'],
+    ['over 15 minutes ago', 901_000, 'JOIN_DATE'],
+    ['15 minutes from now', -900_000, 'accepted'],
+    ['over 15 minutes from now', -901_000, 'JOIN_DATE'],
+  ])('judges a request dated %s', (_, agoMs, code) => {
+    const request = { council: '', member: member(3), atMs: startMs, invite: null }
+    expect(codeOf(checkDate(request, startMs + agoMs))).toBe(code)
+  })
+})
+
+describe('decideEntrance', () => {
+  const used = refuse('JOIN_INVITE_USED', 'This invitation was used already.')
+  const stranger: Applicant = {
+    ...{ isKnown: false, isAuthority: false, refusal: null, invitation: null },
+  }
+  const known = { ...stranger, isKnown: true }
+  const self = { ...stranger, isAuthority: true }
+  const refused = { ...stranger, refusal: 'Who are you?' }
+  const invited = { ...stranger, invitation: accept(undefined) }
+  const late = { ...stranger, invitation: used }
+  const words = (policy: AdmissionPolicy, applicant: Applicant) => {
+    const verdict = decideEntrance(policy, applicant)
+    if (!verdict.ok) return verdict.code
+    return verdict.value.kind === 'admit' ? `admit by ${verdict.value.policy}` : 'wait'
+  }
+
+  it.each<[string, Applicant, open: string, approve: string, invite: string]>([
+    ['a stranger', stranger, 'admit by open', 'wait', 'JOIN_INVITE_MISSING'],
+    [
+      'a stranger with a good invitation',
+      invited,
+      'admit by open',
+      'admit by invite',
+      'admit by invite',
+    ],
+    ['a stranger with a used invitation', late, 'admit by open', 'wait', 'JOIN_INVITE_USED'],
+    ['who was refused', refused, 'JOIN_REFUSED', 'JOIN_REFUSED', 'JOIN_REFUSED'],
+    [
+      'who was refused, with a good invitation',
+      { ...invited, refusal: 'Who are you?' },
+      ...(['JOIN_REFUSED', 'JOIN_REFUSED', 'JOIN_REFUSED'] as const),
+    ],
+    ['the authority itself', self, 'admit by open', 'admit by approve', 'admit by approve'],
+    [
+      'a member with a changed record',
+      known,
+      'admit by open',
+      'admit by approve',
+      'admit by invite',
+    ],
+  ])('decides on %s', (_, applicant, open, approve, invite) => {
+    expect(words('open', applicant)).toBe(open)
+    expect(words('approve', applicant)).toBe(approve)
+    expect(words('invite', applicant)).toBe(invite)
+  })
+
+  it("tells a refused peer the operator's sentence", () => {
+    expect(decideEntrance('approve', refused)).toMatchObject({
+      reason: "The authority's operator refused this peer: Who are you?",
+    })
+  })
+
+  it('tells who waits why its invitation was not taken', () => {
+    expect(must(decideEntrance('approve', late))).toMatchObject({
+      reason: expect.stringContaining('used already'),
+    })
+  })
+})
 
 describe('decideJoin', () => {
   it.each<[string, (c: TestCouncil) => ReturnType<typeof decide>, string]>([
-    [
-      'dated over 15 minutes ago',
-      (c) => decide(c, member(3), { nowMs: startMs + 901_000 }),
-      'JOIN_DATE',
-    ],
-    [
-      'dated over 15 minutes from now',
-      (c) => decide(c, member(3), { nowMs: startMs - 901_000 }),
-      'JOIN_DATE',
-    ],
     [
       'of a peer that was cut off',
       (c) => {
@@ -100,6 +169,12 @@ describe('decideJoin', () => {
       member: member(3, { web: [web[1] as string] }),
     })
     expect(must(decide(begin(), member(3), { reached: [] }))).toMatchObject({ member: { web: [] } })
+  })
+
+  it('writes down by which policy a newcomer was admitted', () => {
+    for (const policy of ['open', 'approve', 'invite'] as const) {
+      expect(must(decide(begin(), member(3), { policy }))).toMatchObject({ kind: 'admit', policy })
+    }
   })
 
   it('admits the authority itself with its role', () => {

@@ -3,8 +3,7 @@ import { MemoryLevel } from 'memory-level'
 import { type PeerName, type PeerSigner, peerSigner } from '../../../src/auth/peer-signature.ts'
 import { KeyRing } from '../../../src/auth/public-key.ts'
 import { refuse, type Verdict } from '../../../src/auth/verdict.ts'
-import { Authority } from '../../../src/node/authority/authority.ts'
-import { RevocationDesk } from '../../../src/node/authority/revoking.ts'
+import { type AuthorityParts, startAuthority } from '../../../src/node/authority/start-authority.ts'
 import { Joining } from '../../../src/node/joining.ts'
 import { createLogger } from '../../../src/node/logger.ts'
 import { type Clock, repeat } from '../../../src/replication/clock.ts'
@@ -175,9 +174,9 @@ export class VirtualCouncil {
     const clock = this.clock.of(life, chance)
     machine.life = life
     this.note(`${name}: start`)
-    const holder: { exchange: Exchange | null; authority: Authority | null } = {
+    const holder: { exchange: Exchange | null; parts: AuthorityParts | null } = {
       exchange: null,
-      authority: null,
+      parts: null,
     }
     const { network, pubsub } = this.network.arrive({
       peer: signer.peer,
@@ -185,7 +184,7 @@ export class VirtualCouncil {
       isMember: (peer) => holder.exchange?.council.isMember(peer) ?? false,
       onConnected: (peer) => holder.exchange?.connected(peer),
     })
-    const authority = () => holder.authority as Authority
+    const parts = () => holder.parts as AuthorityParts
     const logger = createLogger('info', {
       write: (line) => this.note(`${name}: ${readLine(line)}`),
     })
@@ -214,17 +213,15 @@ export class VirtualCouncil {
         pull: true,
         authority: plan.roles.includes('authority')
           ? {
-              decideJoin: (request) => authority().decideJoin(request),
+              decideJoin: (...asked) => parts().admissions.decideJoin(...asked),
               decideClaim: (genesis, offer, via) =>
-                authority().decideClaim(genesis, offer, via as PeerName),
-              decideRevoke: (asked) => desk.decide(asked),
+                parts().authority.decideClaim(genesis, offer, via as PeerName),
+              decideRevoke: (asked) => parts().revocations.decide(asked),
             }
           : null,
       },
     )
     holder.exchange = exchange
-    const desk = new RevocationDesk(exchange, logger.forComponent('council:authority'))
-    this.dht.arrive(signer.peer, life, exchange.registry)
     if (plan.roles.includes('authority')) {
       exchange.council.onChange((log, acts) => {
         for (const { id, decision } of log === namesLog ? acts : []) {
@@ -235,22 +232,17 @@ export class VirtualCouncil {
     await exchange.start()
     machine.exchange = exchange
     if (plan.roles.includes('authority')) {
-      holder.authority = new Authority({
-        council: exchange.council,
-        alive: exchange.alive,
-        keys: this.keys,
-        clock,
-        log: logger.forComponent('council:authority'),
-        fetchHello: (url, nonce) => this.#fetchHello(machine, clock, url, nonce),
-        self: signer.peer,
-        tell: (log, proof, replicas) => exchange.tell(log, proof, replicas),
-      })
-      await holder.authority.found({
-        zone,
-        edit: 'dotted',
-        replicas: this.#wanted,
-        holder: { peer: signer.peer, store: exchange.storeId() },
-      })
+      holder.parts = await startAuthority(
+        { zone, edit: 'dotted', replicas: this.#wanted, admission: 'open' },
+        {
+          exchange,
+          keys: this.keys,
+          clock,
+          log: logger.forComponent('council:authority'),
+          fetchHello: (url, nonce) => this.#fetchHello(machine, clock, url, nonce),
+          self: signer.peer,
+        },
+      )
     }
     this.#join(machine, exchange, clock, logger.forComponent('council:join'))
   }
@@ -290,16 +282,18 @@ export class VirtualCouncil {
         network: null,
         country: null,
       }),
-      invite: null,
+      invitation: null,
       dialBootstrap: async () => this.authority.signer.peer,
+      hangUp: async () => undefined,
     })
-    joining.start(
-      () => {
+    joining.start({
+      admitted: () => {
         dialWanted()
         exchange.alive.send().catch(() => undefined)
       },
-      (reason) => this.breach(`${name} is refused by its council: ${reason}`),
-    )
+      refused: (reason) => this.breach(`${name} is refused by its council: ${reason}`),
+      pending: (reason) => this.breach(`${name} is made to wait by its council: ${reason}`),
+    })
   }
 
   #knownId: string | null = null

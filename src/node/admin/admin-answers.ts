@@ -1,0 +1,79 @@
+import { z } from 'zod'
+
+// What goes over the admin socket. The commands check the answers, the peer the requests: they may
+// be of different versions while a peer was not started anew.
+
+/** Most that one invitation may admit, and how long it may hold, hours. */
+const maxUses = 1_000
+const maxHours = 8_760
+
+const line = (most: number) =>
+  z
+    .string()
+    .min(1)
+    .max(most)
+    .refine((value) => value === value.trim() && !/\p{Cc}/u.test(value), 'want one plain line')
+const which = line(100)
+const instant = z.string()
+
+/** Which peer, and what the operator decides. */
+export const admitRequest = z.strictObject({ which, dryRun: z.boolean() })
+export const refuseRequest = z.strictObject({ which, reason: line(300), dryRun: z.boolean() })
+export const inviteRequest = z.strictObject({
+  uses: z.number().int().min(1).max(maxUses),
+  hours: z.number().min(1).max(maxHours),
+  note: line(100).nullable(),
+})
+export const revokeRequest = z.strictObject({ id: line(100) })
+
+const waiting = z.object({
+  peer: z.string(),
+  name: z.string(),
+  operator: z.string(),
+  roles: z.array(z.string()),
+  addresses: z.array(z.string()),
+  web: z.array(z.string()),
+  dns: z.array(z.string()),
+  network: z.string().nullable(),
+  country: z.string().nullable(),
+  /** when it asked first, and last */
+  since: instant,
+  asked: instant,
+  /** the IP address it asked from, and the name or id of the member that passed it on */
+  host: z.string().nullable(),
+  via: z.string().nullable(),
+  refused: z.object({ reason: z.string(), at: instant }).nullable(),
+})
+export type ShownWaiting = z.infer<typeof waiting>
+
+export const policy = z.enum(['open', 'approve', 'invite'])
+/** Who waits, and who was refused. */
+export const waitingAnswer = z.object({ policy, waiting: z.array(waiting) })
+/** What was decided, or would have been. */
+export const decidedAnswer = z.object({
+  name: z.string(),
+  peer: z.string(),
+  /** false after a dry run */
+  done: z.boolean(),
+  /** web addresses that answered, and those that did not */
+  web: z.array(z.string()),
+  notReached: z.array(z.string()),
+})
+
+const invitation = z.object({
+  id: z.string(),
+  note: z.string().nullable(),
+  created: instant,
+  expires: instant,
+  uses: z.number(),
+  usedBy: z.array(z.object({ peer: z.string(), name: z.string().nullable(), at: instant })),
+  state: z.enum(['good', 'used', 'expired', 'revoked']),
+})
+export type ShownInvitation = z.infer<typeof invitation>
+export const invitationsAnswer = z.object({ policy, invitations: z.array(invitation) })
+/** A new invitation: the bootstrap address with its secret, which is kept nowhere. */
+export const invitedAnswer = z.object({ policy, invitation, bootstrap: z.string() })
+export const revokedAnswer = z.object({ invitation })
+
+/** How the peer says no. */
+export const errorAnswer = z.object({ error: z.object({ code: z.string(), reason: z.string() }) })

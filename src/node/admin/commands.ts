@@ -1,0 +1,63 @@
+import { type Command, InvalidArgumentError } from 'commander'
+import { type CommandIo, processIo } from '../blogger/io.ts'
+import { runCommand } from '../blogger/run-command.ts'
+
+/**
+ * Adds the operator's commands, which ask the peer that runs on this machine: `admit`, `invite`,
+ * `status`. Exit codes as of the blogger's commands. Each is loaded when it runs.
+ */
+export function adminCommands(program: Command, io: CommandIo = processIo): void {
+  const config = ['--config <file>', 'config of the peer that runs here', 'council.json'] as const
+  const json = ['--json', 'one line of JSON on stdout'] as const
+
+  program
+    .command('admit')
+    .description("on the authority's machine: list who asks to join, and admit or refuse one")
+    .argument('[peer]', 'its name or peer id; left out: list all')
+    .option('--refuse', 'refuse it instead; needs --reason')
+    .option('--reason <text>', 'what a refused peer is told, one line')
+    .option('--dry-run', 'only say what would be done')
+    .option(...config)
+    .option(...json)
+    .action((peer, options) =>
+      runCommand('admit', io, async (plain) => {
+        const { admit } = await import('./admit.ts')
+        await admit(peer, options, plain)
+      }),
+    )
+  program
+    .command('invite')
+    .description("on the authority's machine: make an invitation, and print the line to join with")
+    .option('--uses <number>', 'how many peers may use it (default: 1)', readNumber(1, 1_000))
+    .option('--hours <number>', 'how long it holds (default: 72)', readNumber(1, 8_760))
+    .option('--note <text>', 'whom it is for, for your own list')
+    .option('--list', 'list all invitations')
+    .option('--revoke <id>', 'end one; who used it stays a member')
+    .option(...config)
+    .option(...json)
+    .action((options) =>
+      runCommand('invite', io, async (plain) => {
+        const { invite } = await import('./invite.ts')
+        await invite(options, plain)
+      }),
+    )
+  program
+    .command('status')
+    .description('say how the peer that runs here is doing')
+    .option(...config)
+    .option(...json)
+    .action((options) =>
+      runCommand('status', io, async (plain) => {
+        const { showStatus } = await import('./show-status.ts')
+        await showStatus(options, plain)
+      }),
+    )
+}
+
+function readNumber(least: number, most: number) {
+  return (value: string) => {
+    const number = Number(value)
+    if (/^\d+$/.test(value) && number >= least && number <= most) return number
+    throw new InvalidArgumentError(`want ${least} to ${most}.`)
+  }
+}

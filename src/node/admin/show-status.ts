@@ -1,0 +1,84 @@
+import { z } from 'zod'
+import { type CommandIo, plainLine } from '../blogger/io.ts'
+import { AdminClient } from './admin-client.ts'
+
+export type StatusOptions = { readonly config: string; readonly json?: boolean }
+
+const head = z.looseObject({ seq: z.number() }).nullable()
+/** What the command shows of the peer's status; `--json` gives all of it. */
+const statusAnswer = z.looseObject({
+  name: z.string(),
+  peer: z.string(),
+  council: z.string().nullable(),
+  member: z.boolean(),
+  /** what a newcomer waits for */
+  pending: z.string().nullable(),
+  logs: z.record(z.string(), head),
+  members: z.array(
+    z.looseObject({
+      name: z.string(),
+      roles: z.array(z.string()),
+      away: z.boolean(),
+      cutOff: z.boolean(),
+      connected: z.boolean(),
+      heard: z.boolean().optional(),
+    }),
+  ),
+  blogs: z.array(
+    z.looseObject({
+      blog: z.string(),
+      role: z.string(),
+      head,
+      active: z.boolean(),
+      published: z.number(),
+      replicas: z.number(),
+    }),
+  ),
+  /** at the authority only */
+  authority: z
+    .object({ policy: z.string(), waiting: z.number(), invitations: z.number() })
+    .optional(),
+})
+
+/** `status`: how the peer of a council.json is doing, with whom it is connected, what it keeps. */
+export async function showStatus(options: StatusOptions, io: CommandIo): Promise<void> {
+  const peer = await AdminClient.open(options.config, io.env)
+  const status = await peer.get('/status', statusAnswer)
+  if (options.json) return io.data(JSON.stringify(status))
+  for (const line of describe(status)) io.data(plainLine(line))
+}
+
+function describe(status: z.infer<typeof statusAnswer>): string[] {
+  const { name, peer, council, member, pending, logs, members, blogs, authority } = status
+  const state = member ? 'member' : (pending ?? 'not admitted yet')
+  return [
+    `${name} ${peer}`,
+    `  council    ${council ?? 'not known yet'}`,
+    `  state      ${state}`,
+    `  logs       ${Object.entries(logs)
+      .map(([log, at]) => `${log} ${at === null ? 'none' : at.seq}`)
+      .join(', ')}`,
+    ...(authority === undefined
+      ? []
+      : [
+          `  authority  policy ${authority.policy}, ${authority.waiting} waiting, ${authority.invitations} invitations to use`,
+        ]),
+    ...members.map(
+      (each) => `  peer       ${each.name} (${each.roles.join(', ')}): ${stateOf(each)}`,
+    ),
+    ...blogs.map(
+      (each) =>
+        `  blog       ${each.blog}: ${each.role}, seq ${each.head?.seq ?? 'none'}, ${each.published < 0 ? 'nothing published' : `published up to ${each.published}`}, ${each.replicas} copies${each.active ? '' : ', not active'}`,
+    ),
+  ]
+}
+
+function stateOf(member: z.infer<typeof statusAnswer>['members'][number]): string {
+  const words = [
+    member.cutOff ? 'cut off' : null,
+    member.away ? 'out of DNS' : null,
+    member.connected ? 'connected' : 'not connected',
+    member.heard === false ? 'not heard lately' : null,
+  ]
+  return words.filter((word) => word !== null).join(', ')
+}

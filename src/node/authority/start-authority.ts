@@ -1,0 +1,48 @@
+import type { PeerName } from '../../auth/peer-signature.ts'
+import type { KeyRing } from '../../auth/public-key.ts'
+import type { Clock } from '../../replication/clock.ts'
+import type { FetchHello } from '../../replication/exchange/alive.ts'
+import type { Exchange } from '../../replication/exchange/exchange.ts'
+import type { AdmissionPolicy, EditForm } from '../../replication/registry/act.ts'
+import type { ComponentLog } from '../logger.ts'
+import { Admissions } from './admissions.ts'
+import { Authority } from './authority.ts'
+import { Reach } from './reach.ts'
+import { RevocationDesk } from './revoking.ts'
+
+/** The parts of a running authority. */
+export type AuthorityParts = {
+  readonly authority: Authority
+  readonly admissions: Admissions
+  readonly revocations: RevocationDesk
+}
+
+/** Puts an authority together on a started exchange, and founds the council if there is none yet. */
+export async function startAuthority(
+  settings: {
+    readonly zone: string
+    readonly edit: EditForm
+    readonly replicas: number
+    readonly admission: AdmissionPolicy
+  },
+  world: {
+    readonly exchange: Exchange
+    readonly keys: KeyRing
+    readonly clock: Clock
+    readonly log: ComponentLog
+    readonly fetchHello: FetchHello
+    readonly self: PeerName
+  },
+): Promise<AuthorityParts> {
+  const { exchange, keys, clock, log, fetchHello, self } = world
+  const { council, alive, store } = exchange
+  const tell: Exchange['tell'] = (name, proof, replicas) => exchange.tell(name, proof, replicas)
+  const authority = new Authority({ council, alive, keys, clock, log, self, tell })
+  const { zone, edit, replicas, admission: policy } = settings
+  const holder = { peer: self, store: exchange.storeId() }
+  await authority.found({ zone, edit, replicas, holder })
+  const reach = new Reach({ alive, clock, log, fetchHello, self })
+  const admissions = new Admissions({ council, store, clock, log, reach, self, policy, tell })
+  await admissions.load()
+  return { authority, admissions, revocations: new RevocationDesk(exchange, log) }
+}

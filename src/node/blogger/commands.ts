@@ -5,6 +5,7 @@ import { CommandError, exitCodes } from './failure.ts'
 import { type CommandIo, plainLine, processIo } from './io.ts'
 import { publish } from './publish.ts'
 import { showLog } from './show-log.ts'
+import { verifyUrl } from './verify-url.ts'
 
 /**
  * Adds the blogger's commands, which use the local gpg and any spoke over HTTP: `claim`, `publish`,
@@ -56,10 +57,15 @@ export function bloggerCommands(program: Command, io: CommandIo = processIo): vo
     .action((blog, options) => run('export', io, (plain) => exportBlog(blog, options, plain)))
   program
     .command('verify')
-    .description('check an exported archive, offline')
-    .argument('<archive>', 'the tar, or the folder it was unpacked into')
+    .description('check an exported archive, offline, or the address of a blog or post')
+    .argument('<archive>', 'the tar, the folder it was unpacked into, or an http(s) address')
+    .option('--at <url>', 'for an address: ask this spoke, not the one that DNS names')
     .option(...json)
-    .action((path, options) => run('verify', io, (plain) => verify(path, options, plain)))
+    .action((what, options) =>
+      run('verify', io, (plain) =>
+        /^https?:/i.test(what) ? verifyUrl(what, options, plain) : verify(what, options, plain),
+      ),
+    )
 }
 
 async function run(

@@ -10,7 +10,7 @@ import { postList, stretchOf } from './post-list.ts'
 import type { OpenBlog, WebSpoke } from './spoke.ts'
 
 /** Posts on one page of the archive; keeps it below 30 KB. */
-const archivedPerPage = 100
+const archivedPerPage = 80
 
 /** `/archive`: all posts that readers see, under the year in which each began. */
 export function archivePages(spoke: WebSpoke) {

@@ -2,7 +2,7 @@ import { Hono } from 'hono'
 import { html } from 'hono/html'
 import { councilMasthead } from './council-frame.ts'
 import { type Html, page } from './layout.ts'
-import { homeUrl, zonePageUrl } from './links.ts'
+import { homeUrl, type LinkSource, spokeUrl, zonePageUrl } from './links.ts'
 import type { WebSpoke } from './spoke.ts'
 
 /** Path of the page about keys, on the zone's and the spokes' hosts. */
@@ -25,7 +25,7 @@ function keyHelpPage(spoke: WebSpoke): Html {
     main: html`<h1>Your key, and how to look after it</h1>
 <p>Every post is signed with its author’s key. The key has two halves. The secret half signs and stays with you. The public half lets everybody check what you signed; it is what you give to the council. The servers here never have your secret half, so none of them can write in your name, and none can give it back to you.</p>
 <p>The commands below are for gpg (GnuPG), in a terminal. Put your own name and address in place of Maria’s.</p>
-${sections}
+${sections(spoke)}
 <footer><p><a href="${homeUrl(spoke)}">Front page</a></p>
 <p>Served by ${spoke.name}.</p></footer>`,
   })
@@ -33,7 +33,7 @@ ${sections}
 
 const command = (line: string) => html`<pre><code>${line}</code></pre>`
 
-const sections = html`
+const sections = (spoke: LinkSource) => html`
 <h2 id="make">Make a key</h2>
 ${command(`gpg --quick-generate-key 'Maria <maria@example.org>' future-default default 2y`)}
 <p>gpg asks for a passphrase: choose five or more words that nobody would guess together. The name may be a pen name. It is public for ever, and so is the mail address; you can leave the address out.</p>
@@ -63,7 +63,7 @@ ${command('echo This is a test. | gpg --local-user maria@example.org --clearsign
 <p>Do this at once if somebody else may have your secret half and your passphrase. The file from the drawer is enough:</p>
 ${command('gpg --import maria-revocation.asc')}
 <p>If there is none but you still have the key, make one first, with the command under “Back it up”. The reason counts: with “compromised”, or with none, readers see a mark at everything the key ever signed; with “superseded” or “no longer used” what was signed before stays as it is. With any of them the key can sign nothing new here. A revocation cannot be taken back.</p>
-<p>Then the public half carries the mark, and others must learn of it. Send this file to those who know your key, the key servers among them:</p>
+<p>Then the public half carries the mark, and others must learn of it. Send this file to those who know your key, the key servers among them, and <a href="${spokeUrl(spoke, '/revoke')}">hand it in here</a>: that takes no login and ends writing with it on every server.</p>
 ${command('gpg --armor --export maria@example.org > maria-revoked.asc')}
 
 <h2 id="lost">When the key is lost</h2>

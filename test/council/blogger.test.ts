@@ -102,6 +102,22 @@ describe.skipIf(!GpgHome.isInstalled || !has('dig'))('a blogger with gpg', () =>
     }
   })
 
+  it('verifies the address of a post at every spoke, also one that fetches it', async () => {
+    const { http } = council.peer('b').line
+    for (const spoke of council.spokes) {
+      const url = `http://${host}:${http?.port}/${new Date().getUTCFullYear()}/que-es-un-consejo`
+      // A spoke learns a moment later that others have the entry too.
+      await soon(async () => {
+        const ran = await run(['verify', url, '--at', spoke.url, '--json'])
+        expect([ran.exit, ran.err]).toEqual([0, ''])
+        expect(JSON.parse(ran.out)).toMatchObject({
+          ...{ blog: 'maria', council: council.id, head: { seq: 1 }, copies: { published: 1 } },
+          post: { state: 'shown', seq: 1, key, published: true, replicas: 3 },
+        })
+      })
+    }
+  })
+
   it('finds the same answers at both DNS peers', async () => {
     const dig = async (peer: TestPeer, name: string, type: string) => {
       const at = [`@${peer.dns.host}`, '-p', String(peer.dns.port), '+short', name, type]

@@ -47,7 +47,8 @@ const sample = [payloads[1], payloads[2], payloads[16], payloads[22]]
 const tagOf = (payload: string) => payload.replaceAll(',', '').slice(0, 40).trim()
 const year = new Date().getUTCFullYear()
 
-describe.skipIf(!has('chromium'))('words that mean harm', () => {
+// Some hundred pages: on a machine that does much else they take a while.
+describe.skipIf(!has('chromium'))('words that mean harm', { timeout: 180_000 }, () => {
   let council: TestCouncil
   let door: Door
   let browser: TestBrowser
@@ -93,7 +94,7 @@ describe.skipIf(!has('chromium'))('words that mean harm', () => {
     await visitor.context.exposeBinding('pwned', ({ frame }) => {
       visitor.incidents.push(`pwned: ${frame.url()}`)
     })
-  })
+  }, 120_000)
   afterAll(async () => {
     await visitor?.[Symbol.asyncDispose]()
     await browser?.[Symbol.asyncDispose]()

@@ -155,8 +155,9 @@ export class Visitor {
   }
 
   /**
-   * Everything that is wrong with the page as it stands: incidents so far, its HTML, axe-core with
-   * all its rules in both colour schemes, and sideways scrolling on a phone of 320 pixels.
+   * Everything that is wrong with the page as it stands: incidents since the last time, its HTML,
+   * axe-core with all its rules in both colour schemes, and sideways scrolling on a phone of 320
+   * pixels.
    */
   async problems(): Promise<string[]> {
     const { page } = this
@@ -165,7 +166,7 @@ export class Visitor {
       messages.map(({ ruleId, message, line }) => `html: ${ruleId}: ${message} (line ${line})`),
     )
     // After this the page is no longer as the reader has it.
-    const before = [...this.incidents]
+    const before = this.incidents.splice(0)
     const ofAxe: string[] = []
     // By the debugger, past the page's policy, which stays as it is.
     await page.evaluate(axe.source)

@@ -1,7 +1,11 @@
 import { rename, rm } from 'node:fs/promises'
 import { dirname, join, resolve } from 'node:path'
 import { KeyRing } from '../../auth/public-key.ts'
-import { type BadArchive, maxArchiveBytes } from '../../replication/log/archive.ts'
+import {
+  type ArchiveFiles,
+  type BadArchive,
+  maxArchiveBytes,
+} from '../../replication/log/archive.ts'
 import { BlogLog } from './blog-log.ts'
 import { SpokeClient } from './client.ts'
 import { CommandError } from './failure.ts'
@@ -13,7 +17,7 @@ export type ExportOptions = {
   readonly output: string
   readonly json?: boolean
 }
-export type VerifyOptions = { readonly json?: boolean }
+export type VerifyOptions = { readonly at?: string; readonly json?: boolean }
 
 /** `export <blog>`: downloads the archive and puts it in place only once it is checked. */
 export async function exportBlog(
@@ -48,26 +52,33 @@ export async function exportBlog(
 
 /** `verify <tar|folder>`: the whole archive, offline; ends at the first bad entry. */
 export async function verify(path: string, options: VerifyOptions, io: CommandIo): Promise<void> {
+  if (options.at !== undefined) {
+    throw new CommandError('usage', `--at goes with the address of a blog; "${path}" is a file.`)
+  }
   const checked = await check(path)
   if (options.json) io.data(asJson(checked))
   else for (const line of describe(checked)) io.data(line)
   sayWarnings(checked, io)
 }
 
-async function check(path: string): Promise<CheckedArchive> {
+/** Reads an archive and checks it. Throws `failed` with the first bad entry, `usage` for no file. */
+export async function check(path: string): Promise<Checked> {
   const files = await openArchive(path)
   if (!files.ok) {
     throw new CommandError(files.code === 'ARCHIVE_NOT_FOUND' ? 'usage' : 'failed', files.reason)
   }
   const checked = await verifyArchive(files.value, new KeyRing())
   if (!checked.ok) throw new CommandError('failed', describeBad(checked))
-  return checked.value
+  return { ...checked.value, files: files.value }
 }
+
+type Checked = CheckedArchive & { readonly files: ArchiveFiles }
 
 const describeBad = ({ seq, reason }: BadArchive) =>
   `${seq === null ? 'The archive is bad' : `Entry ${seq} is bad`}: ${reason}`
 
-function describe({ log, copies }: CheckedArchive): string[] {
+/** What a good archive says, line by line. */
+export function describe({ log, copies }: CheckedArchive): string[] {
   const [inForce, ...before] = log.keys.toReversed()
   const lines = [
     `blog      ${log.blog}, ${log.head.seq + 1} entries, ${log.posts} posts, ${log.firstDate} to ${log.lastDate}`,
@@ -90,9 +101,14 @@ function describe({ log, copies }: CheckedArchive): string[] {
   ]
 }
 
-function asJson({ log, copies }: CheckedArchive): string {
+function asJson(checked: CheckedArchive): string {
+  return JSON.stringify(plain(checked))
+}
+
+/** The same for programs. */
+export function plain({ log, copies }: CheckedArchive): object {
   const { ids: _, ...shown } = log
-  return JSON.stringify({ ...shown, copies })
+  return { ...shown, copies }
 }
 
 function sayWarnings({ log }: CheckedArchive, io: CommandIo): void {

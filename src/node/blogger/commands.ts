@@ -5,6 +5,7 @@ import { type CommandIo, processIo } from './io.ts'
 import { publish } from './publish.ts'
 import { runCommand } from './run-command.ts'
 import { showLog } from './show-log.ts'
+import { verifyUrl } from './verify-url.ts'
 
 /**
  * Adds the blogger's commands, which use the local gpg and any spoke over HTTP: `claim`, `publish`,
@@ -58,10 +59,15 @@ export function bloggerCommands(program: Command, io: CommandIo = processIo): vo
     )
   program
     .command('verify')
-    .description('check an exported archive, offline')
-    .argument('<archive>', 'the tar, or the folder it was unpacked into')
+    .description('check an exported archive, offline, or the address of a blog or post')
+    .argument('<archive>', 'the tar, the folder it was unpacked into, or an http(s) address')
+    .option('--at <url>', 'for an address: ask this spoke, not the one that DNS names')
     .option(...json)
-    .action((path, options) => runCommand('verify', io, (plain) => verify(path, options, plain)))
+    .action((what, options) =>
+      runCommand('verify', io, (plain) =>
+        /^https?:/i.test(what) ? verifyUrl(what, options, plain) : verify(what, options, plain),
+      ),
+    )
 }
 
 function readSeconds(value: string): number {

@@ -18,6 +18,7 @@ import {
 } from '../../replication/log/archive.ts'
 import { sameReplica } from '../../replication/log/peer-text.ts'
 import { decodeReceipt, majority, type Receipt } from '../../replication/log/receipt.ts'
+import { formatDate } from '../../replication/log/text.ts'
 import { type AssignFields, decodeAct } from '../../replication/registry/act.ts'
 import { checkProof } from '../../replication/registry/proof.ts'
 import {
@@ -39,6 +40,8 @@ export type CheckedCopies = {
     readonly spoke: string | null
     /** up to where it holds the log; null without a receipt under this act */
     readonly seq: number | null
+    /** since when it has held the entry `seq`, as it says; entries before it at least as long */
+    readonly since: string | null
   }[]
   /** highest seq with receipts of a majority, of two replicas at least; -1 when there is none */
   readonly published: number
@@ -119,13 +122,14 @@ function checkReceipt(log: CheckedLog, { head, replica, ...receipt }: Receipt): 
 
 function countCopies(act: AssignFields, receipts: readonly Receipt[], roster: Roster) {
   const replicas = act.replicas.map((replica) => {
-    const seqs = receipts
+    const [newest] = receipts
       .filter((receipt) => sameReplica(receipt.replica, replica))
-      .map((receipt) => receipt.head.seq)
+      .sort((one, other) => other.head.seq - one.head.seq)
     return {
       peer: replica.peer,
       spoke: roster.members.get(replica.peer)?.name ?? null,
-      seq: seqs.length === 0 ? null : Math.max(...seqs),
+      seq: newest?.head.seq ?? null,
+      since: newest === undefined ? null : formatDate(newest.sinceMs),
     }
   })
   const held = replicas.flatMap(({ seq }) => (seq === null ? [] : [seq])).sort((a, b) => b - a)

@@ -19,7 +19,7 @@ a { display: inline-block; min-height: 24px }
 p a, td a { display: inline }
 li { margin-block: .4rem }
 small, footer { font-size: .9rem }
-select, button { min-height: 24px; font: inherit }
+select, button, input, textarea { min-height: 24px; max-width: 100%; box-sizing: border-box; font: inherit }
 .compared { white-space: pre-wrap }
 @media print {
   header, nav, form, details { display: none }

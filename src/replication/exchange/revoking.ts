@@ -18,7 +18,7 @@ import type { Revoke, Submit } from './submit.ts'
 export type HandedIn =
   /** `acted`: there is an act now that says so; `known`: there was one before */
   | { readonly kind: 'acted' | 'known'; readonly revoked: RevokedKey }
-  /** the authority does not answer: it is kept here, and handed in again until it does */
+  /** the authority cannot act on it now: it is kept here, and handed in again until it can */
   | { readonly kind: 'kept'; readonly revocation: Revocation }
 
 /** `isKnown`: the key was seen in the log of a blog here */
@@ -83,9 +83,9 @@ export class Revoking {
   /**
    * Takes a revocation in any form that `readRevocation` reads.
    *
-   * Codes: those of `readRevocation`, NOT_READY, REVOCATION_KEY_UNKNOWN (no blog is known to be
-   * written with the key), AUTHORITY_UNREACHABLE (it could not be kept here either: the key is not
-   * known here, or too many wait), and the authority's.
+   * Codes: those of `readRevocation`, REVOCATION_KEY_UNKNOWN (no blog is known to be written with
+   * the key), NOT_READY, AUTHORITY_UNREACHABLE and the authority's other reasons to wait (only when
+   * it cannot be kept here: too many are), and those by which it refuses.
    *
    * @param blog - a blog that is or was written with the key, if the sender named one
    */
@@ -198,4 +198,5 @@ const isTransient = (code: string) =>
     'NOT_A_MEMBER',
     'NOT_THE_AUTHORITY',
     'ROSTER_BEHIND',
+    'BLOG_UNREACHABLE',
   ].includes(code)

@@ -44,6 +44,7 @@ export class Revoking {
   readonly #clock: Clock
   readonly #waiting = new Map<string, Row>()
   #retrying: Promise<void> | null = null
+  #keeping: Promise<unknown> = Promise.resolve()
   #stop = () => {}
 
   constructor(parts: {
@@ -154,17 +155,23 @@ export class Revoking {
   }
 
   /** Keeps a revocation until the authority answers. @returns false when there is no room */
-  async #keep(key: Fingerprint, asked: Revoke, isKnown: boolean): Promise<boolean> {
-    const writes = []
-    if (this.#waiting.size >= maxWaiting && !this.#waiting.has(key)) {
-      const stranger = [...this.#waiting].find(([, row]) => !row.isKnown)
-      if (!isKnown || stranger === undefined) return false
-      this.#waiting.delete(stranger[0])
-      writes.push(this.#store.deleteValue(queueKey(stranger[0])))
-    }
+  #keep(key: Fingerprint, asked: Revoke, isKnown: boolean): Promise<boolean> {
+    // One after the other: many at once must not find the same free place.
+    const run = this.#keeping.then(() => this.#keepNext(key, asked, isKnown))
+    this.#keeping = run.catch(() => undefined)
+    return run
+  }
+
+  async #keepNext(key: Fingerprint, asked: Revoke, isKnown: boolean): Promise<boolean> {
+    const isFull = this.#waiting.size >= maxWaiting && !this.#waiting.has(key)
+    const stranger = isFull ? [...this.#waiting].find(([, row]) => !row.isKnown)?.[0] : undefined
+    if (isFull && (!isKnown || stranger === undefined)) return false
     const row = { ...asked, isKnown, atMs: this.#clock.now() }
+    const room = stranger === undefined ? [] : [this.#store.deleteValue(queueKey(stranger))]
+    await this.#store.write([...room, this.#store.putValue(queueKey(key), row)])
+    // Only what is on disk is promised.
+    if (stranger !== undefined) this.#waiting.delete(stranger)
     this.#waiting.set(key, row)
-    await this.#store.write([...writes, this.#store.putValue(queueKey(key), row)])
     return true
   }
 

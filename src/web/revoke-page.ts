@@ -152,7 +152,7 @@ ${done.kind === 'kept' ? '' : html`<p><a href="${actUrl(spoke, done.revoked.seq)
 function sentenceOfDone(done: HandedIn): string {
   if (done.kind === 'kept') {
     const { revocation } = done
-    return `The revocation of the key ${showFingerprint(revocation.key)} (${reasonWord(revocation)}) is good, but the authority of the council does not answer now. This server keeps it and hands it on as soon as it does. Until then the key can still be written with.`
+    return `The revocation of the key ${showFingerprint(revocation.key)} (${reasonWord(revocation)}) is good, but the authority of the council cannot act on it now. This server keeps it and hands it on until it can. Until then the key can still be written with.`
   }
   const { key, knownMs, seq } = done.revoked
   const since = `since ${showDay(knownMs)}, by act ${seq} of @names`

@@ -129,7 +129,7 @@ describe('/revoke', () => {
     )
     const kept = spokeOf({ ok: true, value: { kind: 'kept', revocation } })
     const page = await valid(await send(kept.spoke, zone, form({ certificate: block })), 202)
-    expect(page).toContain('the authority of the council does not answer now')
+    expect(page).toContain('the authority of the council cannot act on it now')
     const answer = await send(kept.spoke, zone, { headers: plain, body: block })
     expect(answer.status).toBe(202)
     expect(await answer.json()).toMatchObject({ state: 'kept', key: fingerprint })

@@ -29,7 +29,8 @@ export class RevocationDesk {
 
   /**
    * Writes the act, or gives the one that says the same already.
-   * Codes: NOT_READY, REVOCATION_KEY_UNKNOWN, ACT_NOT_IN_FORCE, and those of `readRevocation`.
+   * Codes: NOT_READY, REVOCATION_KEY_UNKNOWN, BLOG_UNREACHABLE (the log that may hold the key cannot
+   * be had now), ACT_NOT_IN_FORCE, and those of `readRevocation`.
    */
   async decide(asked: Revoke): Promise<Verdict<ProofRow>> {
     const { council } = this.#exchange
@@ -57,7 +58,9 @@ export class RevocationDesk {
     const { act, proof } = written.value
     this.#log.info('revoke', { key: revocation.key, reason: revocation.reason, seq: act.seq })
     // So that its primary refuses the key when whoever handed this in reads the answer.
-    const replicas = council.names()?.blogs.get(blog)?.replicas ?? []
+    const now = council.names() as Names
+    const blogs = new Set([blog, ...(now.byKey.get(revocation.key) ?? [])])
+    const replicas = [...blogs].flatMap((each) => now.blogs.get(each)?.replicas ?? [])
     await this.#exchange.tell(
       namesLog,
       proof,
@@ -88,7 +91,14 @@ export class RevocationDesk {
     if (own?.ok && writer !== null) return accept({ revocation: own.value, blog: writer })
     for (const name of new Set([writer, parseBlogName(blog ?? '')])) {
       if (name === null || id === '' || !names.blogs.has(name)) continue
-      const key = (await this.#keysOf(name)).find(({ fingerprint }) => fingerprint.endsWith(id))
+      const keys = await this.#keysOf(name)
+      if (keys === null) {
+        return refuse(
+          'BLOG_UNREACHABLE',
+          `Whether ${name} is written with this key cannot be found out now: its servers do not answer. Try again in a minute.`,
+        )
+      }
+      const key = keys.find(({ fingerprint }) => fingerprint.endsWith(id))
       if (key === undefined) continue
       const read = own ?? (await readRevocation(certificate, [key.block]))
       return read.ok ? accept({ revocation: read.value, blog: name }) : read
@@ -99,12 +109,13 @@ export class RevocationDesk {
     )
   }
 
-  async #keysOf(blog: BlogName): Promise<readonly BlogKey[]> {
-    if (this.#opening >= maxOpening) return []
+  /** Null when its log cannot be had now. */
+  async #keysOf(blog: BlogName): Promise<readonly BlogKey[] | null> {
+    if (this.#opening >= maxOpening) return null
     this.#opening++
     try {
       const visit = await this.#exchange.reader.open(blog)
-      return typeof visit === 'string' ? [] : await keysOfLog(blog, visit)
+      return typeof visit === 'string' ? null : await keysOfLog(blog, visit)
     } finally {
       this.#opening--
     }

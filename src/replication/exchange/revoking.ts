@@ -18,7 +18,7 @@ import type { Revoke, Submit } from './submit.ts'
 export type HandedIn =
   /** `acted`: there is an act now that says so; `known`: there was one before */
   | { readonly kind: 'acted' | 'known'; readonly revoked: RevokedKey }
-  /** the authority does not answer: it is kept here, and handed in again until it does */
+  /** the authority cannot act on it now: it is kept here, and handed in again until it can */
   | { readonly kind: 'kept'; readonly revocation: Revocation }
 
 /** `isKnown`: the key was seen in the log of a blog here */
@@ -44,6 +44,7 @@ export class Revoking {
   readonly #clock: Clock
   readonly #waiting = new Map<string, Row>()
   #retrying: Promise<void> | null = null
+  #keeping: Promise<unknown> = Promise.resolve()
   #stop = () => {}
 
   constructor(parts: {
@@ -83,9 +84,9 @@ export class Revoking {
   /**
    * Takes a revocation in any form that `readRevocation` reads.
    *
-   * Codes: those of `readRevocation`, NOT_READY, REVOCATION_KEY_UNKNOWN (no blog is known to be
-   * written with the key), AUTHORITY_UNREACHABLE (it could not be kept here either: the key is not
-   * known here, or too many wait), and the authority's.
+   * Codes: those of `readRevocation`, REVOCATION_KEY_UNKNOWN (no blog is known to be written with
+   * the key), NOT_READY, AUTHORITY_UNREACHABLE and the authority's other reasons to wait (only when
+   * it cannot be kept here: too many are), and those by which it refuses.
    *
    * @param blog - a blog that is or was written with the key, if the sender named one
    */
@@ -154,17 +155,23 @@ export class Revoking {
   }
 
   /** Keeps a revocation until the authority answers. @returns false when there is no room */
-  async #keep(key: Fingerprint, asked: Revoke, isKnown: boolean): Promise<boolean> {
-    const writes = []
-    if (this.#waiting.size >= maxWaiting && !this.#waiting.has(key)) {
-      const stranger = [...this.#waiting].find(([, row]) => !row.isKnown)
-      if (!isKnown || stranger === undefined) return false
-      this.#waiting.delete(stranger[0])
-      writes.push(this.#store.deleteValue(queueKey(stranger[0])))
-    }
+  #keep(key: Fingerprint, asked: Revoke, isKnown: boolean): Promise<boolean> {
+    // One after the other: many at once must not find the same free place.
+    const run = this.#keeping.then(() => this.#keepNext(key, asked, isKnown))
+    this.#keeping = run.catch(() => undefined)
+    return run
+  }
+
+  async #keepNext(key: Fingerprint, asked: Revoke, isKnown: boolean): Promise<boolean> {
+    const isFull = this.#waiting.size >= maxWaiting && !this.#waiting.has(key)
+    const stranger = isFull ? [...this.#waiting].find(([, row]) => !row.isKnown)?.[0] : undefined
+    if (isFull && (!isKnown || stranger === undefined)) return false
     const row = { ...asked, isKnown, atMs: this.#clock.now() }
+    const room = stranger === undefined ? [] : [this.#store.deleteValue(queueKey(stranger))]
+    await this.#store.write([...room, this.#store.putValue(queueKey(key), row)])
+    // Only what is on disk is promised.
+    if (stranger !== undefined) this.#waiting.delete(stranger)
     this.#waiting.set(key, row)
-    await this.#store.write([...writes, this.#store.putValue(queueKey(key), row)])
     return true
   }
 
@@ -198,4 +205,5 @@ const isTransient = (code: string) =>
     'NOT_A_MEMBER',
     'NOT_THE_AUTHORITY',
     'ROSTER_BEHIND',
+    'BLOG_UNREACHABLE',
   ].includes(code)

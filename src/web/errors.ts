@@ -28,11 +28,13 @@ const statuses: Readonly<Record<string, ContentfulStatusCode>> = {
   METHOD_NOT_ALLOWED: 405,
   NAME_TAKEN: 409,
   SEQ_TAKEN: 409,
+  BLOG_FULL: 413,
   BODY_TOO_LONG: 413,
   KEY_TOO_LARGE: 413,
   SIGNATURE_TOO_LONG: 413,
   TEXT_TOO_LONG: 413,
   HOST_UNKNOWN: 421,
+  RATE_LIMITED: 429,
   SERVER_ERROR: 500,
   BLOG_UNREACHABLE: 503,
   ENTRY_UNREACHABLE: 503,
@@ -67,8 +69,19 @@ export function statusOf(code: string): ContentfulStatusCode {
   return statuses[code] ?? 400
 }
 
-/** Answers with an error: a page for browsers, JSON for programs and for everything posted. */
-export function answerError(c: Context, spoke: LinkSource, code: string, reason: string) {
+/**
+ * Answers with an error: a page for browsers, JSON for programs and for everything posted.
+ *
+ * @param retryMs - after which the same may be tried again; becomes Retry-After
+ */
+export function answerError(
+  c: Context,
+  spoke: LinkSource,
+  code: string,
+  reason: string,
+  retryMs?: number,
+) {
+  if (retryMs !== undefined) c.header('Retry-After', String(Math.ceil(retryMs / 1_000)))
   const status = statusOf(code)
   c.header('Vary', 'Accept')
   return wantsJson(c)
@@ -98,6 +111,7 @@ const headings: Readonly<Partial<Record<ContentfulStatusCode, string>>> = {
   404: 'Not here',
   405: 'Not possible here',
   421: 'Another address',
+  429: 'Too much at once',
   500: 'A mistake of this server',
   503: 'Not now',
 }

@@ -34,7 +34,7 @@ export function submitRoute(spoke: WebSpoke) {
         return c.json({ error: { code: 'SEQ_TAKEN', reason }, head }, 409)
       }
       case 'refused':
-        return answerError(c, spoke, answer.code, answer.reason)
+        return answerError(c, spoke, answer.code, answer.reason, answer.retryMs)
     }
   })
 }

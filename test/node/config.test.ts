@@ -113,6 +113,8 @@ describe('parseConfig', () => {
     ['exchange', { gossip: 'no' }, 'exchange.gossip: want true or false, got "no"'],
     ['exchange', { push: 1 }, 'exchange.push: want true or false, got 1'],
     ['exchange', { pull: null }, 'exchange.pull: want true or false, got null'],
+    ['limits', { blogBurst: 0 }, 'limits.blogBurst: want 1–100000, got 0'],
+    ['limits', { blogBytes: 10 }, 'limits.blogBytes: want 1000000–100000000000, got 10'],
     [
       'log',
       { level: 'loud' },
@@ -122,7 +124,7 @@ describe('parseConfig', () => {
     [
       'spokes',
       {},
-      'spokes: no such field; known here are data, name, operator, network, country, peer, council, web, spoke, dns, authority, failover, exchange, log',
+      'spokes: no such field; known here are data, name, operator, network, country, peer, council, web, spoke, dns, authority, failover, exchange, limits, log',
     ],
     [
       'dns',
@@ -189,6 +191,7 @@ describe('parseConfig', () => {
       dns: { host: '2001:db8::7', port: 53, addresses: ['2001:db8::7 53'] },
       failover: { silenceMs: 15_000 },
       exchange: { pullMs: 30_000, gossip: true, push: true, pull: true },
+      limits: { blogBurst: 500, blogHourly: 60, blogBytes: 200_000_000 },
       log: { level: 'info' },
     })
     expect(configOf(founding).authority).toEqual({

@@ -4,6 +4,7 @@ import { ReplicationError } from '../../../src/replication/errors.ts'
 import { Claims, type NameInDns } from '../../../src/replication/exchange/claim.ts'
 import { Gossip } from '../../../src/replication/exchange/gossip.ts'
 import { Push } from '../../../src/replication/exchange/push.ts'
+import { type DoorLimits, defaultDoorLimits } from '../../../src/replication/exchange/rates.ts'
 import { Replicas } from '../../../src/replication/exchange/replica.ts'
 import { type DecideClaim, Submit } from '../../../src/replication/exchange/submit.ts'
 import { Sync } from '../../../src/replication/exchange/sync.ts'
@@ -69,6 +70,7 @@ export class TestPeer {
     number: number,
     { councilId, council }: { councilId: string; council: string },
     disk = new TestDisk(),
+    limits: Partial<DoorLimits> = {},
   ) {
     this.disk = disk
     this.number = number
@@ -109,6 +111,7 @@ export class TestPeer {
     })
     this.submit = new Submit({
       ...{ network, ingest, replicas, registry, clock },
+      limits: { ...defaultDoorLimits, ...limits },
       decideClaim: async (...given) => {
         if (this.decideClaim === null) throw new Error('this peer is no authority')
         return this.decideClaim(...given)
@@ -142,9 +145,14 @@ export class TestPeer {
     })
   }
 
-  static async start(number: number, council: TestCouncil, disk?: TestDisk): Promise<TestPeer> {
+  static async start(
+    number: number,
+    council: TestCouncil,
+    disk?: TestDisk,
+    limits?: Partial<DoorLimits>,
+  ): Promise<TestPeer> {
     const { councilId } = council.roster
-    const started = new TestPeer(number, { councilId, council: council.council }, disk)
+    const started = new TestPeer(number, { councilId, council: council.council }, disk, limits)
     await started.council.start()
     await started.council.take(rosterLog, council.rosterProofs, 'pull')
     await started.council.take(namesLog, council.namesProofs, 'pull')

@@ -185,6 +185,10 @@ export class LogStore {
     return { type: 'put', key, value: encode(value) }
   }
 
+  deleteValue(key: string): Write {
+    return { type: 'del', key }
+  }
+
   /** All values whose key begins with `prefix`. */
   async values(prefix: string): Promise<[key: string, value: unknown][]> {
     return this.valuesFrom(prefix, prefix, Number.POSITIVE_INFINITY)

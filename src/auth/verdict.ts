@@ -11,12 +11,18 @@ export type Refusal<C extends string = string> = {
   readonly ok: false
   readonly code: C
   readonly reason: string
+  /** after how many ms the same may be tried again, where that alone helps */
+  readonly retryMs?: number
 }
 
 export function accept<T>(value: T): { readonly ok: true; readonly value: T } {
   return { ok: true, value }
 }
 
-export function refuse<C extends string>(code: C, reason: string): Refusal<C> {
-  return { ok: false, code, reason }
+export function refuse<C extends string>(
+  code: C,
+  reason: string,
+  more: Pick<Refusal, 'retryMs'> = {},
+): Refusal<C> {
+  return { ok: false, code, reason, ...more }
 }

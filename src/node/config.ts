@@ -3,6 +3,7 @@ import { isIP } from 'node:net'
 import { dirname, resolve } from 'node:path'
 import { z } from 'zod'
 import { accept, refuse, type Verdict } from '../auth/verdict.ts'
+import { defaultDoorLimits } from '../replication/exchange/rates.ts'
 import { isAddress, isDns, isWeb } from '../replication/log/peer-text.ts'
 import { decodeText, encodeText, isZone } from '../replication/log/text.ts'
 import { maxReplicas } from '../replication/protocol.ts'
@@ -105,6 +106,15 @@ export type Config = {
     readonly gossip: boolean
     readonly push: boolean
     readonly pull: boolean
+  }
+  /** What this spoke takes of one blog of which it is the primary. */
+  readonly limits: {
+    /** Entries that may come at once, 1–100000: years of posts brought along are no flood. Default 500. */
+    readonly blogBurst: number
+    /** Entries per hour, once these are used up, 1–100000. Default 60. */
+    readonly blogHourly: number
+    /** Bytes of texts and signatures in its log, 1000000–100000000000. Default 200000000. */
+    readonly blogBytes: number
   }
   readonly log: {
     /** One of silent, fatal, error, warn, info, debug, trace. Default `info`. */
@@ -249,6 +259,13 @@ const sections = {
       gossip: flag.default(true),
       push: flag.default(true),
       pull: flag.default(true),
+    })
+    .prefault({}),
+  limits: z
+    .strictObject({
+      blogBurst: whole(1, 100_000).default(defaultDoorLimits.blogBurst),
+      blogHourly: whole(1, 100_000).default(defaultDoorLimits.blogHourly),
+      blogBytes: whole(1_000_000, 100_000_000_000).default(defaultDoorLimits.blogBytes),
     })
     .prefault({}),
   log: z.strictObject({ level: choice(...logLevels).default('info') }).prefault({}),

@@ -1,6 +1,7 @@
 import { access, chmod, mkdir, writeFile } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join, resolve } from 'node:path'
+import { defaultDoorLimits } from '../replication/exchange/rates.ts'
 import { CommandError } from './blogger/failure.ts'
 import type { CommandIo } from './blogger/io.ts'
 import { parseConfig } from './config.ts'
@@ -84,6 +85,7 @@ export function planConfig(options: InitOptions): object {
     keys: { servers: [], wkd: false, allowPrivate: false },
     failover: { silenceMs: 15_000 },
     exchange: { pullMs: 30_000, gossip: true, push: true, pull: true },
+    limits: { ...defaultDoorLimits },
     log: { level: 'info' },
   }
 }

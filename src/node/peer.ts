@@ -22,13 +22,22 @@ import { decode, encode } from 'cborg'
 import { LevelDatastore } from 'datastore-level'
 import { createLibp2p, type Libp2p } from 'libp2p'
 import { type PeerName, peerSigner } from '../auth/peer-signature.ts'
-import { type Clock, repeat } from '../replication/clock.ts'
+import { type Clock, repeat, wait } from '../replication/clock.ts'
 import { ReplicationError } from '../replication/errors.ts'
+import { Buckets } from '../replication/exchange/rates.ts'
 import type { GossipVerdict, Handler, Network, Pubsub } from '../replication/network.ts'
-import { JOIN, KAD, maxGossipBytes } from '../replication/protocol.ts'
+import {
+  JOIN,
+  KAD,
+  maxFrameBytes,
+  maxRequestBytes,
+  REPLICA,
+  SYNC,
+} from '../replication/protocol.ts'
 import type { Dht } from '../replication/registry/registry.ts'
 import { Demerits, maxPoints } from './demerits.ts'
 import { Gate, peerNameOf } from './gate.ts'
+import { GossipDoor } from './gossip-door.ts'
 import type { Logger } from './logger.ts'
 import { answerOnce, StreamPool, serveStream } from './streams.ts'
 
@@ -57,6 +66,25 @@ const redialMs = 150
 /** Strangers' connections open at once, and how long each may stay, ms. */
 const maxStrangers = 4
 const strangerMs = 30_000
+/** Connections of one member that are kept: two cross when both dial at once. */
+const maxPerMember = 4
+/** How long a connection may take until both sides know each other, ms. */
+const upgradeMs = 5_000
+/** Connections that may be on their way there: more than one host can begin in that time. */
+const maxUpgrading = 300
+/** New connections per second and host; libp2p's 5 starve councils that start on one machine. */
+const newPerSecond = 50
+/** Requests that one peer may send at once, and per second; the answers to more wait. */
+const requestBurst = 1_000
+const requestsPerSecond = 300
+/** Streams of one protocol that one peer may have open here: what it has under way, and idle ones. */
+const maxStreams = 32
+/** … of sync, whose answers are up to a MiB each. */
+const maxSyncStreams = 12
+/** How long a connection may be without gossip's stream before that counts as lost, ms. */
+const gossipOpensMs = 20_000
+/** Gossip that waits for one peer; beyond it, that peer reads too slowly and its stream is cut. */
+const maxOutboundBytes = 8 * 1024 * 1024
 /** How long a newcomer's connection stays after its admission, ms. */
 const outgrownMs = 1_000
 /** How long one dial may take, ms. */
@@ -66,6 +94,12 @@ const notAMember = {
   error: {
     code: 'NOT_A_MEMBER',
     reason: 'Only peers in @roster may ask this. Join with /council/join/1.',
+  },
+}
+const tooManyStreams = {
+  error: {
+    code: 'TOO_MANY_STREAMS',
+    reason: 'This peer has as many streams of this protocol open as it may. Close some first.',
   },
 }
 const verdicts: Record<GossipVerdict, TopicValidatorResult> = {
@@ -82,13 +116,18 @@ export class Peer {
   readonly #libp2p: Libp2p<Services>
   readonly #datastore: LevelDatastore
   readonly #gate: Gate
-  readonly #demerits: Demerits
+  readonly #gossipDoor: GossipDoor
+  readonly #requests: Buckets
+  /** streams that are served, by peer and protocol */
+  readonly #serving = new Map<string, number>()
   readonly #pool: StreamPool
   readonly #clock: Clock
   readonly #handlers = new Map<string, Handler>()
   readonly #dialling = new Set<PeerName>()
   readonly name: PeerName
   #wanted: () => readonly Wanted[] = () => []
+  /** peers to which gossip had no stream at the last round */
+  #mute: ReadonlySet<string> = new Set()
   #stopSupervising = () => {}
 
   private constructor(parts: {
@@ -102,7 +141,13 @@ export class Peer {
     this.#libp2p = parts.libp2p
     this.#datastore = parts.datastore
     this.#gate = parts.gate
-    this.#demerits = parts.demerits
+    this.#gossipDoor = new GossipDoor(parts.clock, parts.demerits, (peer) =>
+      parts.gate.lets(peerIdFromString(peer)),
+    )
+    this.#requests = new Buckets(
+      { burst: requestBurst, perSecond: requestsPerSecond },
+      parts.clock.now,
+    )
     this.#clock = parts.clock
     this.name = parts.name
     this.#pool = new StreamPool((peer, signal) => this.#connect(peer, signal))
@@ -135,9 +180,9 @@ export class Peer {
         streamMuxers: [yamux()],
         connectionManager: {
           maxConnections: 300,
-          // The default of 5 a second and host starves councils that start on one machine.
-          inboundConnectionThreshold: 50,
-          maxIncomingPendingConnections: 100,
+          inboundConnectionThreshold: newPerSecond,
+          inboundUpgradeTimeout: upgradeMs,
+          maxIncomingPendingConnections: maxUpgrading,
           reconnectRetries: 10,
         },
         services: {
@@ -168,7 +213,12 @@ export class Peer {
   #knock(connection: Connection): void {
     const isStranger = ({ direction, remotePeer }: Connection) =>
       direction === 'inbound' && !this.#gate.lets(remotePeer)
-    if (!isStranger(connection)) return
+    if (!isStranger(connection)) {
+      // All connections there are would not be enough for one that opens them for fun.
+      if (this.#libp2p.getConnections(connection.remotePeer).length > maxPerMember)
+        connection.close().catch(() => undefined)
+      return
+    }
     const strangers = this.#libp2p.getConnections().filter(isStranger).length
     const stayMs = strangers > maxStrangers ? 0 : strangerMs
     const cancel = this.#clock.after(stayMs, () => {
@@ -205,23 +255,41 @@ export class Peer {
   #handle(protocol: string, handler: Handler): void {
     this.#handlers.set(protocol, handler)
     // Asked anew with each request: a stream may outlive its peer's membership.
-    const asked: Handler = async (from, body, host) =>
-      protocol === JOIN || this.#gate.lets(peerIdFromString(from))
+    const asked: Handler = async (from, body, host) => {
+      const waitMs = this.#requests.waitMs(from)
+      this.#requests.take(from)
+      if (waitMs > 0) await wait(this.#clock, waitMs)
+      return protocol === JOIN || this.#gate.lets(peerIdFromString(from))
         ? handler(from, body, host)
         : notAMember
-    const serve = (stream: Parameters<typeof serveStream>[0], connection: Connection) => {
+    }
+    const streams = protocol === SYNC ? maxSyncStreams : maxStreams
+    const maxBytes = protocol === REPLICA ? maxFrameBytes : maxRequestBytes
+    const serve = async (stream: Parameters<typeof serveStream>[0], connection: Connection) => {
       const from = peerNameOf(connection.remotePeer)
       if (from === null) return answerOnce(stream, notAMember)
+      // libp2p counts per connection, and a peer may have several.
+      const key = `${from} ${protocol}`
+      const open = this.#serving.get(key) ?? 0
+      if (open >= streams) return answerOnce(stream, tooManyStreams)
+      this.#serving.set(key, open + 1)
       const host = hostOf(connection.remoteAddr)
-      return serveStream(stream, from, (name, body) => asked(name, body, host))
+      const served: Handler = (name, body) => asked(name, body, host)
+      try {
+        await serveStream(stream, { from, handler: served, maxBytes })
+      } finally {
+        const left = (this.#serving.get(key) ?? 1) - 1
+        if (left === 0) this.#serving.delete(key)
+        else this.#serving.set(key, left)
+      }
     }
     const open =
       protocol === JOIN
         ? serve
         : this.#gate.guard(serve, (stream) => answerOnce(stream, notAMember))
     void this.#libp2p.handle(protocol, open, {
-      maxInboundStreams: 64,
-      maxOutboundStreams: 64,
+      maxInboundStreams: streams,
+      maxOutboundStreams: streams,
       force: true,
     })
   }
@@ -234,14 +302,12 @@ export class Peer {
       },
       subscribe: (topic, judge) => {
         pubsub.topicValidators.set(topic, async (relay: PeerId, message: Message) => {
-          const sender = relay.toString()
-          // Its score is looked at once a second only; until then its flood costs no judging.
-          if (this.#demerits.isOver(sender)) return TopicValidatorResult.Reject
-          const from = message.type === 'signed' ? peerNameOf(message.from) : null
-          const isReadable = from !== null && message.data.length <= maxGossipBytes
-          const verdict = isReadable ? await judge(from, message.data) : 'reject'
-          if (verdict === 'reject') this.#demerits.add(sender)
-          return verdicts[verdict]
+          const from = peerNameOf(relay)
+          if (from === null) return TopicValidatorResult.Ignore
+          const author = message.type === 'signed' ? peerNameOf(message.from) : null
+          const heard = { relay: from, author, bytes: message.data.length }
+          const look = (by: PeerName) => judge(by, message.data)
+          return verdicts[await this.#gossipDoor.judge(heard, look)]
         })
         pubsub.subscribe(topic)
       },
@@ -329,7 +395,10 @@ export class Peer {
         if (this.#libp2p.status === 'started') this.dialWanted()
       })
     })
-    this.#stopSupervising = repeat(this.#clock, superviseMs, async () => this.dialWanted())
+    this.#stopSupervising = repeat(this.#clock, superviseMs, async () => {
+      this.#renewMute()
+      this.dialWanted()
+    })
     this.dialWanted()
   }
 
@@ -342,6 +411,31 @@ export class Peer {
       this.#dialling.add(each.peer)
       void this.#dialOne(each).finally(() => this.#dialling.delete(each.peer))
     }
+  }
+
+  /**
+   * Who read too slowly has lost its gossip stream (`maxOutboundBytes`), and gossipsub opens no
+   * second one on a connection: such a connection is closed, and whoever wants it dials anew.
+   */
+  #renewMute(): void {
+    const openedMs = this.#clock.now() - gossipOpensMs
+    const hears = (peer: PeerId) =>
+      this.#libp2p
+        .getConnections(peer)
+        .some(({ streams }) =>
+          streams.some((each) => each.direction === 'outbound' && isGossip(each.protocol)),
+        )
+    const isOld = (peer: PeerId) =>
+      this.#libp2p.getConnections(peer).every(({ timeline }) => timeline.open < openedMs)
+    const mute = this.#libp2p.services.pubsub
+      .getPeers()
+      .filter((peer) => this.#gate.lets(peer) && isOld(peer) && !hears(peer))
+    for (const peer of mute) {
+      if (!this.#mute.has(peer.toString())) continue
+      for (const connection of this.#libp2p.getConnections(peer))
+        connection.close().catch(() => undefined)
+    }
+    this.#mute = new Set(mute.map((peer) => peer.toString()))
   }
 
   async #dialOne(wanted: Wanted): Promise<void> {
@@ -372,6 +466,8 @@ export class Peer {
   }
 }
 
+const isGossip = (protocol: string) => protocol.startsWith('/meshsub/')
+
 function gossipOptions(gate: Gate, demerits: Demerits): Partial<GossipsubOpts> {
   return {
     fallbackToFloodsub: false,
@@ -381,7 +477,7 @@ function gossipOptions(gate: Gate, demerits: Demerits): Partial<GossipsubOpts> {
     tagMeshPeers: false,
     allowPublishToZeroTopicPeers: true,
     ignoreDuplicatePublishError: true,
-    maxOutboundBufferSize: 8 << 20,
+    maxOutboundBufferSize: maxOutboundBytes,
     maxTopicBytesPerPeer: 8 << 20,
     // The same entry announced again inside two minutes is dropped for free.
     msgIdFn: (message) => createHash('sha256').update(message.topic).update(message.data).digest(),

@@ -119,6 +119,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       councilId: bootstrap?.council.slice(bootstrap.council.indexOf('/') + 1) ?? null,
       silenceMs: config.failover.silenceMs,
       ...config.exchange,
+      limits: config.limits,
       authority:
         config.authority === undefined
           ? null

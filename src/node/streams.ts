@@ -1,10 +1,11 @@
 import type { Connection, Stream } from '@libp2p/interface'
 import { type LengthPrefixedStream, lpStream } from '@libp2p/utils'
-import { decode, encode } from 'cborg'
+import { encode } from 'cborg'
 import type { PeerName } from '../auth/peer-signature.ts'
 import { ReplicationError } from '../replication/errors.ts'
+import { decodeFrame } from '../replication/frame.ts'
 import type { Handler } from '../replication/network.ts'
-import { maxFrameBytes } from '../replication/protocol.ts'
+import { maxFrameBytes, SYNC } from '../replication/protocol.ts'
 
 /** Idle streams kept open per peer and protocol: a new one costs a negotiation of some ms. */
 const maxIdle = 2
@@ -13,16 +14,62 @@ const idleMs = 60_000
 /** How long one request may take to be written and answered at the serving side, ms. */
 const serveMs = 60_000
 
-const frameOptions = { maxDataLength: maxFrameBytes, maxBufferSize: maxFrameBytes + 64 * 1024 }
+/** Requests that may be under way with one peer and protocol; others wait for their turn. */
+const maxAsking = 16
+/** … pulls, whose answers are up to a MiB each (facts: 4 a peer). */
+const maxPulling = 4
 
-/** Serves one stream: a CBOR frame in, a CBOR frame out, until the other side closes it. */
-export async function serveStream(stream: Stream, from: PeerName, handler: Handler): Promise<void> {
-  const frames = lpStream(stream, frameOptions)
+/** Bytes of the longest length that a frame may have. */
+const maxLengthBytes = 4
+
+/**
+ * Reads a frame's length, an unsigned varint. The library's own reader waits for the end of one that
+ * never ends.
+ */
+function readLength(data: { subarray(): Uint8Array }): number {
+  const bytes = data.subarray()
+  let length = 0
+  for (const [index, byte] of bytes.entries()) {
+    length += (byte & 0x7f) * 128 ** index
+    if (byte < 0x80) return length
+  }
+  if (bytes.length >= maxLengthBytes) throw new Error('the length of a frame is too long')
+  // "Not yet", to the library.
+  throw new RangeError('more of the length is to come')
+}
+
+/** A frame of at most `maxBytes`; what comes beyond it, unread, ends the stream. */
+const framesOf = (stream: Stream, maxBytes: number) =>
+  lpStream(stream, {
+    ...{ maxDataLength: maxBytes, maxBufferSize: maxBytes + 64 * 1024 },
+    lengthDecoder: readLength,
+  })
+
+/**
+ * Serves one stream: a CBOR frame in, a CBOR frame out, until the other side closes it.
+ *
+ * @param maxBytes - of a request; a longer one, or only its length, ends the stream
+ */
+export async function serveStream(
+  stream: Stream,
+  {
+    from,
+    handler,
+    maxBytes,
+    patience = { readMs: idleMs, writeMs: serveMs },
+  }: {
+    from: PeerName
+    handler: Handler
+    maxBytes: number
+    patience?: { readMs: number; writeMs: number }
+  },
+): Promise<void> {
+  const frames = framesOf(stream, maxBytes)
   try {
     for (;;) {
-      const body = await frames.read({ signal: AbortSignal.timeout(idleMs) })
-      const answer = await handler(from, decodeFrame(body.subarray()))
-      await frames.write(encode(answer), { signal: AbortSignal.timeout(serveMs) })
+      const body = await frames.read({ signal: AbortSignal.timeout(patience.readMs) })
+      const answer = await handler(from, readFrame(body.subarray()))
+      await frames.write(encode(answer), { signal: AbortSignal.timeout(patience.writeMs) })
     }
   } catch {
     // The end of a stream, a slow or a broken peer: its troubles end with its stream.
@@ -33,7 +80,7 @@ export async function serveStream(stream: Stream, from: PeerName, handler: Handl
 /** Answers one frame and closes: how a stranger, or a peer that may not, is told why. */
 export async function answerOnce(stream: Stream, answer: unknown): Promise<void> {
   try {
-    const frames = lpStream(stream, frameOptions)
+    const frames = framesOf(stream, maxFrameBytes)
     await frames.write(encode(answer), { signal: AbortSignal.timeout(5_000) })
     await stream.close({ signal: AbortSignal.timeout(5_000) })
   } catch (error) {
@@ -42,9 +89,9 @@ export async function answerOnce(stream: Stream, answer: unknown): Promise<void>
 }
 
 /** What a malformed frame decodes to, so that a handler's own check of the form answers it. */
-function decodeFrame(bytes: Uint8Array): unknown {
+function readFrame(bytes: Uint8Array): unknown {
   try {
-    return decode(bytes)
+    return decodeFrame(bytes)
   } catch {
     return null
   }
@@ -56,6 +103,7 @@ type Idle = { readonly stream: Stream; readonly frames: LengthPrefixedStream }
 export class StreamPool {
   readonly #connect: (peer: PeerName, signal: AbortSignal) => Promise<Connection>
   readonly #idle = new Map<string, Idle[]>()
+  readonly #asking = new Map<string, Turns>()
 
   constructor(connect: (peer: PeerName, signal: AbortSignal) => Promise<Connection>) {
     this.#connect = connect
@@ -69,7 +117,28 @@ export class StreamPool {
     timeoutMs: number,
   ): Promise<unknown> {
     const signal = AbortSignal.timeout(timeoutMs)
-    const frame = encode(body)
+    const key = `${peer} ${protocol}`
+    const turns = this.#asking.get(key) ?? new Turns(protocol === SYNC ? maxPulling : maxAsking)
+    this.#asking.set(key, turns)
+    try {
+      await turns.take(signal)
+    } catch (error) {
+      throw unreachable(peer, error)
+    }
+    try {
+      return await this.#ask(peer, protocol, encode(body), signal)
+    } finally {
+      turns.give()
+      if (turns.isIdle && this.#asking.get(key) === turns) this.#asking.delete(key)
+    }
+  }
+
+  async #ask(
+    peer: PeerName,
+    protocol: string,
+    frame: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<unknown> {
     const kept = this.#take(`${peer} ${protocol}`)
     try {
       if (kept !== null) return await this.#exchange(peer, protocol, kept, frame, signal)
@@ -83,7 +152,7 @@ export class StreamPool {
       return await this.#exchange(
         peer,
         protocol,
-        { stream, frames: lpStream(stream, frameOptions) },
+        { stream, frames: framesOf(stream, maxFrameBytes) },
         frame,
         signal,
       )
@@ -101,7 +170,7 @@ export class StreamPool {
   ): Promise<unknown> {
     try {
       await idle.frames.write(frame, { signal })
-      const answer = decode((await idle.frames.read({ signal })).subarray())
+      const answer = decodeFrame((await idle.frames.read({ signal })).subarray())
       this.#keep(`${peer} ${protocol}`, idle)
       return answer
     } catch (error) {
@@ -126,6 +195,51 @@ export class StreamPool {
     const waiting = this.#idle.get(key) ?? []
     if (waiting.length >= maxIdle) void idle.stream.close().catch(() => undefined)
     else this.#idle.set(key, [...waiting, idle])
+  }
+}
+
+/** So many at once, the others in the order in which they came. */
+class Turns {
+  #free: number
+  readonly #most: number
+  readonly #waiting: (() => void)[] = []
+
+  constructor(most: number) {
+    this.#most = most
+    this.#free = most
+  }
+
+  get isIdle(): boolean {
+    return this.#free === this.#most
+  }
+
+  /** Rejects when `signal` ends first. */
+  async take(signal: AbortSignal): Promise<void> {
+    if (this.#free > 0) {
+      this.#free--
+      return
+    }
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const late = () => {
+      const at = this.#waiting.indexOf(resolve)
+      // Its turn came at the same moment.
+      if (at < 0) return
+      this.#waiting.splice(at, 1)
+      reject(signal.reason as Error)
+    }
+    this.#waiting.push(resolve)
+    signal.addEventListener('abort', late, { once: true })
+    try {
+      await promise
+    } finally {
+      signal.removeEventListener('abort', late)
+    }
+  }
+
+  give(): void {
+    const next = this.#waiting.shift()
+    if (next === undefined) this.#free++
+    else next()
   }
 }
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { PeerSigner } from '../auth/peer-signature.ts'
 import type { Fingerprint } from '../auth/public-key.ts'
 import { maxSessionMs, passMs, readToken, signToken, type TokenKind } from '../auth/session.ts'
-import { refuse } from '../auth/verdict.ts'
+import { type Refusal, refuse } from '../auth/verdict.ts'
 import type { Acts } from '../replication/exchange/acts.ts'
 import type { Claims } from '../replication/exchange/claim.ts'
 import type { Reader, Visit } from '../replication/exchange/read.ts'
@@ -300,11 +300,11 @@ export class SpokeForWeb implements WebSpoke {
 
   readonly submit = async (text: Uint8Array, signature: string): Promise<SubmitAnswer> => {
     const entry = decodeEntry(text)
-    if (!entry.ok) return { kind: 'refused', code: entry.code, reason: entry.reason }
+    if (!entry.ok) return refused(entry)
     const offer = { text, signature: Buffer.from(signature) }
     if (entry.value.kind === 'genesis') {
       const claimed = await this.#parts.claims.claim(entry.value, offer)
-      if (!claimed.ok) return { kind: 'refused', code: claimed.code, reason: claimed.reason }
+      if (!claimed.ok) return refused(claimed)
       return { kind: 'claim', entry: entry.value }
     }
     const council = this.council()
@@ -316,7 +316,7 @@ export class SpokeForWeb implements WebSpoke {
       }
     }
     const done = await this.#parts.submit.submit(entry.value, offer)
-    if (!done.ok) return { kind: 'refused', code: done.code, reason: done.reason }
+    if (!done.ok) return refused(done)
     return done.value.kind === 'taken'
       ? taken(entry.value, done.value.head)
       : this.#held(entry.value, done.value)
@@ -378,6 +378,8 @@ type Parts = {
   readonly now: () => number
   readonly status: () => Promise<unknown>
 }
+
+const refused = ({ ok: _, ...refusal }: Refusal): SubmitAnswer => ({ kind: 'refused', ...refusal })
 
 function whyNotPublished(copies: number, wanted: number): string {
   if (wanted === 1) return 'stored on 1 server: this council has no second one yet'

@@ -17,15 +17,18 @@ export class ReplicationError extends Error {
   readonly code: ReplicationErrorCode
   /** the other peer's code, with PEER_REFUSED */
   readonly refusal: string | null
+  /** when the other peer would take the same again, ms; null: it did not say */
+  readonly retryMs: number | null
 
   constructor(
     code: ReplicationErrorCode,
     message: string,
-    options: { cause?: unknown; refusal?: string } = {},
+    options: { cause?: unknown; refusal?: string; retryMs?: number | undefined } = {},
   ) {
     super(message, 'cause' in options ? { cause: options.cause } : {})
     this.name = 'ReplicationError'
     this.code = code
     this.refusal = options.refusal ?? null
+    this.retryMs = options.retryMs ?? null
   }
 }

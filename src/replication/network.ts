@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import type { PeerName } from '../auth/peer-signature.ts'
-import type { Refusal } from '../auth/verdict.ts'
+import { type Refusal, refuse } from '../auth/verdict.ts'
 import { ReplicationError } from './errors.ts'
 import { requestTimeoutMs } from './protocol.ts'
 import type { ProofRow } from './registry/proof.ts'
@@ -45,7 +45,11 @@ export type Pubsub = {
 const maxReasonLength = 2_000
 
 const failure = z.object({
-  error: z.object({ code: z.string().max(60), reason: z.string().max(maxReasonLength) }),
+  error: z.object({
+    code: z.string().max(60),
+    reason: z.string().max(maxReasonLength),
+    retryMs: z.number().int().min(0).max(86_400_000).optional(),
+  }),
 })
 
 export const bytes = z.instanceof(Uint8Array)
@@ -53,9 +57,20 @@ export const signedShape = z.tuple([bytes, bytes])
 export const proofShape: z.ZodType<ProofRow> = z.tuple([bytes, bytes, z.array(signedShape).max(15)])
 
 /** How a handler says no: error codes travel in the protocol, since a reset carries no reason. */
-export const refusalAnswer = ({ code, reason }: Pick<Refusal, 'code' | 'reason'>) => ({
-  error: { code, reason: reason.slice(0, maxReasonLength) },
+export const refusalAnswer = ({ code, reason, retryMs }: Omit<Refusal, 'ok'>) => ({
+  error: {
+    code,
+    reason: reason.slice(0, maxReasonLength),
+    ...(retryMs === undefined ? {} : { retryMs }),
+  },
 })
+
+/** A peer's refusal as this peer's own; null for any other failure. */
+export function asRefusal(error: unknown): Refusal | null {
+  if (!(error instanceof ReplicationError) || error.refusal === null) return null
+  const { refusal, message, retryMs } = error
+  return refuse(refusal, message, retryMs === null ? {} : { retryMs })
+}
 
 /**
  * Asks a peer and checks the form of its answer.
@@ -72,8 +87,8 @@ export async function ask<T>(
   const answer = await network.request(peer, protocol, body, { timeoutMs })
   const refused = failure.safeParse(answer)
   if (refused.success) {
-    const { code, reason } = refused.data.error
-    throw new ReplicationError('PEER_REFUSED', reason, { refusal: code })
+    const { code, reason, retryMs } = refused.data.error
+    throw new ReplicationError('PEER_REFUSED', reason, { refusal: code, retryMs })
   }
   const read = shape.safeParse(answer)
   if (!read.success) {

@@ -44,6 +44,10 @@ export const recoveryDelayMs = 72 * 3_600_000
 
 /** Bytes of one frame on a stream. A page of 1 MiB, its receipts and the envelope. */
 export const maxFrameBytes = 2 * 1024 * 1024
+/** Bytes of a request, but for a push: one entry and its signature, with room. */
+export const maxRequestBytes = 128 * 1024
+/** CBOR items of one frame: 2,000 acts with the receipts of all their holders. */
+export const maxFrameItems = 100_000
 /** Bytes of entries in one page of a sync answer. */
 export const maxPageBytes = 1024 * 1024
 /** Entries in one page, so that tiny entries do not make an endless page. */

@@ -38,6 +38,7 @@ const statuses: Readonly<Record<string, ContentfulStatusCode>> = {
   METHOD_NOT_ALLOWED: 405,
   NAME_TAKEN: 409,
   SEQ_TAKEN: 409,
+  BLOG_FULL: 413,
   BODY_TOO_LONG: 413,
   FORM_TOO_LARGE: 413,
   KEY_TOO_LARGE: 413,
@@ -88,8 +89,19 @@ export function statusOf(code: string): ContentfulStatusCode {
   return statuses[code] ?? 400
 }
 
-/** Answers with an error: a page for browsers, JSON for programs and for everything posted. */
-export function answerError(c: Context, spoke: LinkSource, code: string, reason: string) {
+/**
+ * Answers with an error: a page for browsers, JSON for programs and for everything posted.
+ *
+ * @param retryMs - after which the same may be tried again; becomes Retry-After
+ */
+export function answerError(
+  c: Context,
+  spoke: LinkSource,
+  code: string,
+  reason: string,
+  retryMs?: number,
+) {
+  if (retryMs !== undefined) c.header('Retry-After', String(Math.ceil(retryMs / 1_000)))
   const status = statusOf(code)
   c.header('Vary', 'Accept')
   return wantsJson(c)

@@ -236,7 +236,13 @@ export type SubmitAnswer =
       readonly reason: string
       readonly head: { readonly seq: number; readonly id: string }
     }
-  | { readonly kind: 'refused'; readonly code: string; readonly reason: string }
+  | {
+      readonly kind: 'refused'
+      readonly code: string
+      readonly reason: string
+      /** after how many ms the same may be handed in again */
+      readonly retryMs?: number
+    }
 
 /** How far a name's claim has come (DESIGN 5); the same on any spoke. */
 export type ClaimRecord = {

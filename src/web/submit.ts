@@ -35,7 +35,7 @@ export function submitRoute(spoke: WebSpoke, rates: RateLimits) {
         return c.json({ error: { code: 'SEQ_TAKEN', reason }, head }, 409)
       }
       case 'refused':
-        return answerError(c, spoke, answer.code, answer.reason)
+        return answerError(c, spoke, answer.code, answer.reason, answer.retryMs)
     }
   })
 }

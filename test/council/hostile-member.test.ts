@@ -56,8 +56,11 @@ class Hostile {
   }
 
   async stream(to: TestPeer, protocol: string) {
-    const connection = await this.host.dial(multiaddr(to.line.addresses[0] as string))
-    return connection.newStream(protocol, { signal: AbortSignal.timeout(10_000) })
+    // About a second after its admission the connection of a stranger is closed, once.
+    return soon(async () => {
+      const connection = await this.host.dial(multiaddr(to.line.addresses[0] as string))
+      return connection.newStream(protocol, { signal: AbortSignal.timeout(10_000) })
+    })
   }
 
   /** One frame there, one frame back. */
@@ -141,12 +144,30 @@ describe('a member that sends what nobody can read', () => {
   const half = Buffer.concat([Buffer.from([0xe8, 0x07]), Buffer.alloc(10, 1)])
   const huge = Buffer.concat([Buffer.from([0x80, 0x96, 0xb1, 0x02]), Buffer.alloc(5_000_000)])
   const nested = Buffer.concat([Buffer.from([0xa0, 0x8d, 0x06]), Buffer.alloc(100_000, 0x81)])
+  /** As long as a push may be. */
+  const filled = (head: number, byte: number) => {
+    const bytes = Buffer.alloc(2_000_000, byte)
+    bytes.set(head === 0x9a ? [head, 0x00, 0x1e, 0x84, 0x7b] : [head])
+    return bytes
+  }
+  const framed = (body: Uint8Array) => {
+    const length: number[] = []
+    for (let left = body.length; ; left >>>= 7) {
+      length.push(left < 128 ? left : (left & 0x7f) | 0x80)
+      if (left < 128) return Buffer.concat([Buffer.from(length), body])
+    }
+  }
   const raw: [string, () => Uint8Array][] = [
     ['random bytes', () => randomBytes(3_000)],
     ['half a frame', () => half],
     ['a frame of 5 MB', () => huge],
     ['100,000 lists in one another', () => nested],
     ['a length without an end', () => Buffer.alloc(40, 0xff)],
+    ['a frame of 2 GiB', () => Buffer.from([0x80, 0x80, 0x80, 0x80, 0x08])],
+    ['a list without a length', () => framed(filled(0x9f, 0x00))],
+    ['two million items', () => framed(filled(0x9a, 0x80))],
+    ['maps in one another', () => framed(filled(0xa1, 0xa1))],
+    ['a text of 4 GiB', () => framed(Buffer.from('7affffffff', 'hex'))],
   ]
 
   it.each(raw)('harms nobody: %s, on every protocol', async (what, bytes) => {

@@ -143,6 +143,8 @@ describe('parseConfig', () => {
     ['exchange', { gossip: 'no' }, 'exchange.gossip: want true or false, got "no"'],
     ['exchange', { push: 1 }, 'exchange.push: want true or false, got 1'],
     ['exchange', { pull: null }, 'exchange.pull: want true or false, got null'],
+    ['limits', { blogBurst: 0 }, 'limits.blogBurst: want 1–100000, got 0'],
+    ['limits', { blogBytes: 10 }, 'limits.blogBytes: want 1000000–100000000000, got 10'],
     [
       'log',
       { level: 'loud' },
@@ -152,7 +154,7 @@ describe('parseConfig', () => {
     [
       'spokes',
       {},
-      'spokes: no such field; known here are data, name, operator, network, country, peer, council, web, spoke, dns, authority, keys, failover, exchange, log',
+      'spokes: no such field; known here are data, name, operator, network, country, peer, council, web, spoke, dns, authority, keys, failover, exchange, limits, log',
     ],
     [
       'dns',
@@ -224,6 +226,7 @@ describe('parseConfig', () => {
       keys: { servers: [], wkd: false, allowPrivate: false },
       failover: { silenceMs: 15_000 },
       exchange: { pullMs: 30_000, gossip: true, push: true, pull: true },
+      limits: { blogBurst: 500, blogHourly: 60, blogBytes: 200_000_000 },
       log: { level: 'info' },
     })
     expect(configOf(founding).authority).toEqual({

@@ -126,12 +126,21 @@ describe('POST /log', () => {
     ['BLOG_UNKNOWN', 404],
     ['NAME_TAKEN', 409],
     ['TEXT_TOO_LONG', 413],
+    ['BLOG_FULL', 413],
     ['PEER_UNREACHABLE', 503],
   ])('answers a refusal with code %s with status %i', async (code, status) => {
     const { spoke } = submitSpoke({ kind: 'refused', code, reason: 'Why <b>not</b>.' })
     const answer = await send(spoke, bodyOf(post.text))
     expect(answer.status).toBe(status)
     expect(await answer.json()).toEqual({ error: { code, reason: 'Why <b>not</b>.' } })
+  })
+
+  it('says when to come again to who sends too much: 429 with Retry-After, in whole seconds', async () => {
+    const limited = { code: 'RATE_LIMITED', reason: 'Later.', retryMs: 1_200 }
+    const { spoke } = submitSpoke({ kind: 'refused', ...limited })
+    const answer = await send(spoke, bodyOf(post.text))
+    expect([answer.status, answer.headers.get('retry-after')]).toEqual([429, '2'])
+    expect(await answer.json()).toEqual({ error: { code: 'RATE_LIMITED', reason: 'Later.' } })
   })
 
   it('refuses a body without signature as JSON, and passes nothing on', async () => {

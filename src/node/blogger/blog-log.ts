@@ -68,12 +68,15 @@ export class BlogLog {
    * Hands a signed entry in. It is in the outbox before it is sent, and leaves it when all replicas
    * have given receipts. No answer, but the head, when another entry has taken its seq; throws
    * `refused` when it breaks a rule.
+   *
+   * @param io - see `SpokeClient.handIn`
    */
   async submit(
     kept: Kept,
+    io?: CommandIo,
   ): Promise<{ answer: SubmitAnswer | null; headSeq: number; headId: EntryId }> {
     await this.outbox.keep(kept)
-    const answer = await this.#client.ask({ path: '/log', post: submission(kept) })
+    const answer = await this.#client.handIn(submission(kept), io)
     if (answer.status === 409) {
       const taken = takenAnswer.safeParse(parseJson(answer.body))
       if (taken.success) {
@@ -98,7 +101,7 @@ export class BlogLog {
       const { entry } = kept
       if (entry.seq <= full) await this.#settleShown(kept, log, io)
       if (entry.seq <= log.head.seq) continue
-      const answer = await this.#offer(kept)
+      const answer = await this.#offer(kept, io)
       if (answer === null) await this.#setAside(kept, io)
       else io.say(`offered entry ${entry.seq} again: ${answer.copies} of ${answer.wanted} copies`)
       moved = true
@@ -107,9 +110,9 @@ export class BlogLog {
   }
 
   /** Null when it can never be published as it is. */
-  async #offer(kept: Kept): Promise<SubmitAnswer | null> {
+  async #offer(kept: Kept, io: CommandIo): Promise<SubmitAnswer | null> {
     try {
-      return (await this.submit(kept)).answer
+      return (await this.submit(kept, io)).answer
     } catch (error) {
       if (error instanceof CommandError && error.exit === 'refused') return null
       throw error

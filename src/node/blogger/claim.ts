@@ -43,7 +43,7 @@ export async function claim(name: string, options: ClaimOptions, io: CommandIo):
     }))
   await outbox.keep(genesis)
   io.say(`asking for ${name}.${zone} with key ${key.publicKey.fingerprint}`)
-  const posted = await client.ask({ path: '/log', post: submission(genesis) })
+  const posted = await client.handIn(submission(genesis), io)
   if (posted.status >= 400 && posted.status < 500 && posted.status !== 429)
     await outbox.drop(genesis.entry)
   const { claim: page, url, published } = client.read(posted, claimedAnswer)

@@ -6,13 +6,22 @@ import type { LookupFunction } from 'node:net'
 import type { z } from 'zod'
 import { errorAnswer, statusAnswer } from './answers.ts'
 import { CommandError } from './failure.ts'
+import type { CommandIo } from './io.ts'
 
 /** Bytes of a JSON answer. A page of 1,000 entries with the longest titles needs under 2 MiB. */
 const maxJsonBytes = 4 * 1024 * 1024
 /** `POST /log` may wait for receipts and for a primary behind another spoke, ms. */
 const answerTimeoutMs = 30_000
 
-export type Answer = { readonly status: number; readonly body: Buffer }
+/** How long a command waits in all because a spoke takes no more for the moment, ms. */
+const maxPatienceMs = 3_600_000
+
+export type Answer = {
+  readonly status: number
+  readonly body: Buffer
+  /** ms after which the spoke wants to be asked again (Retry-After); null: it did not say */
+  readonly retryMs: number | null
+}
 
 type Ask = {
   readonly path: string
@@ -76,9 +85,29 @@ export class SpokeClient {
         bytes += (part as Buffer).length
         if (bytes > maxJsonBytes) throw tooLong(this.origin, maxJsonBytes)
       }
-      return { status: response.statusCode ?? 0, body: Buffer.concat(parts) }
+      const seconds = /^[0-9]{1,7}$/.exec(response.headers['retry-after'] ?? '')?.[0]
+      const retryMs = seconds === undefined ? null : Number(seconds) * 1_000
+      return { status: response.statusCode ?? 0, body: Buffer.concat(parts), retryMs }
     } catch (cause) {
       throw this.#explain(cause)
+    }
+  }
+
+  /**
+   * `POST /log`. Whoever brings a hundred posts is told to wait at some point (429): then it waits,
+   * says so, and goes on, for an hour at most.
+   *
+   * @param io - left out by whoever does the waiting itself
+   */
+  async handIn(post: Uint8Array, io?: Pick<CommandIo, 'sleep' | 'say'>): Promise<Answer> {
+    for (let leftMs = maxPatienceMs; ; ) {
+      const answer = await this.ask({ path: '/log', post })
+      if (io === undefined || answer.status !== 429 || answer.retryMs === null) return answer
+      const waitMs = Math.max(1_000, answer.retryMs)
+      if (waitMs > leftMs) return answer
+      leftMs -= waitMs
+      io.say(`the spoke takes no more for the moment: going on in ${waitMs / 1_000} s`)
+      await io.sleep(waitMs)
     }
   }
 

@@ -59,7 +59,7 @@ export async function publish(file: string, options: PublishOptions, io: Command
   const earlier = await findSame(blog, draftAt)
   if (earlier !== null) {
     io.say(`this post is signed already, as entry ${earlier.entry.seq}: handing it in again`)
-    const { answer } = await blog.submit(earlier)
+    const { answer } = await blog.submit(earlier, io)
     if (answer !== null) return report(earlier, answer, io)
     await blog.outbox.drop(earlier.entry)
   }
@@ -75,7 +75,7 @@ export async function publish(file: string, options: PublishOptions, io: Command
     const draft = draftAt(head, dateFor(log, options.date, io.now()))
     const kept = await signDraft(gpg, key, draft)
     sayRevision(log, kept, io)
-    const { answer, headSeq, headId } = await submitOnce(blog, kept)
+    const { answer, headSeq, headId } = await submitOnce(blog, kept, io)
     if (answer !== null) return report(kept, answer, io)
     await blog.outbox.drop(kept.entry)
     io.say(`entry ${kept.entry.seq} is taken by another one: signing again behind entry ${headSeq}`)
@@ -90,9 +90,9 @@ export async function publish(file: string, options: PublishOptions, io: Command
 }
 
 /** What is refused is forgotten: the author changes her file, and signs again. */
-async function submitOnce(blog: BlogLog, kept: Kept) {
+async function submitOnce(blog: BlogLog, kept: Kept, io: CommandIo) {
   try {
-    return await blog.submit(kept)
+    return await blog.submit(kept, io)
   } catch (error) {
     if (error instanceof CommandError && error.exit === 'refused') {
       await blog.outbox.drop(kept.entry)

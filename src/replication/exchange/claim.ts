@@ -1,6 +1,6 @@
 import { type KeyRing, keyStateAt } from '../../auth/public-key.ts'
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
-import type { Clock } from '../clock.ts'
+import { type Clock, wait } from '../clock.ts'
 import { startAuthor, verifyEntry } from '../log/author.ts'
 import { type BlogName, decodeEntry, type Genesis } from '../log/entry.ts'
 import type { LogStore } from '../log/store.ts'
@@ -12,6 +12,7 @@ import type { CouncilLogs } from '../registry/council-logs.ts'
 import type { RevokedKey } from '../registry/revoked-keys.ts'
 import { authorityOf } from '../registry/roster.ts'
 import type { Push } from './push.ts'
+import { refuseRate } from './rates.ts'
 import type { Kept, Replicas } from './replica.ts'
 import { checkRevoked } from './revocations.ts'
 import type { Submit } from './submit.ts'
@@ -28,6 +29,14 @@ type Row = {
 /** Pause before the authority is asked again, ms: doubles up to the last. */
 const retryMs = [1_000, 2_000, 5_000, 10_000, 30_000] as const
 
+/** Claims under way at one spoke: it holds the genesis of each, up to 68 KiB, until it is decided. */
+export const maxPendingClaims = 100
+/** Records of decided claims that one spoke remembers, the newest; after that `@names` tells. */
+export const maxDecidedClaims = 1_000
+/** The authority's own word on when to come again is believed up to this, ms. */
+const maxToldMs = 600_000
+const nothing = new Uint8Array()
+
 /**
  * Claims that came in at this spoke: from the signed genesis to a blog that takes writes
  * (DESIGN 5, REPLICATION 9). Each step is written down, so a restart goes on where it was.
@@ -43,6 +52,10 @@ export class Claims {
   readonly #askDns: (blog: BlogName) => Promise<NameInDns>
   readonly #revoked: (key: string) => RevokedKey | null
   readonly #records = new Map<string, Row>()
+  /** ids of claims that are under way */
+  readonly #running = new Set<string>()
+  /** claims whose genesis is being checked */
+  #checking = 0
   #stopped = false
 
   constructor(parts: {
@@ -73,8 +86,11 @@ export class Claims {
     for (const [key, value] of await this.#store.values('claim/')) {
       const row = value as Row
       this.#records.set(key.slice('claim/'.length), row)
-      if (row.record.state === 'pending') void this.#run(row)
     }
+    for (const row of this.#records.values()) {
+      if (row.record.state === 'pending') this.#start(row)
+    }
+    await this.#forget()
   }
 
   stop(): void {
@@ -88,25 +104,34 @@ export class Claims {
   /**
    * Takes a signed genesis as the claim of its name. What is wrong with it by itself is refused at
    * once; the rest shows in the claim's record.
-   * Codes: NOT_READY, DATE_IN_FUTURE, KEY_REVOKED, those of keys, signatures and entries.
+   * Codes: RATE_LIMITED (as many as this spoke may have are pending), NOT_READY, DATE_IN_FUTURE,
+   * KEY_REVOKED, those of keys, signatures and entries.
    */
   async claim(genesis: Genesis, offer: Signed): Promise<Verdict<ClaimRecord>> {
     const known = this.#records.get(genesis.id)
-    if (known !== undefined && known.record.state !== 'refused') return accept(known.record)
+    if (this.#stands(known)) return accept(known.record)
+    if (this.#running.size + this.#checking >= maxPendingClaims) {
+      const words = `${maxPendingClaims} claims are waiting for the authority at this spoke already.`
+      return refuseRate(words, retryMs.at(-1) as number)
+    }
     const roster = this.#council.roster()
     if (roster === null)
       return refuse(
         'NOT_READY',
         'This spoke has not joined its council yet; try again in a minute.',
       )
+    this.#checking++
     const checked = await checkGenesis(genesis, offer, {
       council: roster.council,
       keys: this.#keys,
       nowMs: this.#clock.now(),
-    })
+    }).finally(() => this.#checking--)
     if (!checked.ok) return checked
     const standing = checkRevoked(genesis, this.#revoked)
     if (!standing.ok) return standing
+    // The same one may have come twice, side by side.
+    const meanwhile = this.#records.get(genesis.id)
+    if (this.#stands(meanwhile)) return accept(meanwhile.record)
     const row: Row = {
       text: offer.text,
       signature: checked.value,
@@ -119,16 +144,55 @@ export class Claims {
         reason: null,
       },
     }
-    await this.#save(row)
-    void this.#run(row)
+    this.#running.add(genesis.id)
+    try {
+      await this.#save(row)
+    } catch (error) {
+      this.#running.delete(genesis.id)
+      this.#records.delete(genesis.id)
+      throw error
+    }
+    this.#start(row)
     return accept(row.record)
+  }
+
+  /** Whether a claim is ready or under way: the same one again changes nothing. */
+  #stands(row: Row | undefined): row is Row {
+    return row !== undefined && (row.record.state === 'ready' || this.#running.has(row.record.id))
+  }
+
+  #start(row: Row): void {
+    const { id } = row.record
+    this.#running.add(id)
+    void this.#run(row)
+      .finally(() => this.#running.delete(id))
+      .then(() => this.#forget())
+      // Forgotten with the next one.
+      .catch(() => undefined)
+  }
+
+  /** Of decided claims the newest are remembered; their blogs stand in `@names`. */
+  async #forget(): Promise<void> {
+    const decided = [...this.#records.values()].filter(({ record }) => record.state !== 'pending')
+    if (decided.length <= maxDecidedClaims) return
+    const over = decided
+      .toSorted((a, b) => decidedMs(b.record) - decidedMs(a.record))
+      .slice(maxDecidedClaims)
+    for (const { record } of over) this.#records.delete(record.id)
+    await this.#store.write(
+      over.map(({ record }) => this.#store.deleteValue(claimKey(record.id))),
+      { sync: false },
+    )
   }
 
   #step(step: ClaimStep['step'], state: ClaimStep['state'], detail: string): ClaimStep {
     return { step, state, atMs: state === 'waiting' ? null : this.#clock.now(), detail }
   }
 
-  async #save(row: Row): Promise<Row> {
+  async #save(given: Row): Promise<Row> {
+    // Once it is decided, its bytes are in the log, or with whoever hands it in again.
+    const row =
+      given.record.state === 'pending' ? given : { ...given, text: nothing, signature: nothing }
     this.#records.set(row.record.id, row)
     await this.#store.write([this.#store.putValue(claimKey(row.record.id), row)])
     return row
@@ -210,9 +274,9 @@ export class Claims {
       } else {
         now = await this.#set(now, this.#step('asked-authority', 'waiting', given.reason))
       }
-      await new Promise<void>((resolve) => {
-        this.#clock.after(retryMs[Math.min(tries, retryMs.length - 1)] as number, resolve)
-      })
+      const pauseMs = retryMs[Math.min(tries, retryMs.length - 1)] as number
+      const toldMs = given.ok ? 0 : Math.min(given.retryMs ?? 0, maxToldMs)
+      await wait(this.#clock, Math.max(pauseMs, toldMs))
     }
     return null
   }
@@ -265,8 +329,11 @@ export class Claims {
   }
 }
 
+const decidedMs = ({ steps }: ClaimRecord) => Math.max(...steps.map(({ atMs }) => atMs ?? 0))
+
 const isTransient = (code: string) =>
   [
+    'RATE_LIMITED',
     'AUTHORITY_UNREACHABLE',
     'NOT_READY',
     'ACT_NOT_IN_FORCE',

@@ -24,6 +24,7 @@ import { Claims, type NameInDns } from './claim.ts'
 import { Gossip } from './gossip.ts'
 import { type Decide, Join } from './join.ts'
 import { Push } from './push.ts'
+import { type DoorLimits, defaultDoorLimits } from './rates.ts'
 import { Reader } from './read.ts'
 import { Records } from './records.ts'
 import { type Kept, Replicas } from './replica.ts'
@@ -62,6 +63,8 @@ export type ExchangeOptions = {
   readonly gossip: boolean
   readonly push: boolean
   readonly pull: boolean
+  /** what this spoke takes of one blog as its primary; those left out: as by default */
+  readonly limits?: Partial<DoorLimits>
   /** the authority's decisions, null at other peers */
   readonly authority: {
     readonly decideJoin: Decide
@@ -182,6 +185,7 @@ export class Exchange {
       decideClaim: options.authority?.decideClaim ?? null,
       decideRevoke: options.authority?.decideRevoke ?? null,
       revoked: this.revocations.of,
+      limits: { ...defaultDoorLimits, ...options.limits },
     })
     this.claims = new Claims({
       store,

@@ -1,6 +1,7 @@
-import { decode, encode } from 'cborg'
+import { encode } from 'cborg'
 import { z } from 'zod'
 import type { PeerName } from '../../auth/peer-signature.ts'
+import { decodeFrame } from '../frame.ts'
 import type { BlogName, Entry } from '../log/entry.ts'
 import { type LogName, namesLog, rosterLog } from '../log/log.ts'
 import { decodeReceipt } from '../log/receipt.ts'
@@ -185,7 +186,7 @@ export class Gossip {
 function readMessage<T>(data: Uint8Array, shape: z.ZodType<T>): T | null {
   if (data.length > maxGossipBytes) return null
   try {
-    const read = shape.safeParse(decode(data))
+    const read = shape.safeParse(decodeFrame(data))
     return read.success ? read.data : null
   } catch {
     return null

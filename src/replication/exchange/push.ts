@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { PeerName } from '../../auth/peer-signature.ts'
 import { refuse } from '../../auth/verdict.ts'
-import type { Clock } from '../clock.ts'
+import { type Clock, wait } from '../clock.ts'
 import type { BlogName } from '../log/entry.ts'
 import type { Ingest } from '../log/ingest.ts'
 import type { LogName } from '../log/log.ts'
@@ -18,7 +18,13 @@ import {
 } from '../network.ts'
 import { maxPageEntries, pushAfterMs, pushRetryMs, REPLICA } from '../protocol.ts'
 import type { CouncilLogs } from '../registry/council-logs.ts'
-import { fromProofRow, fromSignedRow, proofRow, signedRow } from '../registry/proof.ts'
+import {
+  fromProofRow,
+  fromSignedRow,
+  proofRow,
+  type SignedRow,
+  signedRow,
+} from '../registry/proof.ts'
 import type { Kept, Replicas } from './replica.ts'
 import type { Revocations } from './revocations.ts'
 import { readPage, type Sync } from './sync.ts'
@@ -41,6 +47,11 @@ const request = z.discriminatedUnion('t', [
 const pushAnswer = z.union([z.object({ receipt: signedShape }), z.object({ need: seq })])
 const done = z.object({ ok: z.literal(true) })
 const holdAnswer = z.object({ receipts: z.array(signedShape).max(2) })
+
+/** Receipts that are checked before others get their turn. */
+const receiptsAtOnce = 50
+/** Why a good receipt may not count here: the rest of its frame still may. */
+const passedReceipts = new Set(['RECEIPT_UNKNOWN_BLOG', 'RECEIPT_OTHER_ENTRY'])
 
 /** How often a replica may ask for earlier entries: it halves its way back to where logs agree. */
 const maxBackwards = 60
@@ -98,8 +109,7 @@ export class Push {
           case 'push':
             return this.#taken(from, body)
           case 'receipts':
-            for (const row of body.receipts) await this.#replicas.receive(fromSignedRow(row))
-            return { ok: true }
+            return this.#received(body.receipts)
           case 'act': {
             // Who carries `@names` takes it there, and learns what names it from the log.
             if (await this.#sync.takeNamed(from, body.proof)) return { ok: true }
@@ -119,6 +129,19 @@ export class Push {
         }
       }),
     )
+  }
+
+  /**
+   * Takes receipts, with a pause now and then: each is a signature to check, and everybody else
+   * waits meanwhile. Nobody honest sends one that is none, so such a frame ends there.
+   */
+  async #received(rows: readonly SignedRow[]): Promise<unknown> {
+    for (const [index, row] of rows.entries()) {
+      if (index > 0 && index % receiptsAtOnce === 0) await wait(this.#clock, 0)
+      const taken = await this.#replicas.receive(fromSignedRow(row))
+      if (!taken.ok && !passedReceipts.has(taken.code)) return refusalAnswer(taken)
+    }
+    return { ok: true }
   }
 
   stop(): void {

@@ -4,19 +4,36 @@ import { keyStateAt } from '../../auth/public-key.ts'
 import { readSignature } from '../../auth/signature.ts'
 import { accept, type Refusal, refuse, type Verdict } from '../../auth/verdict.ts'
 import type { Clock } from '../clock.ts'
-import { ReplicationError } from '../errors.ts'
 import type { Author } from '../log/author.ts'
 import { decodeEntry, type Entry } from '../log/entry.ts'
 import type { Ingest } from '../log/ingest.ts'
 import type { Head } from '../log/log.ts'
 import { decodeReceipt } from '../log/receipt.ts'
 import type { EntryId, Signed } from '../log/text.ts'
-import { answer, ask, type Network, proofShape, refusalAnswer, signedShape } from '../network.ts'
+import {
+  answer,
+  ask,
+  asRefusal,
+  type Network,
+  proofShape,
+  refusalAnswer,
+  signedShape,
+} from '../network.ts'
 import { maxBareBytes, maxClockSkewMs, publishWaitMs, SUBMIT } from '../protocol.ts'
 import { type Assignment, publishedFrom } from '../registry/assignment.ts'
 import { fromSignedRow, type ProofRow, signedRow } from '../registry/proof.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { RevokedKey } from '../registry/revoked-keys.ts'
+import {
+  Buckets,
+  claimsPerSpokeBurst,
+  claimsPerSpokeSecond,
+  Door,
+  type DoorLimits,
+  entriesPerSpokeBurst,
+  entriesPerSpokeSecond,
+  refuseRate,
+} from './rates.ts'
 import { ReceiptBook } from './receipts.ts'
 import type { Kept, Replicas } from './replica.ts'
 import { checkRevoked } from './revocations.ts'
@@ -78,6 +95,9 @@ export class Submit {
   readonly #decideClaim: DecideClaim | null
   readonly #decideRevoke: DecideRevoke | null
   readonly #revoked: (key: string) => RevokedKey | null
+  readonly #door: Door
+  readonly #handedIn: Buckets
+  readonly #claimed: Buckets
 
   constructor(parts: {
     readonly network: Network
@@ -90,6 +110,7 @@ export class Submit {
     readonly decideRevoke: DecideRevoke | null
     /** what the council knows of a key */
     readonly revoked: (key: string) => RevokedKey | null
+    readonly limits: DoorLimits
   }) {
     this.#network = parts.network
     this.#ingest = parts.ingest
@@ -99,12 +120,27 @@ export class Submit {
     this.#decideClaim = parts.decideClaim
     this.#decideRevoke = parts.decideRevoke
     this.#revoked = parts.revoked
+    const { now } = parts.clock
+    this.#door = new Door(parts.limits, now)
+    this.#handedIn = new Buckets(
+      { burst: entriesPerSpokeBurst, perSecond: entriesPerSpokeSecond },
+      now,
+    )
+    this.#claimed = new Buckets(
+      { burst: claimsPerSpokeBurst, perSecond: claimsPerSpokeSecond },
+      now,
+    )
   }
 
   start(): void {
     this.#network.handle(
       SUBMIT,
       answer(request, async (from, body) => {
+        const buckets = body.t === 'entry' ? this.#handedIn : this.#claimed
+        if (!buckets.tryTake(from)) {
+          const words = 'This spoke hands in more than the one that decides can look at.'
+          return refusalAnswer(refuseRate(words, buckets.waitMs(from)))
+        }
         if (body.t === 'revoke') return this.#decided(body)
         const offer = fromSignedRow(body.entry)
         const entry = decodeEntry(offer.text)
@@ -143,7 +179,7 @@ export class Submit {
    * Submits an entry of a blog that exists, from anyone, at any spoke.
    *
    * Codes: BLOG_UNKNOWN, REGISTRY_UNREACHABLE (nobody here can say where the blog is),
-   * PRIMARY_UNREACHABLE, those of the primary's door, and those of the log's rules.
+   * PRIMARY_UNREACHABLE, those of the primary's door (RATE_LIMITED, BLOG_FULL among them), and those of the log's rules.
    */
   async submit(entry: Entry, offer: Signed): Promise<Verdict<Submitted>> {
     let last: Refusal | null = null
@@ -196,11 +232,12 @@ export class Submit {
         ? refuse('NOT_PRIMARY', 'A later act is in force than this spoke knows.')
         : accept(proven.held)
     } catch (error) {
-      if (error instanceof ReplicationError && error.refusal !== null)
-        return refuse(error.refusal, error.message)
-      return refuse(
-        'PRIMARY_UNREACHABLE',
-        `The spoke that takes writes for ${entry.log} does not answer. Nothing was stored; keep the signed text and send it again in a minute, to any spoke.`,
+      return (
+        asRefusal(error) ??
+        refuse(
+          'PRIMARY_UNREACHABLE',
+          `The spoke that takes writes for ${entry.log} does not answer. Nothing was stored; keep the signed text and send it again in a minute, to any spoke.`,
+        )
       )
     }
   }
@@ -223,9 +260,10 @@ export class Submit {
     try {
       return accept((await ask(this.#network, authority, SUBMIT, body, actAnswer, 20_000)).proof)
     } catch (error) {
-      if (error instanceof ReplicationError && error.refusal !== null)
-        return refuse(error.refusal, error.message)
-      return refuse('AUTHORITY_UNREACHABLE', `The authority of the zone does not answer. ${later}`)
+      return (
+        asRefusal(error) ??
+        refuse('AUTHORITY_UNREACHABLE', `The authority of the zone does not answer. ${later}`)
+      )
     }
   }
 
@@ -242,6 +280,9 @@ export class Submit {
     const written = await this.#replicas.write(kept, offer)
     if (!written.ok) return written
     const outcome = written.value
+    // A fork is kept as proof: it costs room like any other.
+    if (outcome.kind === 'fork' || (outcome.kind === 'held' && outcome.added.length > 0))
+      this.#door.count({ blog: entry.log, key: entry.key, kind: entry.kind })
     if (outcome.kind === 'refused') return outcome.refusal
     if (outcome.kind === 'held') return this.#state(kept, entry.seq)
     const record = await this.#ingest.record(entry.log)
@@ -256,6 +297,12 @@ export class Submit {
         'The text is not in Unicode normal form C. Normalise it and sign it again.',
       )
     }
+    const room = this.#door.check({
+      ...{ blog: entry.log, key: entry.key, kind: entry.kind },
+      bytes: offer.text.length + offer.signature.length,
+      heldBytes: (await this.#ingest.record(entry.log))?.bytes ?? 0,
+    })
+    if (!room.ok) return room
     const latest = this.#clock.now() + maxClockSkewMs
     const signature = await readSignature(Buffer.from(offer.signature).toString())
     if (!signature.ok) return signature

@@ -339,6 +339,7 @@ export class Ingest {
     const rules = this.#rulesOf(log)
     plan.record = null
     plan.state = null
+    let bytes = 0
     for (let seq = 0; seq <= last; seq++) {
       const stored = await this.#store.entry(log, seq)
       const item = stored === null ? null : rules.decode(stored.text)
@@ -346,11 +347,13 @@ export class Ingest {
       const step = await rules.next(plan.state, item.value, stored, false)
       if (!step.ok) throw new Error(`entry ${seq} of ${log} is damaged: ${step.reason}`)
       plan.state = step.value.state
+      bytes += stored.text.length + stored.signature.length
       plan.record = {
         head: { seq, id: item.value.id },
         dateMs: item.value.dateMs,
         follows: before.follows,
         keys: before.keys.filter((each) => each <= last),
+        bytes,
         uncheckedFrom:
           before.uncheckedFrom !== null && before.uncheckedFrom <= last
             ? before.uncheckedFrom
@@ -418,6 +421,7 @@ export class Ingest {
         keys: rules.holdsKeys(item)
           ? [...(plan.record?.keys ?? []), item.seq]
           : (plan.record?.keys ?? []),
+        bytes: (plan.record?.bytes ?? 0) + item.text.length + signature.length,
         uncheckedFrom: plan.record?.uncheckedFrom ?? (checked ? null : item.seq),
         saved: null,
       }

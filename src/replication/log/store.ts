@@ -50,6 +50,8 @@ export type LogRecord = {
   readonly follows: number
   /** seqs of the entries that hold keys: genesis and rekeys */
   readonly keys: readonly number[]
+  /** of all texts and signatures in the log */
+  readonly bytes: number
   /** entries from this seq on may still wait for the check of their own signature; null: none */
   readonly uncheckedFrom: number | null
   /** what the log's rules need to go on without reading the whole log again */

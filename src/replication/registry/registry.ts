@@ -1,7 +1,8 @@
-import { decode, encode } from 'cborg'
+import { encode } from 'cborg'
 import { z } from 'zod'
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import type { Clock } from '../clock.ts'
+import { decodeFrame } from '../frame.ts'
 import type { BlogName } from '../log/entry.ts'
 import { namesLog } from '../log/log.ts'
 import { countReceipts, decodeReceipt, majority, type Receipt } from '../log/receipt.ts'
@@ -84,7 +85,7 @@ export function checkRecord(
 
 function readRecord(value: Uint8Array): z.infer<typeof recordShape> | null {
   try {
-    const read = recordShape.safeParse(decode(value))
+    const read = recordShape.safeParse(decodeFrame(value))
     return read.success ? read.data : null
   } catch {
     return null

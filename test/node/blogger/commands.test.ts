@@ -187,6 +187,32 @@ describe.skipIf(!has('gpg'))('bloggerCommands', () => {
       expect(outbox()).toHaveLength(1)
     })
 
+    it('waits when it is told to, says so, and goes on with the same entry', async () => {
+      let refusals = 2
+      const limited = { error: { code: 'RATE_LIMITED', reason: 'Later.' } }
+      spoke.on.set('POST /log', () => {
+        if (--refusals === 0) spoke.on.delete('POST /log')
+        return { status: 429, body: limited, headers: { 'retry-after': '40' } }
+      })
+      const ran = await publish()
+      expect(ran).toMatchObject({ exit: 0, out: [expect.stringContaining('"published":true')] })
+      expect(ran.err.match(/going on in 40 s/g)).toHaveLength(2)
+      expect(outbox()).toEqual([])
+    })
+
+    it('exits with 3 and keeps the entry when it would have to wait for more than an hour', async () => {
+      const limited = { error: { code: 'RATE_LIMITED', reason: 'Tomorrow.' } }
+      spoke.on.set('POST /log', () => ({
+        ...{ status: 429, body: limited, headers: { 'retry-after': '86400' } },
+      }))
+      expect(await publish()).toMatchObject({
+        exit: 3,
+        out: [],
+        err: expect.stringContaining('Tomorrow'),
+      })
+      expect(outbox()).toHaveLength(1)
+    })
+
     it('hands the same entry in again, instead of a second one, when it is run again', async () => {
       spoke.on.set('POST /log', (body, request) => {
         spoke.take(body, request)

@@ -23,7 +23,7 @@ import {
 } from '../../../src/replication/protocol.ts'
 import type { AssignFields } from '../../../src/replication/registry/act.ts'
 import { signHeartbeat } from '../../../src/replication/registry/heartbeat.ts'
-import { proofRow, signedRow } from '../../../src/replication/registry/proof.ts'
+import { proofRow, type SignedRow, signedRow } from '../../../src/replication/registry/proof.ts'
 import { TestAuthor, TestLog } from '../test-author.ts'
 import {
   assignFields,
@@ -486,6 +486,31 @@ describe('a push', () => {
       expect(await honest.exchange.store.aside('maria')).toEqual([])
       honest.exchange.stop()
     })
+  })
+})
+
+describe('a frame of receipts', () => {
+  it('ends at the first that is none, and goes past those that do not count here', async () => {
+    const primary = await start(1)
+    await follow(primary)
+    const head = { seq: 0, id: log.genesis.id }
+    const good = signedRow(receiptOf(2, head).signed)
+    const elsewhere = signedRow(receiptOf(2, head, { log: 'joe' }).signed)
+    const forged: SignedRow = [good[0], Buffer.alloc(64)]
+    const send = (receipts: readonly SignedRow[]) => ask(2, 1, REPLICA, { t: 'receipts', receipts })
+    expect(await send([elsewhere, good])).toEqual({ ok: true })
+    expect(await send([good, forged, good])).toMatchObject({ error: { code: 'PEER_SIGNATURE' } })
+  })
+
+  it('lets others have their turn: after each fifty a pause', async () => {
+    const primary = await start(1)
+    await follow(primary)
+    const waiting = primary.clock.waiting
+    const good = signedRow(receiptOf(2, { seq: 0, id: log.genesis.id }).signed)
+    const answer = ask(2, 1, REPLICA, { t: 'receipts', receipts: new Array(60).fill(good) })
+    await expect.poll(() => primary.clock.waiting).toBe(waiting + 1)
+    await primary.clock.pass(0)
+    expect(await answer).toEqual({ ok: true })
   })
 })
 

@@ -1,6 +1,12 @@
+import { decode, encode } from 'cborg'
 import { beforeEach, describe, expect, it } from 'vitest'
-import { checkGenesis } from '../../../src/replication/exchange/claim.ts'
+import {
+  checkGenesis,
+  maxDecidedClaims,
+  maxPendingClaims,
+} from '../../../src/replication/exchange/claim.ts'
 import type { Genesis } from '../../../src/replication/log/entry.ts'
+import type { Write } from '../../../src/replication/log/store.ts'
 import { REPLICA } from '../../../src/replication/protocol.ts'
 import { proofRow, signedRow } from '../../../src/replication/registry/proof.ts'
 import { TestAuthor, TestLog } from '../test-author.ts'
@@ -140,6 +146,88 @@ describe('Claims', () => {
     await expect.poll(() => self.clock.waiting).toBe(1)
     expect(self.sent.filter(([to]) => to === peer(0).peer)).toHaveLength(1)
   })
+  /** Claims of so many names, each by its own signed genesis. */
+  const many = (count: number) =>
+    Promise.all(
+      Array.from({ length: count }, (_, n) =>
+        TestLog.begin(council.council, author, { blog: `blog-${n}` }),
+      ),
+    )
+
+  it('holds a bounded number while the authority is away, and more when these are decided', async () => {
+    authority(() => null)
+    const logs = await many(maxPendingClaims + 5)
+    const ask = (each: TestLog) => self.claims.claim(each.genesis, each.at(0).offer)
+    const answers = await Promise.all(logs.map(ask))
+    const taken = answers.filter(({ ok }) => ok)
+    expect(taken).toHaveLength(maxPendingClaims)
+    expect(answers.filter(({ ok }) => !ok)).toMatchObject(
+      new Array(5).fill({ code: 'RATE_LIMITED', retryMs: 30_000 }),
+    )
+    // What is under way already is answered all the same.
+    expect(codeOf(await ask(logs[answers.findIndex(({ ok }) => ok)] as TestLog))).toBe('accepted')
+
+    await expect.poll(() => self.clock.waiting).toBe(maxPendingClaims)
+    authority(() => refused('NAME_TAKEN'))
+    await self.clock.pass(1_000)
+    const last = logs[answers.findIndex(({ ok }) => !ok)] as TestLog
+    await expect.poll(async () => codeOf(await ask(last))).toBe('accepted')
+  })
+
+  it('keeps the newest decided claims, without their bytes, also over a restart', async () => {
+    authority(() => refused('NAME_TAKEN'))
+    const decided = async (peer: TestPeer, logs: readonly TestLog[]) => {
+      const records = await Promise.all(logs.map((each) => peer.claims.record(each.genesis.id)))
+      return records.filter((each) => each?.state === 'refused').length
+    }
+    // Decided long ago, more than are remembered.
+    const old = Array.from({ length: maxDecidedClaims + 20 }, (_, n) => ({
+      ...{ type: 'put', key: `claim/${n}` },
+      value: encode({
+        ...{ text: new Uint8Array(), signature: new Uint8Array() },
+        record: {
+          ...{ id: String(n), blog: 'maria', state: 'ready', code: null, reason: null },
+          steps: [{ step: 'copied', state: 'done', atMs: startMs - dayMs + n, detail: '' }],
+        },
+      }),
+    })) as Write[]
+    await self.disk.disk.batch(old, { sync: true })
+    self = await TestPeer.start(1, council, self.disk)
+    authority(() => refused('NAME_TAKEN'))
+    await self.claims.start()
+    const logs = await many(3)
+    for (const each of logs) must(await self.claims.claim(each.genesis, each.at(0).offer))
+    await expect.poll(() => decided(self, logs)).toBe(3)
+    const rows = async () => (await self.disk.rows()).filter(([key]) => key.startsWith('claim/'))
+    await expect.poll(async () => (await rows()).length).toBe(maxDecidedClaims)
+    expect(await self.claims.record('22')).toBeNull()
+    expect(await self.claims.record('23')).not.toBeNull()
+    for (const [, value] of await rows()) expect(decode(value).text).toHaveLength(0)
+  })
+
+  it('asks the authority again no sooner than it was told to', async () => {
+    authority(() => ({ error: { code: 'RATE_LIMITED', reason: 'Later.', retryMs: 45_000 } }))
+    await claim()
+    await expect.poll(() => self.clock.waiting).toBe(1)
+    expect(await record()).toMatchObject({ state: 'pending' })
+    authority(() => given)
+    await self.clock.pass(44_000)
+    expect(await last()).toBe('asked-authority waiting')
+    await self.clock.pass(1_000)
+    await expect.poll(steps).toContain('assigned done')
+  })
+
+  it('goes on with a claim whose record the disk did not take, when it comes again', async () => {
+    authority(() => null)
+    self.disk.fails = true
+    await expect(claim()).rejects.toMatchObject({ code: 'STORE_WRITE_FAILED' })
+    expect(await record()).toBeNull()
+    self.disk.fails = false
+    authority(() => given)
+    await claim()
+    await expect.poll(steps).toContain('assigned done')
+  })
+
   it('goes on after a restart where it was', async () => {
     authority(() => null)
     await claim()

@@ -1,4 +1,10 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import {
+  Door,
+  type DoorLimits,
+  defaultDoorLimits,
+  entriesPerSpokeBurst,
+} from '../../../src/replication/exchange/rates.ts'
 import { formatDate } from '../../../src/replication/log/text.ts'
 import { SUBMIT } from '../../../src/replication/protocol.ts'
 import { signedRow } from '../../../src/replication/registry/proof.ts'
@@ -14,8 +20,12 @@ const alone = assign(council, log, { replicas: [replica(1)] })
 
 let self: TestPeer
 /** A primary with the log so far, active unless `receipts` are too few. */
-async function primary({ given = alone, receipts = [] as number[] } = {}) {
-  self = await TestPeer.start(1, council)
+async function primary({
+  given = alone,
+  receipts = [] as number[],
+  limits = {} as Partial<DoorLimits>,
+} = {}) {
+  self = await TestPeer.start(1, council, undefined, limits)
   self.clock.ms = startMs + dayMs
   const kept = await self.learn(given.proof)
   await self.ingest.offer('maria', log.offers, {
@@ -130,6 +140,94 @@ describe('Submit.submit at the primary', () => {
   })
 })
 
+describe('the rates of the door', () => {
+  /** Posts that follow each other, as they would come in. */
+  async function posts(count: number) {
+    const branch = log.branch()
+    const made: TestEntry[] = []
+    for (let n = 0; n < count; n++) made.push(await branch.add({ kind: 'post' }))
+    return made
+  }
+  const limits = { blogBurst: 3, blogHourly: 60 }
+
+  it('take what comes at once, then as much as the hour allows, and say when to come again', async () => {
+    await primary({ limits })
+    const [a, b, c, d, e] = (await posts(5)) as [
+      TestEntry,
+      TestEntry,
+      TestEntry,
+      TestEntry,
+      TestEntry,
+    ]
+    for (const post of [a, b, c]) expect(codeOf(await submit(post))).toBe('accepted')
+    const before = await self.disk.rows()
+    expect(await submit(d)).toMatchObject({
+      code: 'RATE_LIMITED',
+      retryMs: 60_000,
+      reason: expect.stringContaining('send it again in 60 seconds'),
+    })
+    expect(await self.disk.rows()).toEqual(before)
+    self.clock.ms += 60_000
+    expect(codeOf(await submit(d))).toBe('accepted')
+    expect(codeOf(await submit(e))).toBe('RATE_LIMITED')
+  })
+
+  it('cost nothing for what is held already, and for what was refused: nobody else uses up what is hers', async () => {
+    await primary({ limits: { ...limits, blogBurst: 1 } })
+    const [first, second] = (await posts(2)) as [TestEntry, TestEntry]
+    const forged = { ...first, offer: { ...first.offer, signature: log.at(1).offer.signature } }
+    for (let n = 0; n < 5; n++) expect(codeOf(await submit(forged))).toBe('SIGNATURE_BAD')
+    for (let n = 0; n < 5; n++) expect(codeOf(await submit(first))).toBe('accepted')
+    expect(codeOf(await submit(second))).toBe('RATE_LIMITED')
+  })
+
+  it('count forks too, which are kept as proof', async () => {
+    await primary({ limits: { ...limits, blogBurst: 2 } })
+    expect(codeOf(await submit(await next()))).toBe('accepted')
+    expect(await submit(await next({ body: 'Another' }))).toMatchObject({
+      value: { kind: 'taken' },
+    })
+    expect(codeOf(await submit(await next({ body: 'A third' })))).toBe('RATE_LIMITED')
+  })
+
+  it('never keep her from changing the key', async () => {
+    await primary({ limits: { ...limits, blogBurst: 1 } })
+    const branch = log.branch()
+    const post = await branch.add({ kind: 'post' })
+    expect(codeOf(await submit(post))).toBe('accepted')
+    const rekey = await branch.rekey(mallory)
+    expect(codeOf(await submit(rekey))).toBe('accepted')
+  })
+
+  it('hold a key that signs in several blogs to what two of them may', async () => {
+    const now = startMs
+    const door = new Door({ ...defaultDoorLimits, blogBurst: 2 }, () => now)
+    const of = (blog: string) => ({ blog, key: 'A', kind: 'post', bytes: 1, heldBytes: 0 })
+    for (const blog of ['a', 'a', 'b', 'b']) {
+      expect(codeOf(door.check(of(blog)))).toBe('accepted')
+      door.count(of(blog))
+    }
+    expect(codeOf(door.check(of('c')))).toBe('RATE_LIMITED')
+    expect(codeOf(door.check({ ...of('c'), key: 'B' }))).toBe('accepted')
+  })
+
+  it('let a retraction and a new key in behind the quota of bytes, and nothing else', async () => {
+    const { bytes: held } = (await self.ingest.record('maria')) ?? { bytes: 0 }
+    expect(held).toBe(
+      (await self.disk.store.entries('maria', 0, 10)).reduce(
+        (sum, { text, signature }) => sum + text.length + signature.length,
+        0,
+      ),
+    )
+    await primary({ limits: { blogBytes: held + 100 } })
+    const refused = await submit(await next())
+    expect(refused).toMatchObject({ code: 'BLOG_FULL', reason: expect.stringMatching(/Nothing/) })
+    expect(codeOf(await submit(await log.branch().add({ kind: 'retract', slug: 'post-1' })))).toBe(
+      'accepted',
+    )
+  })
+})
+
 describe('Submit.submit elsewhere', () => {
   beforeEach(async () => {
     self = await TestPeer.start(2, council)
@@ -147,6 +245,9 @@ describe('Submit.submit elsewhere', () => {
     })
     self.remotes.set(peer(1).peer, () => ({ taken: log.head }))
     expect(await submit(await next())).toMatchObject({ value: { kind: 'taken', head: log.head } })
+    const limited = { code: 'RATE_LIMITED', reason: 'Later.', retryMs: 7_000 }
+    self.remotes.set(peer(1).peer, () => ({ error: limited }))
+    expect(await submit(await next())).toMatchObject(limited)
     self.remotes.set(peer(1).peer, () => ({ error: { code: 'DATE_FALLS', reason: 'It falls.' } }))
     expect(await submit(await next())).toMatchObject({ code: 'DATE_FALLS', reason: 'It falls.' })
   })
@@ -185,6 +286,16 @@ describe('a submitted entry, as another spoke hands it in', () => {
       'ENTRY_FIRST_LINE',
     )
     expect(codeIn(await hand({ t: 'entry', entry: 'x' }))).toBe('REQUEST_MALFORMED')
+  })
+
+  it('is refused for a while to a spoke that hands in more than it can look at, not to others', async () => {
+    const junk = { t: 'entry', entry: [Buffer.from('x'), Buffer.from('y')] }
+    for (let n = 0; n < entriesPerSpokeBurst; n++)
+      expect(codeIn(await hand(junk))).toBe('ENTRY_FIRST_LINE')
+    expect(await hand(junk)).toMatchObject({ error: { code: 'RATE_LIMITED', retryMs: 20 } })
+    expect(codeIn(await self.answer(4, SUBMIT, junk))).toBe('ENTRY_FIRST_LINE')
+    self.clock.ms += 20
+    expect(codeIn(await hand({ t: 'entry', entry: rowOf(await next()) }))).toBe('answered')
   })
 
   it('is taken by the primary', async () => {

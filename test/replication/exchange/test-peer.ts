@@ -4,6 +4,7 @@ import { ReplicationError } from '../../../src/replication/errors.ts'
 import { Claims, type NameInDns } from '../../../src/replication/exchange/claim.ts'
 import { Gossip } from '../../../src/replication/exchange/gossip.ts'
 import { Push } from '../../../src/replication/exchange/push.ts'
+import { type DoorLimits, defaultDoorLimits } from '../../../src/replication/exchange/rates.ts'
 import { Replicas } from '../../../src/replication/exchange/replica.ts'
 import { Revocations } from '../../../src/replication/exchange/revocations.ts'
 import { type DecideClaim, Submit } from '../../../src/replication/exchange/submit.ts'
@@ -71,6 +72,7 @@ export class TestPeer {
     number: number,
     { councilId, council }: { councilId: string; council: string },
     disk = new TestDisk(),
+    limits: Partial<DoorLimits> = {},
   ) {
     this.disk = disk
     this.number = number
@@ -118,6 +120,7 @@ export class TestPeer {
     this.submit = new Submit({
       ...{ network, ingest, replicas, registry, clock, revoked },
       decideRevoke: null,
+      limits: { ...defaultDoorLimits, ...limits },
       decideClaim: async (...given) => {
         if (this.decideClaim === null) throw new Error('this peer is no authority')
         return this.decideClaim(...given)
@@ -151,9 +154,14 @@ export class TestPeer {
     })
   }
 
-  static async start(number: number, council: TestCouncil, disk?: TestDisk): Promise<TestPeer> {
+  static async start(
+    number: number,
+    council: TestCouncil,
+    disk?: TestDisk,
+    limits?: Partial<DoorLimits>,
+  ): Promise<TestPeer> {
     const { councilId } = council.roster
-    const started = new TestPeer(number, { councilId, council: council.council }, disk)
+    const started = new TestPeer(number, { councilId, council: council.council }, disk, limits)
     await started.council.start()
     await started.revocations.start()
     await started.council.take(rosterLog, council.rosterProofs, 'pull')

@@ -52,7 +52,7 @@ describe('LogStore', () => {
   it('gives back the record of each log it holds', async () => {
     const record = {
       ...{ head: { seq: 0, id: fakeId('ab') }, dateMs: startMs, follows: 1, keys: [0] },
-      ...{ uncheckedFrom: null, saved: { currentSeq: 0, pending: null } },
+      ...{ bytes: 1_000, uncheckedFrom: null, saved: { currentSeq: 0, pending: null } },
     }
     await disk.store.write(['maria', '@names'].map((log) => disk.store.putRecord(log, record)))
     expect(await disk.store.record('maria')).toEqual(record)

@@ -250,6 +250,7 @@ class DemoRun {
       '',
       `  Open      http://${zone}:${port}`,
       `  A blog    http://${blog.name}.${zone}:${port}`,
+      `  Write     http://${zone}:${port}/start`,
       '',
       '  Try       open a post, and paste its lines for gpg into another terminal',
       `            dig @${authority.host} -p ${dnsPort} ${blog.name}.${zone}`,

@@ -7,6 +7,7 @@ import { MemoryLevel } from 'memory-level'
 import { type PeerName, type PeerSigner, peerSigner } from '../auth/peer-signature.ts'
 import { KeyRing } from '../auth/public-key.ts'
 import { accept, refuse, type Verdict } from '../auth/verdict.ts'
+import { wait } from '../replication/clock.ts'
 import { Exchange } from '../replication/exchange/exchange.ts'
 import { rosterLog } from '../replication/log/log.ts'
 import { parseStoreId, type StoreId } from '../replication/log/peer-text.ts'
@@ -289,6 +290,7 @@ function serveWeb(
     revoking: exchange.revoking,
     keyServers: watchKeys(config.keys, { exchange, logger, stack }),
     now: realClock.now,
+    wait: (ms) => wait(realClock, ms),
     status,
   })
   const kept = new KeptPages(spoke)

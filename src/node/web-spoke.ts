@@ -88,6 +88,7 @@ export class SpokeForWeb implements WebSpoke {
   readonly status = () => this.#parts.status()
 
   readonly now = () => this.#parts.now()
+  readonly wait = (ms: number) => this.#parts.wait(ms)
   readonly randomBytes = (count: number): Uint8Array => randomBytes(count)
 
   readonly signToken = (
@@ -376,6 +377,7 @@ type Parts = {
   readonly revoking: Revoking
   readonly keyServers: KeyServers
   readonly now: () => number
+  readonly wait: (ms: number) => Promise<void>
   readonly status: () => Promise<unknown>
 }
 

@@ -31,6 +31,8 @@ import {
 import type { WebSpoke } from './spoke.ts'
 import { signingLine } from './terminal-line.ts'
 
+/** What looking a key up takes at least, ms. */
+const lookUpMs = 300
 /** How often a page that waits looks again, s. */
 const lookAgainSeconds = 2
 
@@ -104,7 +106,8 @@ async function takeWho(c: Context<AccountEnv>, spoke: WebSpoke, desk: AccountDes
   const fields = await readForm(c)
   const who = fields('who').trim()
   if (!isOwnForm(visitor, fields('token'))) return askWho(c, spoke, { who, refusal: staleForm })
-  const key = await findKey(spoke, desk, who)
+  // A key that is unknown, cannot be used or is good: how long it took must not tell which.
+  const [key] = await Promise.all([findKey(spoke, desk, who), spoke.wait(lookUpMs)])
   if (!key.ok) return askWho(c, spoke, { who, refusal: key })
   return openChallenge(c, spoke, desk, key.value, fields('next'))
 }

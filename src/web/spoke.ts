@@ -81,6 +81,7 @@ export type WebSpoke = {
   /** ms since the Unix epoch */
   readonly now: () => number
   readonly randomBytes: (count: number) => Uint8Array
+  readonly wait: (ms: number) => Promise<void>
   /**
    * A token of this spoke for a host, or null until this peer is a member. `session` lasts 12 hours,
    * `enter` one minute (DESIGN 6).

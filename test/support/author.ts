@@ -1,4 +1,4 @@
-import { createMessage, generateKey, sign } from 'openpgp'
+import { createMessage, decrypt, generateKey, readMessage, sign } from 'openpgp'
 import { KeyRing, minimalKey } from '../../src/auth/public-key.ts'
 import type { Verdict } from '../../src/auth/verdict.ts'
 import { type Draft, type Entry, encodeEntry } from '../../src/replication/log/entry.ts'
@@ -13,6 +13,9 @@ export type Signer = {
   readonly publicKey: string
   readonly sign: (text: Uint8Array) => Promise<string>
 }
+
+/** Who also reads what is encrypted to the key, as a login asks. */
+export type Holder = Signer & { readonly decrypt: (armored: string) => Promise<string> }
 
 /** A signed entry, and the bytes with which it is handed in. */
 export type SignedEntry = {
@@ -33,7 +36,7 @@ async function readKey(armored: string) {
 }
 
 /** A key made by openpgp.js: most tests need no gpg. */
-export async function makeSigner(name = 'Maria'): Promise<Signer> {
+export async function makeSigner(name = 'Maria'): Promise<Holder> {
   const userIDs = [{ name }]
   const { privateKey } = await generateKey({ type: 'ecc', userIDs, format: 'object' })
   return {
@@ -42,6 +45,10 @@ export async function makeSigner(name = 'Maria'): Promise<Signer> {
       const message = await createMessage({ binary: text })
       const armored = await sign({ message, signingKeys: privateKey, detached: true })
       return String(armored)
+    },
+    decrypt: async (armored) => {
+      const message = await readMessage({ armoredMessage: armored })
+      return String((await decrypt({ message, decryptionKeys: privateKey })).data)
     },
   }
 }

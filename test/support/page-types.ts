@@ -1,3 +1,4 @@
+import { authorPages } from './author-pages.ts'
 import type { Visitor } from './browser.ts'
 import type { Site } from './site.ts'
 
@@ -31,7 +32,6 @@ export const pageTypes: readonly PageType[] = [
   at('history-changes', 200, ({ door }) => door.url('maria', '/history/everything?from=3&to=4')),
   at('tag', 200, ({ door }) => door.url('maria', '/tag/udhr')),
   at('archive', 200, ({ door }) => door.url('maria', '/archive')),
-  at('edit', 200, ({ door }) => door.url('edit.maria')),
   at('acts', 200, ({ door }) => door.url('', '/acts')),
   at('acts-older', 200, ({ odd }) => odd('', '/acts?before=roster:3,names:1')),
   at('claim-pending', 200, ({ odd }) => odd('', `/claim/${'c'.repeat(64)}`)),
@@ -43,4 +43,5 @@ export const pageTypes: readonly PageType[] = [
   at('error-query', 400, ({ door }) => door.url('', '/acts?before=x')),
   at('error-unreachable', 503, ({ odd }) => odd('gone')),
   at('error-host', 421, ({ odd }) => odd('c.spoke')),
+  ...authorPages,
 ]

@@ -8,7 +8,7 @@ import { createApp } from '../../src/web/app.ts'
 import type { ClaimRecord, WebSpoke } from '../../src/web/spoke.ts'
 import { TestCouncil as WrittenCouncil } from '../replication/test-council.ts'
 import { actsOf, memorySpoke, nameOf, udhr } from '../web/memory-spoke.ts'
-import { genesis, makeSigner, must, submissionOf } from './author.ts'
+import { genesis, type Holder, makeSigner, must, submissionOf } from './author.ts'
 import { type Door, openDoor } from './browser.ts'
 import { soon, startCouncil, type TestBlog, type TestCouncil, zone } from './council.ts'
 
@@ -89,14 +89,16 @@ export type Site = AsyncDisposable & {
   readonly door: Door
   /** address on a spoke in memory, in a state that a healthy council is never in for long */
   readonly odd: (label: string, path?: string) => string
+  /** who writes maria and noor */
+  readonly authors: Readonly<Record<'maria' | 'noor', Holder>>
   /** ids of claims */
   readonly ready: string
   readonly refused: string
 }
 
 async function fill(council: TestCouncil) {
-  const blog = async (name: string) => council.claim(name, await makeSigner(name))
-  const maria = await blog('maria')
+  const authors = { maria: await makeSigner('maria'), noor: await makeSigner('noor') }
+  const maria = await council.claim('maria', authors.maria)
   await publish(council, maria, {
     ...{ kind: 'profile', title: 'El blog de María', lang: 'es', body: 'Sobre *derechos*.' },
   })
@@ -120,7 +122,7 @@ async function fill(council: TestCouncil) {
   })
   await publish(council, maria, { kind: 'post', slug: 'regret', title: 'Regret', body: 'Words.' })
   await publish(council, maria, { kind: 'retract', slug: 'regret' })
-  const noor = await blog('noor')
+  const noor = await council.claim('noor', authors.noor)
   await publish(council, noor, {
     kind: 'profile',
     title: 'مدونة نور',
@@ -134,7 +136,7 @@ async function fill(council: TestCouncil) {
     tags: ['حقوق', 'udhr'],
     ...udhr.ar,
   })
-  const lihua = await blog('lihua')
+  const lihua = await council.claim('lihua', await makeSigner('lihua'))
   await publish(council, lihua, {
     kind: 'post',
     slug: 'article-1',
@@ -148,7 +150,7 @@ async function fill(council: TestCouncil) {
   for (const each of [maria, noor, lihua]) {
     for (const peer of council.spokes) await each.whenWhole(peer)
   }
-  return { ready: maria.genesis.entry.id, refused: late.entry.id }
+  return { authors, ready: maria.genesis.entry.id, refused: late.entry.id }
 }
 
 const claimId = 'c'.repeat(64)

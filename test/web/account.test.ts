@@ -227,6 +227,30 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       }
       expect(new Set(answers).size).toBe(1)
     })
+
+    it.each(['nobody', 'maria'])(
+      'answers for %s not before a time that is always the same',
+      async (who) => {
+        const waits: number[] = []
+        let end = () => {}
+        const wait = (ms: number) => {
+          waits.push(ms)
+          return new Promise<void>((resolve) => {
+            end = resolve
+          })
+        }
+        const visitor = new Visitor(await spokeWithDoor({ maria: maria(first) }, { wait }))
+        await visitor.open(`${spokeHost}/login`)
+        let isAnswered = false
+        const sent = visitor.send('/login', { who }).then(() => {
+          isAnswered = true
+        })
+        await expect.poll(() => waits).toEqual([300])
+        expect(isAnswered).toBe(false)
+        end()
+        await sent
+      },
+    )
   })
 
   describe('a name', () => {

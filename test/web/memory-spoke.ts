@@ -108,6 +108,7 @@ export function memorySpoke(
     acts: async () => [],
     now: () => Date.UTC(2026, 4, 3, 15),
     randomBytes,
+    wait: async () => undefined,
     signToken: () => null,
     readToken: () => refuse('SESSION_MALFORMED', 'Nobody is logged in.'),
     accounts: { find: async () => null, keep: async () => undefined },

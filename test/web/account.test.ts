@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Fingerprint } from '../../src/auth/public-key.ts'
 import type { Entry } from '../../src/replication/log/entry.ts'
-import type { SubmitAnswer } from '../../src/web/spoke.ts'
+import type { SubmitAnswer, WebSpoke } from '../../src/web/spoke.ts'
 import { has } from '../support/debian.ts'
 import { GpgHome } from '../support/gpg.ts'
 import { host } from './browser.ts'
@@ -29,6 +30,10 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
     // The genesis is signed by the same key as the posts.
     return openLog([{ ...log[0], key } as (typeof log)[0], ...log.slice(1)] as typeof log)
   }
+  const revoked = {
+    ...{ key: '' as Fingerprint, reason: 2, isHard: true, text: '', knownMs: 0, seq: 7 },
+    dateMs: Date.UTC(2026, 4, 3),
+  } as const
   const first: Said = {
     kind: 'post',
     slug: 'one',
@@ -210,6 +215,77 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       expect(visitor.form('/start').fields.gpgId).toBe('@example.org')
     })
 
+    it('is refused with a signature about itself by SHA-1, and the command that renews it', async () => {
+      const old = gpg.run([
+        ...['--cert-digest-algo', 'SHA1', '--status-fd', '1'],
+        ...['--quick-generate-key', 'Sha <sha@example.org>', 'rsa2048', 'cert,sign', 'never'],
+      ]).stdout
+      const fingerprint = /KEY_CREATED \S+ ([0-9A-F]{40})/.exec(old)?.[1] ?? ''
+      const visitor = await start()
+      const page = await visitor.send('/start', { key: gpg.exportKey(fingerprint), gpgId: 'Sha' })
+      expect(page.words).toContain('SHA-1')
+      expect(page.words).toContain('gpg --quick-set-expire')
+    })
+
+    it('is refused with six megabytes of other people’s signatures, and how to export without them', async () => {
+      const visitor = await start()
+      const page = await visitor.send('/start', { key: 'A'.repeat(6_000_000), gpgId: 'Maria' })
+      expect([page.status, page.words]).toEqual([413, expect.stringContaining('export-minimal')])
+    })
+
+    it.each([
+      ['the council', { revocation: async () => revoked }],
+      [
+        'a key server',
+        { askKeyServers: async () => ({ ...revoked, kind: 'revoked', atMs: 0, detail: '' }) },
+      ],
+    ] as const)(
+      'is refused when %s says that the key is revoked, also at a login',
+      async (_, more) => {
+        const visitor = new Visitor(
+          await spokeWithDoor({ maria: maria(first) }, more as Partial<WebSpoke>),
+        )
+        await visitor.open(`${spokeHost}/start`)
+        const page = await visitor.send('/start', { key: publicKey, gpgId: 'Maria' })
+        expect([page.status, page.words]).toEqual([
+          403,
+          expect.stringMatching(/was revoked on 3 May 2026 \(compromised\)/),
+        ])
+        await visitor.open(`${spokeHost}/login`)
+        expect((await visitor.send('/login', { who: publicKey })).words).toContain('was revoked on')
+      },
+    )
+
+    it('goes on when no key server can be asked, and says so under My blogs', async () => {
+      const detail = 'keys.example.org did not answer in 5 s.'
+      const more = {
+        askKeyServers: async () => ({ kind: 'unreachable', atMs: 0, detail }) as const,
+      }
+      const visitor = new Visitor(await spokeWithDoor({}, more))
+      expect((await logIn(visitor)).words).toContain(detail)
+    })
+
+    it('lets one client try ten logins a minute', async () => {
+      const visitor = new Visitor(await spokeWithDoor({}))
+      const statuses: number[] = []
+      for (let tries = 0; tries < 11; tries++) {
+        if (tries % 4 === 0) {
+          await visitor.open(`${spokeHost}/login`)
+          await visitor.send('/login', { who: publicKey })
+        }
+        statuses.push((await visitor.send('/login/answer', { answer: 'A'.repeat(28) })).status)
+      }
+      expect(statuses).toEqual([...Array(10).fill(403), 429])
+      expect(visitor.page?.headers.get('retry-after')).toMatch(/^[1-9][0-9]?$/)
+    })
+
+    it('shows user ids as text, whatever they are', async () => {
+      const visitor = await start()
+      const evil = gpg.makeKey(`Eve ${cruel} <eve@example.org>`, 'ed25519')
+      const page = await visitor.send('/start', { key: gpg.exportKey(evil), gpgId: 'nobody' })
+      expect(page.words).toContain(`Eve ${cruel} <eve@example.org>`)
+    })
+
     it('is refused with a secret key, which is not repeated on the page', async () => {
       const visitor = await start()
       const page = await visitor.send('/start', { key: gpg.exportSecretKey(key), gpgId: 'Maria' })
@@ -284,6 +360,16 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
   })
 
   describe('the edit host', () => {
+    it('has the form that the council chose, which the other one leads to', async () => {
+      const visitor = new Visitor(
+        await spokeWithDoor({ maria: maria(first) }, { editForm: () => 'dashed' }),
+      )
+      await logIn(visitor)
+      await visitor.open(`${spokeHost}/enter?blog=maria`)
+      expect(visitor.page?.url).toBe(`${host('edit--maria')}/`)
+      expect((await visitor.open(`${edit}/write`)).url).toBe(`${host('edit--maria')}/write`)
+    })
+
     it('sends who is not logged in to the spoke’s host, and takes him back to the page', async () => {
       const visitor = new Visitor(await spokeWithDoor({ maria: maria(first) }))
       const login = await visitor.open(`${edit}/write?slug=one`)

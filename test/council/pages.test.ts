@@ -7,7 +7,7 @@ import { type Site, startSite } from '../support/site.ts'
 
 const year = new Date().getUTCFullYear()
 const focusable =
-  'a[href], button:enabled, input:enabled, select, textarea, summary, [tabindex="0"]'
+  'a[href], button:enabled, input:enabled:not([type=hidden]), select, textarea, summary, [tabindex="0"]'
 
 /** Where the focus is, as somebody sees it who has no mouse. */
 type Focused = {

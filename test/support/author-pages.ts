@@ -114,7 +114,7 @@ export const authorPages: readonly PageType[] = [
   own('write-refused', 400, write('a\u0001b', 'Preview')),
   own('write-newer', 409, async (visitor, site) => {
     await atEdit('/write?slug=everything')(visitor, site)
-    await visitor.page.locator('[name=base]').evaluate('(field) => { field.value = "3" }')
+    await visitor.page.evaluate('document.querySelector("[name=base]").value = "3"')
     return press(visitor, 'Preview')
   }),
   own('sign', 200, write(words, 'Sign and publish')),

@@ -33,6 +33,8 @@ export type PeerSettings = {
     readonly pull?: boolean
   }
   readonly failover?: { readonly silenceMs: number }
+  /** what each spoke takes of one blog; by default as the config has it */
+  readonly limits?: { readonly blogBurst?: number; readonly blogHourly?: number }
 }
 
 export type CouncilInit = PeerSettings & {
@@ -134,7 +136,7 @@ export class TestCouncil {
   }
 
   async #add(name: string, bootstrap: string | null): Promise<TestPeer> {
-    const { replicas = 3, exchange, failover, ownAddresses, authority, dns } = this.#init
+    const { replicas = 3, exchange, failover, limits, ownAddresses, authority, dns } = this.#init
     const host = ownAddresses === true ? `127.0.20.${11 + this.peers.length}` : '127.0.0.1'
     const isSpoke = bootstrap !== null || authority !== 'apart'
     const peer = new TestPeer(name, join(this.#folder, name), this.#init.processes === true, {
@@ -149,6 +151,7 @@ export class TestCouncil {
       ...(bootstrap === null ? { authority: { replicas } } : {}),
       exchange: { pullMs: 1_000, ...exchange },
       failover: failover ?? { silenceMs: 6_000 },
+      ...(limits === undefined ? {} : { limits }),
       log: { level: 'warn' },
     })
     this.peers.push(peer)

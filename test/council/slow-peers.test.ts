@@ -96,7 +96,11 @@ describe('a member that opens 1,000 streams', () => {
   it('on many connections keeps four of them, and as few streams as on one', async () => {
     const address = multiaddr(addressOf(honest[0]))
     const connections: Connection[] = []
-    for (let n = 0; n < 12; n++) connections.push(await hostile.dial(address, { force: true }))
+    for (let n = 0; n < 12; n++) {
+      // One more may be closed before it is open here.
+      const connection = await hostile.dial(address, { force: true }).catch(() => null)
+      if (connection !== null) connections.push(connection)
+    }
     await soon(() =>
       expect(connections.filter(({ status }) => status === 'open').length).toBeLessThanOrEqual(4),
     )

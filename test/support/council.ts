@@ -33,6 +33,8 @@ export type PeerSettings = {
     readonly pull?: boolean
   }
   readonly failover?: { readonly silenceMs: number }
+  /** what each spoke takes of one blog; by default as the config has it */
+  readonly limits?: { readonly blogBurst?: number; readonly blogHourly?: number }
 }
 
 export type CouncilInit = PeerSettings & {
@@ -136,7 +138,7 @@ export class TestCouncil {
   }
 
   async #add(name: string, bootstrap: string | null): Promise<TestPeer> {
-    const { replicas = 3, admission = 'open', exchange, failover } = this.#init
+    const { replicas = 3, admission = 'open', exchange, failover, limits } = this.#init
     const { ownAddresses, authority, dns } = this.#init
     const host = ownAddresses === true ? `127.0.20.${11 + this.peers.length}` : '127.0.0.1'
     const isSpoke = bootstrap !== null || authority !== 'apart'
@@ -152,6 +154,7 @@ export class TestCouncil {
       ...(bootstrap === null ? { authority: { admission, replicas } } : {}),
       exchange: { pullMs: 1_000, ...exchange },
       failover: failover ?? { silenceMs: 6_000 },
+      ...(limits === undefined ? {} : { limits }),
       log: { level: 'warn' },
     })
     this.peers.push(peer)

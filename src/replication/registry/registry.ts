@@ -1,7 +1,7 @@
 import { encode } from 'cborg'
 import { z } from 'zod'
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
-import type { Clock } from '../clock.ts'
+import { type Clock, within } from '../clock.ts'
 import { decodeFrame } from '../frame.ts'
 import type { BlogName } from '../log/entry.ts'
 import { namesLog } from '../log/log.ts'
@@ -95,6 +95,8 @@ function readRecord(value: Uint8Array): z.infer<typeof recordShape> | null {
 const newestKey = (blog: string) => `newest/${blog}`
 /** Assignments looked up lately, kept in memory: about 2 KB each. */
 const maxCached = 10_000
+/** How long a peer that carries `@names` may take to confirm the DHT's first word on a blog, ms. */
+const confirmMs = 1_000
 
 /**
  * Where a blog is: what this peer knows itself, the DHT, and the peers that carry `@names`. Never
@@ -142,14 +144,35 @@ export class Registry {
     if (this.#council.names() !== null) return own ?? 'free'
     const cached = this.#newest.get(blog)
     if (cached !== undefined && this.#clock.now() - cached.atMs < maxAgeMs) return cached.assignment
-    const found = await this.#fromDht(blog)
-    if (found !== null) return found
+    if (maxAgeMs > 0) {
+      const isNew = (await this.#highest(blog)) === null
+      const found = await this.#fromDht(blog)
+      if (found !== null) return isNew ? this.#confirm(found) : found
+    }
     const asked = await this.#askNames(blog)
+    // The primary that the DHT named may be one of before: it has the last word no more.
+    const last = maxAgeMs === 0 && asked === 'unreachable' ? await this.#fromDht(blog) : null
+    if (last !== null) return last
     if (typeof asked === 'string')
       return own ?? (asked === 'free' ? asked : (cached?.assignment ?? asked))
     const noted = await this.note(asked)
     // Who answers with an older act than this peer has seen is as good as silent.
     return noted.ok ? noted.value : (own ?? cached?.assignment ?? 'unreachable')
+  }
+
+  /**
+   * A first answer has no earlier one to be held against, and all who keep the record may have kept
+   * an old one together: a peer that carries `@names` is asked too, if it answers soon.
+   */
+  async #confirm(found: Assignment): Promise<Assignment> {
+    const asked = await within(
+      this.#clock,
+      confirmMs,
+      this.#askNames(found.blog),
+      'unreachable' as const,
+    )
+    const noted = typeof asked === 'string' ? null : await this.note(asked)
+    return noted?.ok ? noted.value : found
   }
 
   async #fromDht(blog: BlogName): Promise<Assignment | null> {

@@ -1,5 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import { refuse } from '../../../src/auth/verdict.ts'
 import {
+  claimsPerSpokeBurst,
   Door,
   type DoorLimits,
   defaultDoorLimits,
@@ -295,6 +297,16 @@ describe('a submitted entry, as another spoke hands it in', () => {
     expect(await hand(junk)).toMatchObject({ error: { code: 'RATE_LIMITED', retryMs: 20 } })
     expect(codeIn(await self.answer(4, SUBMIT, junk))).toBe('ENTRY_FIRST_LINE')
     self.clock.ms += 20
+    expect(codeIn(await hand({ t: 'entry', entry: rowOf(await next()) }))).toBe('answered')
+  })
+
+  it('as a claim is refused for a while to a spoke that asks the authority too often, not to others', async () => {
+    self.decideClaim = async () => refuse('NAME_TAKEN', 'It is taken.')
+    const claim = { t: 'claim', entry: rowOf(log.at(0)) }
+    for (let n = 0; n < claimsPerSpokeBurst; n++)
+      expect(codeIn(await hand(claim))).toBe('NAME_TAKEN')
+    expect(await hand(claim)).toMatchObject({ error: { code: 'RATE_LIMITED', retryMs: 200 } })
+    expect(codeIn(await self.answer(4, SUBMIT, claim))).toBe('NAME_TAKEN')
     expect(codeIn(await hand({ t: 'entry', entry: rowOf(await next()) }))).toBe('answered')
   })
 

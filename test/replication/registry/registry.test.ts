@@ -270,6 +270,26 @@ describe('Registry', () => {
     expect(idOf(await registry.lookUp(maria))).toBe(first.act.id)
   })
 
+  it('holds the first word of the DHT on a blog against that of a peer that carries @names', async () => {
+    const { registry } = await start({ dht: record(first), names: assignment(second) })
+    expect(idOf(await registry.lookUp(maria))).toBe(second.act.id)
+    disk = new TestDisk()
+    const other = await start({ dht: record(second), names: assignment(first) })
+    expect(idOf(await other.registry.lookUp(maria))).toBe(second.act.id)
+    disk = new TestDisk()
+    const free = await start({ dht: record(first), names: 'free' })
+    expect(idOf(await free.registry.lookUp(maria))).toBe(first.act.id)
+  })
+
+  it('asks the peers that carry @names first once the primary that it knew has refused', async () => {
+    const { registry } = await start({ dht: record(first) })
+    expect(idOf(await registry.lookUp(maria))).toBe(first.act.id)
+    Object.assign(answers, { names: assignment(second) })
+    expect(idOf(await registry.lookUp(maria, { maxAgeMs: 0 }))).toBe(second.act.id)
+    Object.assign(answers, { dht: record(second), names: 'unreachable' })
+    expect(idOf(await registry.lookUp(maria, { maxAgeMs: 0 }))).toBe(second.act.id)
+  })
+
   it('says "free" only by the word of a peer that carries @names', async () => {
     expect(await (await start({ names: 'free' })).registry.lookUp(maria)).toBe('free')
     disk = new TestDisk()

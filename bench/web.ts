@@ -1,0 +1,217 @@
+import { mkdtemp, rm } from 'node:fs/promises'
+import { request } from 'node:http'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Signed } from '../src/replication/log/text.ts'
+import { Child } from './child.ts'
+import { formatRate, formatSpread, quantile, type Result } from './figures.ts'
+import type { Answers, HttpLoad } from './load-process.ts'
+import { config, pause } from './pair.ts'
+import { SignedLog } from './signed-log.ts'
+
+const rounds = 7
+const roundMs = 1_500
+const connections = 32
+const posts = 60
+const blog = 'maria'
+const host = `${blog}.bench.localhost`
+
+/** A spoke that is a council by itself, with one blog of some posts. */
+export class LoneSpoke {
+  readonly child: Child
+  readonly log: SignedLog
+  readonly port: number
+  readonly #stack: AsyncDisposableStack
+
+  private constructor(child: Child, log: SignedLog, port: number, stack: AsyncDisposableStack) {
+    this.child = child
+    this.log = log
+    this.port = port
+    this.#stack = stack
+  }
+
+  static async start(posts: number): Promise<LoneSpoke> {
+    await using stack = new AsyncDisposableStack()
+    const folder = await mkdtemp(join(tmpdir(), 'council-bench-'))
+    stack.defer(() => rm(folder, { recursive: true }))
+    const child = stack.use(new Child('./spoke-process.ts'))
+    const ways = { gossip: true, push: true, pull: true }
+    const alone = config('a', ways, { zone: 'bench.localhost' }, 1)
+    const { council } = await child.ask<{ council: string }>('start', { config: alone, folder })
+    const log = await SignedLog.open(council, blog)
+    const [genesis] = await log.next(1)
+    const id = await child.ask<string>('claim', genesis)
+    while (!(await child.ask<boolean>('claimed', id))) await pause(50)
+    await child.ask('fill', { blog, entries: await log.next(posts) })
+    const port = await child.ask<number>('httpPort')
+    return new LoneSpoke(child, log, port, stack.move())
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#stack.disposeAsync()
+  }
+}
+
+type Side = { readonly server: Child; readonly load: HttpLoad; readonly status: string }
+type Round = { readonly count: number; readonly wall: number; readonly cpu: number }
+const sideNames = ['raw', 'page', 'zipped', 'unchanged'] as const
+type Rounds = Readonly<Record<(typeof sideNames)[number], Round[]>>
+
+/** Bytes of the text of a long post; with everything around it, its page has almost 30 KB. */
+const longBytes = 25_000
+
+/**
+ * A blog's list and a long post from memory against node:http that answers the same bytes, and 304
+ * against the whole page.
+ */
+export async function benchWeb(): Promise<Result[]> {
+  await using spoke = await LoneSpoke.start(posts)
+  await spoke.child.ask('fill', { blog, entries: await spoke.log.next(1, longBytes) })
+  await using loader = new Child('./load-process.ts')
+  const year = new Date(Date.now() - 24 * 3_600_000).getUTCFullYear()
+  const list = await benchPage(spoke, loader, '/')
+  const long = await benchPage(spoke, loader, `/${year}/post-${posts + 1}`)
+  return [
+    againstRaw('a blog’s list', list),
+    againstRaw('a long post', long),
+    unchangedAgainstWhole('a long post', long),
+    unchangedAgainstWhole('a blog’s list', list),
+  ]
+}
+
+type Found = { readonly bytes: number; readonly rounds: Rounds }
+
+async function benchPage(spoke: LoneSpoke, loader: Child, path: string): Promise<Found> {
+  await using raw = new Child('./plain-server.ts')
+  const page = await fetchPage(spoke.port, path)
+  const { etag = '', 'content-length': length } = page.headers
+  const rawPort = await raw.ask<number>('http', page)
+  const load = (port: number, headers = ''): HttpLoad => ({
+    ...{ port, connections, ms: roundMs, perSecond: null },
+    request: `GET ${path} HTTP/1.1\r\nHost: ${host}\r\n${headers}\r\n`,
+  })
+  const ours = (headers: string, status: string): Side => ({
+    ...{ server: spoke.child, load: load(spoke.port, headers), status },
+  })
+  const sides: Record<(typeof sideNames)[number], Side> = {
+    raw: { server: raw, load: load(rawPort), status: '200' },
+    page: ours('', '200'),
+    zipped: ours('Accept-Encoding: gzip\r\n', '200'),
+    unchanged: ours(`If-None-Match: ${etag}\r\n`, '304'),
+  }
+  const found: Rounds = { raw: [], page: [], zipped: [], unchanged: [] }
+  for (let round = -1; round < rounds; round++) {
+    for (const name of sideNames) {
+      const one = await measure(loader, sides[name])
+      // The first round finds code that has not been compiled.
+      if (round >= 0) found[name].push(one)
+    }
+  }
+  return { bytes: Number(length), rounds: found }
+}
+
+function againstRaw(what: string, { bytes, rounds: { raw, page, zipped } }: Found): Result {
+  const ratios = ratiosOf(page, raw)
+  return {
+    name: `web: ${what} of ${bytes} bytes from memory, against node:http with the same bytes`,
+    lines: [
+      ...[line('ours', page), line('node:http', raw), line('gzipped', zipped)],
+      `single rounds ${formatSpread(ratios)}`,
+    ],
+    ...{ ratio: quantile(ratios, 0.5), wanted: 'least', target: 0.7 },
+  }
+}
+
+function unchangedAgainstWhole(
+  what: string,
+  { bytes, rounds: { page, unchanged } }: Found,
+): Result {
+  const ratios = ratiosOf(unchanged, page)
+  return {
+    name: `web: 304, against the whole page: ${what} of ${bytes} bytes`,
+    lines: [
+      ...[line('304', unchanged), line('page', page)],
+      `single rounds ${formatSpread(ratios)}`,
+    ],
+    ...{ ratio: quantile(ratios, 0.5), wanted: 'least', target: 1.3 },
+  }
+}
+
+const ratiosOf = (one: readonly Round[], other: readonly Round[]) =>
+  one.map((each, at) => perCpu(each) / perCpu(other[at] as Round))
+const perCpu = ({ count, cpu }: Round) => count / cpu
+const sum = (all: readonly Round[], of: keyof Round) =>
+  all.reduce((total, each) => total + each[of], 0)
+const line = (name: string, all: readonly Round[]) =>
+  `${name.padEnd(10)} ${formatRate(sum(all, 'count'), { wall: sum(all, 'wall'), cpu: sum(all, 'cpu') })}`
+
+async function measure(loader: Child, { server, load, status }: Side): Promise<Round> {
+  const before = await server.ask<number>('cpu')
+  const answers = await loader.ask<Answers>('http', load)
+  const cpu = (await server.ask<number>('cpu')) - before
+  if (answers.status !== status) throw new Error(`answered ${answers.status}, not ${status}`)
+  return { count: answers.count, wall: answers.seconds, cpu }
+}
+
+/** Entries taken in a second while the page is read, and the pages read in a second. */
+const entriesPerSecond = 200
+const readsPerSecond = 300
+const busySeconds = 15
+
+/**
+ * How long readers of a blog's list wait while entries come into that very blog, each of which
+ * makes the list another one, against readers of a hello-world page at the same time.
+ */
+export async function benchBusyPage(): Promise<Result> {
+  await using spoke = await LoneSpoke.start(posts)
+  await using plain = new Child('./plain-server.ts')
+  await using loader = new Child('./load-process.ts')
+  await using plainLoader = new Child('./load-process.ts')
+  const body = Buffer.from('hello world')
+  const headers = { 'content-type': 'text/html', 'content-length': String(body.length) }
+  const plainPort = await plain.ask<number>('http', { headers, body })
+  const load = (port: number, ms: number): HttpLoad => ({
+    ...{ port, connections: 8, ms, perSecond: readsPerSecond },
+    request: `GET / HTTP/1.1\r\nHost: ${host}\r\nAccept-Encoding: gzip\r\n\r\n`,
+  })
+  const entries = await spoke.log.next(entriesPerSecond * (busySeconds + 3))
+  const run = async (seconds: number, part: Signed[]) => {
+    const [taken, ours, hello] = await Promise.all([
+      spoke.child.ask<number>('ingest', { blog, entries: part, perSecond: entriesPerSecond }),
+      loader.ask<Answers>('http', load(spoke.port, seconds * 1_000)),
+      plainLoader.ask<Answers>('http', load(plainPort, seconds * 1_000)),
+    ])
+    return { taken, ours, hello }
+  }
+  await run(3, entries.slice(0, entriesPerSecond * 3))
+  const before = await spoke.child.ask<number>('cpu')
+  const { taken, ours, hello } = await run(busySeconds, entries.slice(entriesPerSecond * 3))
+  const cpu = (await spoke.child.ask<number>('cpu')) - before
+  const delaysOf = ({ delays }: Answers) =>
+    [0.5, 0.99].map((part) => quantile(delays, part).toFixed(2)).join(' ms, p99 ')
+  return {
+    name: `busy page: ${readsPerSecond} reads/s of a list while ${Math.round(taken)} entries/s come into its blog`,
+    lines: [
+      `ours  p50 ${delaysOf(ours)} ms, ${ours.count} pages, ${(cpu / busySeconds).toFixed(2)} of a core`,
+      `hello p50 ${delaysOf(hello)} ms, ${hello.count} pages`,
+    ],
+    ratio: quantile(ours.delays, 0.99) / quantile(hello.delays, 0.99),
+    ...{ wanted: 'most', target: 3 },
+  }
+}
+
+async function fetchPage(port: number, path: string) {
+  const { promise, resolve, reject } = Promise.withResolvers<{
+    headers: Record<string, string>
+    body: Uint8Array
+  }>()
+  const asked = request({ host: '127.0.0.1', port, path, headers: { host } }, async (answer) => {
+    const parts: Buffer[] = []
+    for await (const part of answer) parts.push(part as Buffer)
+    const { date: _, connection: __, 'keep-alive': ___, ...headers } = answer.headers
+    resolve({ headers: headers as Record<string, string>, body: Buffer.concat(parts) })
+  })
+  asked.on('error', reject)
+  asked.end()
+  return promise
+}

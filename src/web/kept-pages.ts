@@ -71,11 +71,17 @@ export class KeptPages {
       let ready: KeptPage | null = null
       try {
         await next()
-        ready = await readyOf(c.res)
-        if (ready === null) return
-        this.#memory.keep(key, version, ready)
+        if (!mayBeKept(c.res)) return
+        const { headers } = c.res
+        const body = new Uint8Array(await c.res.arrayBuffer())
         // Setting a response keeps the headers of the one before, unless there is none.
         c.res = undefined
+        if (body.length > maxKeptPage) {
+          c.res = new Response(body, { headers })
+          return
+        }
+        ready = await readyPage(body, Object.fromEntries(headers))
+        this.#memory.keep(key, version, ready)
         c.res = responseOf(answerOf(ready, request))
       } finally {
         if (this.#making.get(slot) === made.promise) this.#making.delete(slot)
@@ -121,11 +127,8 @@ function responseOf({ status, headers, body }: PageAnswer): Response {
   return new Response(body, { status, headers })
 }
 
-/** The response made ready to be kept, or null when it is none that everybody may get again. */
-async function readyOf(response: Response): Promise<KeptPage | null> {
-  const { status, headers } = response
-  if (status !== 200 || headers.has('set-cookie')) return null
-  if (/no-store|private/.test(headers.get('cache-control') ?? '')) return null
-  const body = new Uint8Array(await response.clone().arrayBuffer())
-  return body.length > maxKeptPage ? null : readyPage(body, Object.fromEntries(headers))
+/** Whether everybody may get the response again. */
+function mayBeKept({ status, headers }: Response): boolean {
+  if (status !== 200 || headers.has('set-cookie')) return false
+  return !/no-store|private/.test(headers.get('cache-control') ?? '')
 }

@@ -67,13 +67,20 @@ export class SpokeForWeb implements WebSpoke {
   }
 
   /** The head stands for all entries before it; receipts say when each was published first. */
-  readonly blogVersion = async (name: BlogName): Promise<string | null> => {
+  readonly blogVersion = (name: BlogName): string | Promise<string | null> => {
+    const head = this.keeps(name) ? this.#parts.ingest.recordInMemory(name)?.head : undefined
+    return head === undefined ? this.#askVersion(name) : this.#heldVersion(name, head)
+  }
+
+  async #askVersion(name: BlogName): Promise<string | null> {
     const visit = await this.#parts.reader.open(name)
-    if (typeof visit === 'string') return null
-    const record = await visit.ingest.record(name)
-    if (record === null) return null
-    const held = visit.held ? `held ${this.#parts.replicas.changes(name)}` : 'visited'
-    return `${record.head.id} ${held}`
+    const record = typeof visit === 'string' ? null : await visit.ingest.record(name)
+    if (typeof visit === 'string' || record === null) return null
+    return visit.held ? this.#heldVersion(name, record.head) : `${record.head.id} visited`
+  }
+
+  #heldVersion(name: BlogName, head: Head): string {
+    return `${head.id} held ${this.#parts.replicas.changes(name)}`
   }
 
   readonly homeVersion = (): string => {

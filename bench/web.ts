@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import type { Signed } from '../src/replication/log/text.ts'
 import { Child } from './child.ts'
 import { formatRate, formatSpread, quantile, type Result } from './figures.ts'
 import type { Answers, HttpLoad } from './load-process.ts'
@@ -172,9 +173,10 @@ async function measure(loader: Child, { server, load, status }: Side): Promise<R
 const entriesPerSecond = 200
 const busySeconds = 3
 const busyRounds = 7
+const otherBlogs = ['ana', 'bea', 'noor', 'lihua']
 
 /**
- * How long readers of a blog's list wait while the spoke takes entries of another blog, against
+ * How long readers of a blog's list wait while the spoke takes entries of four other blogs, against
  * readers of a hello-world page; as many at a time as in `benchWeb`, each asking again at once. And
  * the same while the entries come into that very blog, so that each makes the list another one.
  */
@@ -182,25 +184,31 @@ export async function benchBusyPage(): Promise<Result> {
   await using spoke = await LoneSpoke.start()
   await using plain = new Child('./plain-server.ts')
   await using loader = new Child('./load-process.ts')
-  const logs = { [blog]: await spoke.claim(blog, posts), noor: await spoke.claim('noor', posts) }
+  const own = [await spoke.claim(blog, posts)]
+  const others: SignedLog[] = []
+  for (const name of otherBlogs) others.push(await spoke.claim(name, posts))
   const plainPort = await plain.ask<number>('http', helloWorld)
   const load = (port: number): HttpLoad => ({
     ...{ port, connections, ms: busySeconds * 1_000, perSecond: null },
     request: `GET / HTTP/1.1\r\nHost: ${host}\r\nAccept-Encoding: gzip\r\n\r\n`,
   })
-  const run = async (into: string) => {
-    const entries = (await logs[into]?.next(entriesPerSecond * busySeconds)) ?? []
+  const run = async (names: readonly string[], logs: readonly SignedLog[]) => {
+    const perSecond = entriesPerSecond / logs.length
+    const parts: Signed[][] = []
+    for (const log of logs) parts.push(await log.next(perSecond * busySeconds))
     const hello = await loader.ask<Answers>('http', load(plainPort))
-    const [taken, ours] = await Promise.all([
-      spoke.child.ask<number>('ingest', { blog: into, entries, perSecond: entriesPerSecond }),
+    const [ours, ...taken] = await Promise.all([
       loader.ask<Answers>('http', load(spoke.port)),
+      ...names.map((name, at) =>
+        spoke.child.ask<number>('ingest', { blog: name, entries: parts[at], perSecond }),
+      ),
     ])
-    return { taken, ours, hello }
+    return { taken: taken.reduce((sum, each) => sum + each, 0), ours, hello }
   }
   // The first round finds code that has not been compiled.
-  await run(blog)
-  const other = await inTurn(busyRounds, () => run('noor'))
-  const same = await inTurn(busyRounds, () => run(blog))
+  await run([blog], own)
+  const other = await inTurn(busyRounds, () => run(otherBlogs, others))
+  const same = await inTurn(busyRounds, () => run([blog], own))
   const ratios = other.map(ratioOfP99)
   const taken = (all: typeof other) =>
     Math.round(
@@ -210,7 +218,7 @@ export async function benchBusyPage(): Promise<Result> {
       ),
     )
   return {
-    name: `busy page: a list from memory while ${taken(other)} entries/s come into another blog`,
+    name: `busy page: a list from memory while ${taken(other)} entries/s come into four other blogs`,
     lines: [
       `ours  ${delaysOf(other.map(({ ours }) => ours))}`,
       `hello ${delaysOf(other.map(({ hello }) => hello))}`,

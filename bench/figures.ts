@@ -7,18 +7,20 @@ export type Result = {
   /** `least`: the ratio should be at least `target`; `most`: at most */
   readonly wanted: 'least' | 'most'
   readonly target: number
+  /** of a figure that is no ratio */
+  readonly unit?: string
 }
 
 export const isReached = ({ ratio, wanted, target }: Result): boolean =>
   wanted === 'least' ? ratio >= target : ratio <= target
 
 export function formatResult(result: Result): string {
-  const { name, lines, ratio, wanted, target } = result
+  const { name, lines, ratio, wanted, target, unit } = result
   const verdict = isReached(result) ? 'pass' : 'MISS'
   return [
     name,
     ...lines.map((line) => `  ${line}`),
-    `  RATIO ${ratio.toFixed(2)}, target ${wanted === 'least' ? '≥' : '≤'} ${target}: ${verdict}`,
+    `  ${unit ?? 'RATIO'} ${ratio.toFixed(2)}, target ${wanted === 'least' ? '≥' : '≤'} ${target}: ${verdict}`,
   ].join('\n')
 }
 

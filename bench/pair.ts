@@ -82,7 +82,8 @@ export class Pair {
 
 export const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
-function config(name: string, ways: Ways, council: object): object {
+/** @param replicas - copies wanted, where the peer founds its council */
+export function config(name: string, ways: Ways, council: object, replicas = 2): object {
   return {
     name,
     operator: name,
@@ -90,7 +91,7 @@ function config(name: string, ways: Ways, council: object): object {
     council,
     web: { origin: 'http://{host}' },
     spoke: { host: '127.0.0.1', port: 0 },
-    ...('zone' in council ? { authority: { replicas: 2 } } : {}),
+    ...('zone' in council ? { authority: { replicas } } : {}),
     exchange: ways,
   }
 }

@@ -1,13 +1,20 @@
 import { cpus } from 'node:os'
 import { benchCatchUp } from './catch-up.ts'
+import { benchDns } from './dns.ts'
 import { formatResult, isReached, type Result } from './figures.ts'
 import { benchIngest } from './ingest.ts'
 import { benchLive } from './live.ts'
+import { benchMemory } from './memory.ts'
+import { benchBusyPage, benchWeb } from './web.ts'
 
-const benches: Readonly<Record<string, () => Promise<Result>>> = {
+const benches: Readonly<Record<string, () => Promise<Result | readonly Result[]>>> = {
   ingest: benchIngest,
   'catch-up': benchCatchUp,
   live: benchLive,
+  web: benchWeb,
+  'busy-page': benchBusyPage,
+  dns: benchDns,
+  memory: benchMemory,
 }
 const wanted = process.argv.slice(2)
 const unknown = wanted.find((name) => benches[name] === undefined)
@@ -20,7 +27,8 @@ if (unknown !== undefined) {
 console.log(`Node ${process.version}, ${cpus().length} × ${cpus()[0]?.model}`)
 for (const [name, bench] of Object.entries(benches)) {
   if (wanted.length > 0 && !wanted.includes(name)) continue
-  const result = await bench()
-  console.log(`\n${formatResult(result)}`)
-  if (!isReached(result)) process.exitCode = 1
+  for (const result of [await bench()].flat()) {
+    console.log(`\n${formatResult(result)}`)
+    if (!isReached(result)) process.exitCode = 1
+  }
 }

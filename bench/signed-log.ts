@@ -4,9 +4,9 @@ import type { Verdict } from '../src/auth/verdict.ts'
 import { type Draft, type Entry, encodeEntry } from '../src/replication/log/entry.ts'
 import { formatDate, type Signed } from '../src/replication/log/text.ts'
 
-/** Bytes of each post's text, headers and all. */
-const textBytes = 1_024
-const words = 'all human beings are born free and equal in dignity and rights '
+/** Bytes of a post's text, headers and all, where nothing else is said. */
+const usualBytes = 1_024
+const words = 'all human beings are born free and equal in dignity and rights\n'
 
 /** Writes a blog's log as its blogger would, with an Ed25519 key of openpgp.js's own. */
 export class SignedLog {
@@ -45,11 +45,11 @@ export class SignedLog {
     })
   }
 
-  /** The next `count` entries; entry 0 is the genesis, the others are posts of 1,024 bytes. */
-  async next(count: number): Promise<Signed[]> {
+  /** The next `count` entries; entry 0 is the genesis, the others are posts of so many bytes. */
+  async next(count: number, textBytes: number = usualBytes): Promise<Signed[]> {
     const entries: Signed[] = []
     for (let made = 0; made < count; made++) {
-      const entry = must(encodeEntry(this.#draft()))
+      const entry = must(encodeEntry(this.#draft(textBytes)))
       const signature = await this.#sign(entry.text)
       this.#last = entry
       entries.push({ text: entry.text, signature: Buffer.from(signature.trimEnd()) })
@@ -57,7 +57,7 @@ export class SignedLog {
     return entries
   }
 
-  #draft(): Draft {
+  #draft(textBytes: number): Draft {
     const seq = this.#last === null ? 0 : this.#last.seq + 1
     const shared = {
       council: this.#council,

@@ -1,4 +1,5 @@
 import { mkdir } from 'node:fs/promises'
+import { request } from 'node:http'
 import { join } from 'node:path'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { realClock } from '../src/node/clock.ts'
@@ -10,6 +11,7 @@ import { type BlogName, decodeEntry, type Genesis } from '../src/replication/log
 import { idOf, type Signed } from '../src/replication/log/text.ts'
 import { serveParent } from './child.ts'
 import { spentCpu } from './figures.ts'
+import { pause } from './pair.ts'
 import { must } from './signed-log.ts'
 
 /** A real spoke, or one with the authority's section, in a process of its own. */
@@ -66,6 +68,40 @@ serveParent(
         if (outcome.kind !== 'held') throw new Error(`not taken: ${JSON.stringify(outcome)}`)
       }
     },
+
+    /**
+     * Takes entries one by one, each verified and synced, so many a second.
+     * @returns how many a second it came to
+     */
+    ingest: async (given: { blog: BlogName; entries: Signed[]; perSecond: number }) => {
+      const { replicas } = running().exchange
+      const kept = replicas.get(given.blog)
+      if (kept === null) throw new Error(`${given.blog} is not kept here`)
+      const start = performance.now()
+      for (const [index, entry] of given.entries.entries()) {
+        const waitMs = start + (1_000 * index) / given.perSecond - performance.now()
+        if (waitMs > 0) await pause(waitMs)
+        const { seq, id } = must(decodeEntry(entry.text))
+        const outcome = await replicas.take(kept, [entry], { way: 'push', head: { seq, id } })
+        if (outcome.kind !== 'held') throw new Error(`not taken: ${JSON.stringify(outcome)}`)
+      }
+      return (1_000 * given.entries.length) / (performance.now() - start)
+    },
+
+    httpPort: async () => running().http?.port,
+
+    /** Reads a blog's list once, as a reader would. */
+    visit: async (host: string) => {
+      const answer = Promise.withResolvers<number | undefined>()
+      const asked = request({ port: running().http?.port, headers: { host } }, (response) => {
+        response.resume().on('end', () => answer.resolve(response.statusCode))
+      })
+      asked.on('error', answer.reject)
+      asked.end()
+      if ((await answer.promise) !== 200) throw new Error(`${host} was not shown`)
+    },
+
+    residentBytes: async () => process.memoryUsage.rss(),
 
     /** Pulls a blog from a peer, as every spoke does on connect and on every hint. */
     pull: async ({ peer, blog }: { peer: RunningPeer['peerId']; blog: BlogName }) => {

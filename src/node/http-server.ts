@@ -45,7 +45,7 @@ export type HttpServerInit = {
   readonly port: number
   readonly isTrustedProxy?: (address: string) => boolean
   /** answers what is in memory, before the app has to look at it */
-  readonly findKept?: (request: PageRequest) => Promise<PageAnswer | null>
+  readonly findKept?: (request: PageRequest) => PageAnswer | null | Promise<PageAnswer | null>
   readonly limits?: Partial<HttpLimits>
 }
 
@@ -133,14 +133,14 @@ function listener(fetch: Fetch, findKept: HttpServerInit['findKept'], busy: Busy
   return (incoming, outgoing) => {
     // A body would have to be read, and reads of pages have none.
     if (incoming.method !== 'GET' && incoming.method !== 'HEAD') return toApp(incoming, outgoing)
-    findKept(requestOf(incoming)).then(
-      (kept) => {
-        if (kept === null) toApp(incoming, outgoing)
-        else send(outgoing, kept)
-      },
-      // The app meets the same failure, and knows how to answer and report it.
-      () => toApp(incoming, outgoing),
-    )
+    const answer = (kept: PageAnswer | null) => {
+      if (kept === null) toApp(incoming, outgoing)
+      else send(outgoing, kept)
+    }
+    const found = findKept(requestOf(incoming))
+    // The app meets the same failure, and knows how to answer and report it.
+    if (found instanceof Promise) found.then(answer, () => toApp(incoming, outgoing))
+    else answer(found)
   }
 }
 

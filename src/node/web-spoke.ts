@@ -13,7 +13,7 @@ import type { Submit } from '../replication/exchange/submit.ts'
 import { splitKeyBlock } from '../replication/log/author.ts'
 import { Blog } from '../replication/log/blog.ts'
 import { type BlogName, decodeEntry, type Entry, type Genesis } from '../replication/log/entry.ts'
-import { type LogName, rosterLog } from '../replication/log/log.ts'
+import { type Head, type LogName, rosterLog } from '../replication/log/log.ts'
 import { decodeReceipt } from '../replication/log/receipt.ts'
 import type { LogStore } from '../replication/log/store.ts'
 import { formatDate, type Signed } from '../replication/log/text.ts'
@@ -142,14 +142,23 @@ export class SpokeForWeb implements WebSpoke {
   }
 
   /** The head stands for all entries before it; receipts say when each was published first. */
-  readonly blogVersion = async (name: BlogName): Promise<string | null> => {
+  readonly blogVersion = (name: BlogName): string | Promise<string | null> => {
+    const head = this.keeps(name) ? this.#parts.ingest.recordInMemory(name)?.head : undefined
+    return head === undefined ? this.#askVersion(name) : this.#heldVersion(name, head)
+  }
+
+  async #askVersion(name: BlogName): Promise<string | null> {
     const visit = await this.#parts.reader.open(name)
-    if (typeof visit === 'string') return null
-    const record = await visit.ingest.record(name)
-    if (record === null) return null
-    const held = visit.held ? `held ${this.#parts.replicas.changes(name)}` : 'visited'
+    const record = typeof visit === 'string' ? null : await visit.ingest.record(name)
+    if (typeof visit === 'string' || record === null) return null
+    if (visit.held) return this.#heldVersion(name, record.head)
+    return `${record.head.id} visited ${this.#parts.revocations.count}`
+  }
+
+  #heldVersion(name: BlogName, head: Head): string {
+    const { replicas, revocations } = this.#parts
     // A page tells of revoked keys; one that is revoked is rare enough to make all anew.
-    return `${record.head.id} ${held} ${this.#parts.revocations.count}`
+    return `${head.id} held ${replicas.changes(name)} ${revocations.count}`
   }
 
   readonly homeVersion = (): string => {
@@ -173,25 +182,30 @@ export class SpokeForWeb implements WebSpoke {
     if (head === undefined) return null
     const folds = this.#folded.get(store) ?? new Map<BlogName, Blog>()
     this.#folded.set(store, folds)
-    const known = folds.get(name) ?? null
-    let blog = known !== null && (await this.#isPrefix(known, name, ingest)) ? known : null
+    let blog = folds.get(name) ?? null
+    // A log that was cut has no way on from what was folded.
+    if (blog !== null && (blog.head.seq > head.seq || isOther(blog.head, head))) blog = null
     while (blog === null || blog.head.seq < head.seq) {
-      const rows = await store.entries(name, blog === null ? 0 : blog.head.seq + 1, 200)
+      const from = blog === null ? 0 : blog.head.seq + 1
+      const rows: readonly ({ readonly text: Uint8Array } | null)[] =
+        from === head.seq ? [await store.entry(name, from)] : await store.entries(name, from, 200)
       if (rows.length === 0) return null
       for (const row of rows) {
-        const entry = decodeEntry(row.text)
-        if (!entry.ok) return null
-        if (blog === null) blog = new Blog(entry.value as Genesis)
+        const entry = row === null ? null : decodeEntry(row.text)
+        if (!entry?.ok) return null
+        const { value } = entry
+        if (blog === null) blog = new Blog(value as Genesis)
         // Two readers may fold the same log side by side.
-        else if (entry.value.seq === blog.head.seq + 1) blog.fold(entry.value)
+        else if (value.seq !== blog.head.seq + 1) continue
+        else if (value.prev === blog.head.id) blog.fold(value)
+        else {
+          blog = null
+          break
+        }
       }
     }
     folds.set(name, blog)
     return blog
-  }
-
-  async #isPrefix(blog: Blog, name: BlogName, ingest: Visit['ingest']): Promise<boolean> {
-    return (await ingest.idAt(name, blog.head.seq)) === blog.head.id
   }
 
   #open(blog: Blog, visit: Visit): OpenBlog {
@@ -355,6 +369,9 @@ export class SpokeForWeb implements WebSpoke {
     ]
   }
 }
+
+/** Whether two heads at the same seq end different logs. */
+const isOther = (one: Head, other: Head) => one.seq === other.seq && one.id !== other.id
 
 type Parts = {
   readonly zone: string

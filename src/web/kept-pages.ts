@@ -22,8 +22,6 @@ export type PageAnswer = {
   readonly body: Uint8Array<ArrayBuffer> | null
 }
 
-type Asked = KeptAddress & { readonly version: string }
-
 /**
  * Answers pages that everybody sees alike from memory, as long as nothing on which they depend has
  * changed: `WebSpoke.blogVersion` and `homeVersion` say so. Only whole pages (200) are kept; never
@@ -42,10 +40,21 @@ export class KeptPages {
     this.#memory = memory
   }
 
-  /** The answer from memory; null when the page is none that is kept, or has to be made. */
-  async find(request: PageRequest): Promise<PageAnswer | null> {
-    const asked = await this.#asked(request)
-    const page = asked === null ? null : this.#memory.find(asked.key, asked.version)
+  /**
+   * The answer from memory; null when the page is none that is kept, or has to be made. Known at
+   * once for most pages: a promise would cost as much as all the rest.
+   */
+  find(request: PageRequest): PageAnswer | null | Promise<PageAnswer | null> {
+    const address = this.#addressOf(request)
+    if (address === null) return null
+    const version = this.#versionOf(address)
+    return version instanceof Promise
+      ? version.then((known) => this.#found(address, known, request))
+      : this.#found(address, version, request)
+  }
+
+  #found({ key }: KeptAddress, version: string | null, request: PageRequest): PageAnswer | null {
+    const page = version === null ? null : this.#memory.find(key, version)
     return page === null ? null : answerOf(page, request)
   }
 
@@ -59,9 +68,10 @@ export class KeptPages {
   middleware() {
     return createMiddleware(async (c, next) => {
       const request = requestOf(c.req.raw)
-      const asked = await this.#asked(request)
-      if (asked === null) return next()
-      const { key, version } = asked
+      const address = this.#addressOf(request)
+      const version = address === null ? null : await this.#versionOf(address)
+      if (address === null || version === null) return next()
+      const { key } = address
       const slot = `${key} ${version}`
       const making = this.#making.get(slot)
       const page = this.#memory.find(key, version) ?? (making === undefined ? null : await making)
@@ -71,11 +81,17 @@ export class KeptPages {
       let ready: KeptPage | null = null
       try {
         await next()
-        ready = await readyOf(c.res)
-        if (ready === null) return
-        this.#memory.keep(key, version, ready)
+        if (!mayBeKept(c.res)) return
+        const { headers } = c.res
+        const body = new Uint8Array(await c.res.arrayBuffer())
         // Setting a response keeps the headers of the one before, unless there is none.
         c.res = undefined
+        if (body.length > maxKeptPage) {
+          c.res = new Response(body, { headers })
+          return
+        }
+        ready = await readyPage(body, Object.fromEntries(headers))
+        this.#memory.keep(key, version, ready)
         c.res = responseOf(answerOf(ready, request))
       } finally {
         if (this.#making.get(slot) === made.promise) this.#making.delete(slot)
@@ -84,16 +100,14 @@ export class KeptPages {
     })
   }
 
-  async #asked({ method, host, target, header }: PageRequest): Promise<Asked | null> {
+  #addressOf({ method, host, target, header }: PageRequest): KeptAddress | null {
     const address = isRead(method) ? keptAddress(this.#placeOf(host), target) : null
-    if (address === null) return null
     // Hosts where people log in may show each something else. A blog's host knows no cookies.
-    if (address.blog === null && header('cookie') !== undefined) return null
-    const version =
-      address.blog === null
-        ? this.#spoke.homeVersion()
-        : await this.#spoke.blogVersion(address.blog)
-    return version === null ? null : { ...address, version }
+    return address?.blog === null && header('cookie') !== undefined ? null : address
+  }
+
+  #versionOf({ blog }: KeptAddress): string | null | Promise<string | null> {
+    return blog === null ? this.#spoke.homeVersion() : this.#spoke.blogVersion(blog)
   }
 }
 
@@ -121,11 +135,8 @@ function responseOf({ status, headers, body }: PageAnswer): Response {
   return new Response(body, { status, headers })
 }
 
-/** The response made ready to be kept, or null when it is none that everybody may get again. */
-async function readyOf(response: Response): Promise<KeptPage | null> {
-  const { status, headers } = response
-  if (status !== 200 || headers.has('set-cookie')) return null
-  if (/no-store|private/.test(headers.get('cache-control') ?? '')) return null
-  const body = new Uint8Array(await response.clone().arrayBuffer())
-  return body.length > maxKeptPage ? null : readyPage(body, Object.fromEntries(headers))
+/** Whether everybody may get the response again. */
+function mayBeKept({ status, headers }: Response): boolean {
+  if (status !== 200 || headers.has('set-cookie')) return false
+  return !/no-store|private/.test(headers.get('cache-control') ?? '')
 }

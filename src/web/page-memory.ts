@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import { promisify } from 'node:util'
-import { gzip } from 'node:zlib'
+import { gzip, gzipSync } from 'node:zlib'
 
 /** Bytes of pages kept in memory, both forms of each and what goes around them. */
 export const maxKeptPageBytes = 32 * 1024 * 1024
@@ -69,6 +69,8 @@ export class PageMemory {
 }
 
 const zip = promisify(gzip)
+/** Up to so many bytes gzip takes about a millisecond; in a thread it would wait behind the disk. */
+const zippedAtOnce = 64 * 1024
 
 /**
  * Makes a page ready to be sent again and again. The two forms are different bytes, so each has a
@@ -81,7 +83,10 @@ export async function readyPage(
   headers: Readonly<Record<string, string>>,
 ): Promise<KeptPage> {
   const hash = createHash('sha256').update(body).digest('hex').slice(0, 40)
-  const short = body.length < leastGzipped ? null : new Uint8Array(await zip(body))
+  const short =
+    body.length < leastGzipped
+      ? null
+      : new Uint8Array(body.length <= zippedAtOnce ? gzipSync(body) : await zip(body))
   return {
     plain: formOf(`"${hash}"`, body, headers),
     gzipped:

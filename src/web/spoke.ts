@@ -30,10 +30,11 @@ export type WebSpoke = {
   readonly openBlog: (name: BlogName) => Promise<OpenBlog | 'unknown' | 'unreachable'>
   /**
    * What the pages of a blog depend on, as one short text: a page made under it is right as long as
-   * it is the same. Cheap: asked for with every request. A copy of another spoke's blog counts for
-   * as long as `openBlog` would show it. null: nothing of it may be kept.
+   * it is the same. Cheap, asked for with every request, and known at once for a blog held here. A
+   * copy of another spoke's blog counts for as long as `openBlog` would show it. null: nothing of
+   * it may be kept.
    */
-  readonly blogVersion: (name: BlogName) => Promise<string | null>
+  readonly blogVersion: (name: BlogName) => string | null | Promise<string | null>
   /** The same for what `home` says. */
   readonly homeVersion: () => string | null
   /** whether this spoke is a replica of the blog; from memory, asks nobody */

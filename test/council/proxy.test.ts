@@ -9,8 +9,9 @@ import { parseConfig } from '../../src/node/config.ts'
 import { fetchHello } from '../../src/node/fetch-hello.ts'
 import { createLogger } from '../../src/node/logger.ts'
 import { type RunningPeer, startPeer } from '../../src/node/spoke.ts'
+import type { Head } from '../../src/replication/log/log.ts'
 import { checkHello } from '../../src/replication/registry/hello.ts'
-import { genesis, makeSigner, post } from '../support/author.ts'
+import { genesis, makeSigner, post, type Signer } from '../support/author.ts'
 import { Caddy } from '../support/caddy.ts'
 import { freePort, soon, zone } from '../support/council.ts'
 import { has } from '../support/debian.ts'
@@ -26,6 +27,8 @@ describe.skipIf(!has('caddy'))('a spoke behind Caddy', () => {
   let folder: string
   let peer: RunningPeer
   let caddy: Caddy
+  let signer: Signer
+  let head: Head
   let ports: { http: number; https: number }
   let origin: (host: string) => string
   const blog = `maria.${zone}`
@@ -51,7 +54,7 @@ describe.skipIf(!has('caddy'))('a spoke behind Caddy', () => {
     peer = await startPeer(config.value, createLogger('silent'))
     await peer.whenAdmitted
     const council = peer.council() as string
-    const signer = await makeSigner()
+    signer = await makeSigner()
     const first = await genesis(signer, { council, blog: 'maria' })
     expect((await hand(own, first.submission)).status).toBe(202)
     await soon(async () => {
@@ -63,6 +66,7 @@ describe.skipIf(!has('caddy'))('a spoke behind Caddy', () => {
     })
     const next = await post(signer, { council, blog: 'maria', head: first.entry, slug: 'hello' })
     expect((await hand(edit, next.submission)).status).toBe(202)
+    head = next.entry
   })
   afterAll(async () => {
     await peer?.[Symbol.asyncDispose]()
@@ -96,6 +100,16 @@ describe.skipIf(!has('caddy'))('a spoke behind Caddy', () => {
     const tag = String(answer.headers.etag)
     const again = { host: blog, path: postPath, headers: { ...headers, 'if-none-match': tag } }
     expect((await caddy.ask(again)).status).toBe(304)
+  })
+
+  it('shows a new post at once on pages that were in memory', async () => {
+    const list = async () => (await caddy.ask({ host: blog, path: '/' })).text
+    const front = async () => (await caddy.ask({ host: zone, path: '/' })).text
+    for (const page of [list, front]) expect(await page()).not.toContain('/second')
+    const council = peer.council() as string
+    const of = { council, blog: 'maria', head, slug: 'second' }
+    expect((await hand(edit, (await post(signer, of)).submission)).status).toBe(202)
+    for (const page of [list, front]) expect(await page()).toContain('/second')
   })
 
   it('links to itself, whatever a request says of host and protocol', async () => {

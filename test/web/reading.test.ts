@@ -22,6 +22,21 @@ const spoke = memorySpoke({
 })
 
 describe('pages for readers', () => {
+  it('have at most 30 KB and no script with titles of 100 letters, and 6 KB around a post’s text', async () => {
+    const title = 'ñ'.repeat(100)
+    const many = Array.from({ length: 59 }, (_, index) => ({
+      ...{ kind: 'post' as const, slug: `a-post-with-an-address-${index}`, title, lang: 'es' },
+      ...{ tags: ['plaza'], body: 'Hola.' },
+    }))
+    const full = memorySpoke({ maria: openLog(logOf('maria', ...many)) })
+    for (const path of ['/', '/tag/plaza', '/archive', '/history/a-post-with-an-address-1']) {
+      const text = await validPage(full, host('maria') + path)
+      expect(Buffer.byteLength(text), path).toBeLessThanOrEqual(30 * 1024)
+    }
+    const post = await validPage(full, `${host('maria')}/2026/a-post-with-an-address-1`)
+    expect(Buffer.byteLength(post)).toBeLessThan(6 * 1024)
+  })
+
   it('link to nothing that does not exist', async () => {
     const waiting = [`${host('')}/`]
     const seen = new Set(waiting)

@@ -82,6 +82,11 @@ export class Ingest {
     return (await this.#load(log)).record
   }
 
+  /** The same, if it is in memory: without waiting. null says nothing. */
+  recordInMemory(log: LogName): LogRecord | null {
+    return this.#open.get(log)?.record ?? null
+  }
+
   /** What the log comes down to for its rules: a blog's author, the roster, the names. */
   async state(log: LogName): Promise<unknown> {
     return (await this.#load(log)).state

@@ -318,6 +318,12 @@ export class Peer {
     }
   }
 
+  /** Peers that have said that they want what is gossiped on a topic. */
+  followers(topic: string): PeerName[] {
+    const { pubsub } = this.#libp2p.services
+    return pubsub.getSubscribers(topic).flatMap((peer) => peerNameOf(peer) ?? [])
+  }
+
   dht(): Dht {
     const { dht } = this.#libp2p.services
     return {

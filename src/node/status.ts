@@ -1,5 +1,6 @@
 import type { Exchange } from '../replication/exchange/exchange.ts'
 import { namesLog, rosterLog } from '../replication/log/log.ts'
+import { logTopic } from '../replication/protocol.ts'
 import { authorityOf } from '../replication/registry/roster.ts'
 import type { Peer } from './peer.ts'
 
@@ -11,6 +12,8 @@ export async function readStatus(
   const { council, replicas, alive, ingest } = exchange
   const roster = council.roster()
   const connected = new Set(peer.network().connected())
+  const topic = roster === null ? null : logTopic(roster.councilId, peer.name)
+  const followers = new Set(topic === null ? [] : peer.followers(topic))
   const isAuthority = roster !== null && authorityOf(roster) === peer.name
   return {
     name,
@@ -31,6 +34,8 @@ export async function readStatus(
       away: member.away,
       cutOff: member.cutOff,
       connected: member.peer === peer.name || connected.has(member.peer),
+      // Whether it hears what this peer gossips of the blogs that it leads.
+      follows: followers.has(member.peer),
       // Heartbeats come to the authority only, until circles carry them.
       ...(isAuthority ? { heard: alive.isLive(member.peer) } : {}),
     })),

@@ -26,6 +26,10 @@ describe('the ways of an entry', () => {
       const { primary, secondary } = await council.roles('maria')
       expect([primary, secondary].map((each) => each.length)).toEqual([1, 2])
 
+      // Gossip is sent once: whoever does not listen yet misses it, and here nothing else brings it.
+      const followers = async () =>
+        (await primary[0]?.status())?.members.filter(({ follows }) => follows).length
+      if (on.gossip) await soon(async () => expect(await followers()).toBe(2))
       const { entry } = await blog.publish(`by-${way}`, primary[0] ?? council.authority)
       await soon(async () => {
         for (const spoke of secondary) {

@@ -64,6 +64,7 @@ export type Status = {
     readonly peer: string
     readonly web: readonly string[]
     readonly connected: boolean
+    readonly follows: boolean
     readonly heard?: boolean
   }[]
   readonly blogs: readonly {

@@ -17,7 +17,7 @@ import { laterRevoked, revokedKeys, revokedNotice } from './revoked-notice.ts'
 import type { OpenBlog, WebSpoke } from './spoke.ts'
 
 /** Versions on one page of a history; keeps it below 30 KB. */
-const versionsPerPage = 50
+const versionsPerPage = 40
 
 /** `/history/<slug>`: all versions of a post; with `?from=<seq>&to=<seq>` what changed. */
 export function historyPages(spoke: WebSpoke) {

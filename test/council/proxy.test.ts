@@ -82,7 +82,7 @@ describe.skipIf(!has('caddy'))('a spoke behind Caddy', () => {
     ['its own name', own, '/acts'],
     ['a blog', blog, '/'],
     ['a post', blog, postPath],
-    ['an edit host', edit, '/'],
+    ['an edit host', edit, '/revoke'],
   ])('serves %s by https, with a certificate for it and HSTS', async (_what, host, path) => {
     const answer = await caddy.ask({ host, path })
     expect(answer.status).toBe(200)

@@ -152,9 +152,12 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
         clock: realClock,
         log: logger.forComponent('council:authority'),
         fetchHello,
-        self: signer.peer,
+        signer,
+        silenceMs: config.failover.silenceMs,
       },
     )
+    const { watch } = authority
+    stack.defer(() => watch.stop())
   }
 
   const status = () =>

@@ -68,6 +68,8 @@ export const maxRecordBytes = 8_192
 export const maxRecordAgeMs = 48 * 3_600_000
 /** The primary puts its records again after this time, ms. */
 export const recordPeriodMs = 12 * 3_600_000
+/** Seals that one message carries: their acts' proofs fit in a frame. */
+export const maxSealsAtOnce = 100
 /** Replicas that one assignment may name. */
 export const maxReplicas = 31
 /** How long a replica may be silent after gossip before it gets everything by push, ms. */

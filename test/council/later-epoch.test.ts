@@ -111,4 +111,21 @@ describe('an assignment of a later epoch', () => {
     const unknown = await old.ask(`/log/${tail.entry.seq}.txt?id=${'0'.repeat(64)}`, blog.host)
     expect(unknown.status).toBe(404)
   })
+
+  it('publishes the unpublished tail of the old primary after all, where it still fits', async () => {
+    await using council = await startCouncil({ spokes: 3, authority: 'apart' })
+    const blog = await council.claim('maria', await makeSigner(), council.peer('b'))
+    await blog.publish('one', council.peer('b'))
+    const old = council.peer('b')
+    for (const name of ['a', 'c']) await council.peer(name).stop()
+    const tail = await blog.next('two')
+    expect((await old.post(tail.submission)).status).toBe(202)
+    await old.stop()
+    for (const name of ['a', 'c']) await council.peer(name).start()
+    await assignNext(council, blog, council.peer('a'))
+    await old.start()
+    for (const peer of council.spokes) {
+      await soon(async () => expect((await peer.exchange.headOf('maria'))?.id).toBe(tail.entry.id))
+    }
+  })
 })

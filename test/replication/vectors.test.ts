@@ -8,6 +8,7 @@ import { decodeReceipt } from '../../src/replication/log/receipt.ts'
 import { idOf, type Signed } from '../../src/replication/log/text.ts'
 import { type Act, decodeAct } from '../../src/replication/registry/act.ts'
 import { formatBootstrap, parseBootstrap } from '../../src/replication/registry/bootstrap.ts'
+import { decodeDial } from '../../src/replication/registry/dial.ts'
 import { decodeHeartbeat } from '../../src/replication/registry/heartbeat.ts'
 import { checkHello } from '../../src/replication/registry/hello.ts'
 import { decodeJoin } from '../../src/replication/registry/join-request.ts'
@@ -115,6 +116,7 @@ describe('peer-texts.json', () => {
     seal: decodeSeal,
     promise: decodePromise,
     heartbeat: decodeHeartbeat,
+    dial: decodeDial,
     join: decodeJoin,
     hello: (signed, peer) => {
       const [, council = ''] = /\ncouncil (.*)/.exec(Buffer.from(signed.text).toString()) ?? []

@@ -13,6 +13,7 @@ import { signReceipt } from '../../src/replication/log/receipt.ts'
 import { formatDate, type Signed } from '../../src/replication/log/text.ts'
 import type { Decision } from '../../src/replication/registry/act.ts'
 import { formatBootstrap } from '../../src/replication/registry/bootstrap.ts'
+import { signDial } from '../../src/replication/registry/dial.ts'
 import { signHeartbeat } from '../../src/replication/registry/heartbeat.ts'
 import { signHello } from '../../src/replication/registry/hello.ts'
 import { signJoin } from '../../src/replication/registry/join-request.ts'
@@ -310,6 +311,7 @@ const beat = {
 }
 const join = { council, member: member(1, { country: 'ES' }), atMs: startMs, invite: 'secret' }
 const hello = must(signHello(peer(1), council, 'AbCdEf0123456789'))
+const dialled = signDial(peer(1), { council, peer: peer(2).peer, atMs: startMs, result: 'ETIMEDOUT' })
 const vote = voteText(council, {
   ...{ seq: 7, prev: fakeId('ab'), authority: peer(2).peer, voter: peer(1).peer },
 })
@@ -322,6 +324,7 @@ addText('heartbeat without @names', 'heartbeat', 1, signHeartbeat(peer(1), { ...
 addText('hello', 'hello', 1, hello)
 addText('join', 'join', 1, signJoin(peer(1), join))
 addText('join without an invite', 'join', 1, signJoin(peer(1), { ...join, invite: null }))
+addText('dial', 'dial', 1, dialled)
 addText('vote', 'vote', 1, { text: vote, signature: peer(1).sign(vote) })
 addText('a seal as a receipt', 'receipt', 1, signedSeal, 'PEER_TEXT_FIRST_LINE')
 addText('a receipt with a body', 'receipt', 1, resigned(receipt, 1, /$/, '\n\nbody'), 'PEER_TEXT_BODY')
@@ -332,6 +335,8 @@ addText('signed by another peer', 'receipt', 1, { ...receipt, signature: peer(2)
 addText('changed after signing', 'receipt', 1, { ...receipt, text: forge(receipt.text, 'seq 3', 'seq 4') }, 'PEER_SIGNATURE')
 addText('63 bytes of signature', 'receipt', 1, { ...receipt, signature: receipt.signature.subarray(1) }, 'PEER_SIGNATURE')
 addText('a seal by a member', 'seal', 0, signSeal(peer(1), seal), 'PEER_SIGNATURE')
+addText('a dial in the name of another', 'dial', 1, resigned(dialled, 1, peer(1).peer, peer(3).peer), 'PEER_SIGNATURE')
+addText('a dial without what came of it', 'dial', 1, resigned(dialled, 1, /\nresult .*/, ''), 'HEADER_MISSING')
 addText('a hello of another peer', 'hello', 1, must(signHello(peer(2), council, 'AbCdEf0123456789')), 'HELLO_OTHER')
 addText('a join with a web address by name', 'join', 1, resigned(signJoin(peer(1), join), 1, /web .*/, 'web http://localhost:80'), 'HEADER_VALUE')
 write('peer-texts.json', texts)

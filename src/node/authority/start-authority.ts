@@ -1,4 +1,4 @@
-import type { PeerName } from '../../auth/peer-signature.ts'
+import type { PeerSigner } from '../../auth/peer-signature.ts'
 import type { KeyRing } from '../../auth/public-key.ts'
 import type { Clock } from '../../replication/clock.ts'
 import type { FetchHello } from '../../replication/exchange/alive.ts'
@@ -9,12 +9,16 @@ import { Admissions } from './admissions.ts'
 import { Authority } from './authority.ts'
 import { Reach } from './reach.ts'
 import { RevocationDesk } from './revoking.ts'
+import { Sealing } from './seal.ts'
+import { Watch } from './watch.ts'
 
 /** The parts of a running authority. */
 export type AuthorityParts = {
   readonly authority: Authority
   readonly admissions: Admissions
   readonly revocations: RevocationDesk
+  /** runs from the start; the caller stops it */
+  readonly watch: Watch
 }
 
 /** Puts an authority together on a started exchange, and founds the council if there is none yet. */
@@ -31,10 +35,12 @@ export async function startAuthority(
     readonly clock: Clock
     readonly log: ComponentLog
     readonly fetchHello: FetchHello
-    readonly self: PeerName
+    readonly signer: PeerSigner
+    readonly silenceMs: number
   },
 ): Promise<AuthorityParts> {
-  const { exchange, keys, clock, log, fetchHello, self } = world
+  const { exchange, keys, clock, log, fetchHello, signer, silenceMs } = world
+  const self = signer.peer
   const { council, alive, store } = exchange
   const tell: Exchange['tell'] = (name, proof, replicas) => exchange.tell(name, proof, replicas)
   const authority = new Authority({ council, alive, keys, clock, log, self, tell })
@@ -44,5 +50,9 @@ export async function startAuthority(
   const reach = new Reach({ alive, clock, log, fetchHello, self })
   const admissions = new Admissions({ council, store, clock, log, reach, self, policy, tell })
   await admissions.load()
-  return { authority, admissions, revocations: new RevocationDesk(exchange, log) }
+  const revocations = new RevocationDesk(exchange, log)
+  const sealing = new Sealing({ exchange, signer, clock, log })
+  const watch = new Watch({ exchange, sealing, clock, silenceMs, log })
+  watch.start()
+  return { authority, admissions, revocations, watch }
 }

@@ -8,16 +8,21 @@ import type { Signed } from '../log/text.ts'
 import { answer, ask, type Network, refusalAnswer, signedShape } from '../network.ts'
 import { ALIVE } from '../protocol.ts'
 import type { CouncilLogs } from '../registry/council-logs.ts'
+import { answered, signDial } from '../registry/dial.ts'
 import { decodeHeartbeat, type Heartbeat, signHeartbeat } from '../registry/heartbeat.ts'
 import { fromSignedRow, signedRow } from '../registry/proof.ts'
-import { authorityOf } from '../registry/roster.ts'
+import { authorityOf, type Roster } from '../registry/roster.ts'
 import type { Sync } from './sync.ts'
 
 const request = z.discriminatedUnion('t', [
   z.object({ t: z.literal('beat'), beat: signedShape }),
   z.object({ t: z.literal('fetch'), url: z.string().max(200), nonce: z.string().max(64) }),
+  z.object({ t: z.literal('dial'), peer: z.string().max(60) }),
 ])
 const beatAnswer = z.object({ beat: signedShape })
+const dialAnswer = z.object({ dial: signedShape })
+/** How long a dialled peer may take to answer, ms (REPLICATION, Silence). */
+const dialMs = 3_000
 const fetchAnswer = z.object({ hello: signedShape })
 
 /** What this machine tells of itself. */
@@ -86,6 +91,15 @@ export class Alive {
           const hello = await this.#fetchHello(body.url, body.nonce)
           return hello.ok ? { hello: signedRow(hello.value) } : refusalAnswer(hello)
         }
+        if (body.t === 'dial') {
+          const roster = this.#council.roster()
+          const peer = [...(roster?.members.keys() ?? [])].find((each) => each === body.peer)
+          if (roster === null || from !== authorityOf(roster) || peer === undefined)
+            return refusalAnswer(
+              refuse('DIAL_REFUSED', 'Only the authority may ask for a dial, of a member.'),
+            )
+          return { dial: signedRow(await this.dial(peer)) }
+        }
         const beat = decodeHeartbeat(fromSignedRow(body.beat))
         if (!beat.ok) return refusalAnswer(beat)
         if (
@@ -114,6 +128,34 @@ export class Alive {
   heard(peer: PeerName): Heartbeat | null {
     const last = this.#heard.get(peer)
     return last !== undefined && this.#clock.now() - last.atMs < this.#silenceMs ? last.beat : null
+  }
+
+  /** When a peer's last heartbeat was heard, or this peer began to listen: the later of the two, ms. */
+  lastHeardMs(peer: PeerName): number {
+    return Math.max(this.#heard.get(peer)?.atMs ?? 0, this.#startedMs)
+  }
+
+  /** Dials a peer: it must answer a heartbeat within 3 s. The signed word on what came of it. */
+  async dial(peer: PeerName): Promise<Signed> {
+    const { council } = this.#council.roster() as Roster
+    const atMs = this.#clock.now()
+    const beat = await this.#beat()
+    let result = answered
+    try {
+      const body = { t: 'beat', beat: signedRow(beat as Signed) }
+      const reply = await ask(this.#network, peer, ALIVE, body, beatAnswer, dialMs)
+      const theirs = decodeHeartbeat(fromSignedRow(reply.beat))
+      if (!theirs.ok || theirs.value.replica.peer !== peer) result = 'another answer'
+    } catch (error) {
+      result = (error as { code?: string }).code ?? 'no answer'
+    }
+    return signDial(this.#signer, { council, peer, atMs, result })
+  }
+
+  /** Asks another peer to dial one, so that it is seen from a second place. Throws as `ask` does. */
+  async dialBy(helper: PeerName, peer: PeerName): Promise<Signed> {
+    const body = { t: 'dial', peer }
+    return fromSignedRow((await ask(this.#network, helper, ALIVE, body, dialAnswer)).dial)
   }
 
   isLive(peer: PeerName): boolean {

@@ -290,34 +290,35 @@ export class Claims {
   }
 
   /**
-   * As the primary: the genesis, kept aside while pending, enters the log, gets this replica's
-   * receipt, and goes to the others with the act. The blog is ready when the act is active.
+   * As the primary, also of a later act: the genesis, kept aside while pending, enters the log, gets
+   * this replica's receipt, and goes to the others with the act. The blog is ready when the act is active.
    */
   async #establish(start: Row, kept: Kept | null, genesis: Genesis): Promise<void> {
     let row = start
     if (kept === null) return
     const blog = genesis.log
-    if (kept.role === 'primary' && kept.assignment.epoch === 1) {
-      const head = { seq: 0, id: genesis.id }
-      await this.#replicas.take(kept, [{ text: row.text, signature: row.signature }], {
-        way: 'submit',
-        head,
-      })
-      await this.#replicas.lead(kept)
-      this.#push.toAll(kept)
-      const waiting = this.#step('copied', 'waiting', 'copying to the other servers')
-      if (!kept.receipts.isActive()) row = await this.#set(row, waiting)
-    }
+    let now = kept
     for (;;) {
-      const active = await this.#replicas.until(
+      const { epoch } = now.assignment
+      if (now.role === 'primary' && !now.receipts.isActive()) {
+        const head = { seq: 0, id: genesis.id }
+        const offer = { text: row.text, signature: row.signature }
+        await this.#replicas.take(now, [offer], { way: 'submit', head })
+        await this.#replicas.lead(now)
+        this.#push.toAll(now)
+        const waiting = this.#step('copied', 'waiting', 'copying to the other servers')
+        if (!now.receipts.isActive()) row = await this.#set(row, waiting)
+      }
+      const isDone = (each: Kept) => each.role === 'none' || each.receipts.isActive()
+      await this.#replicas.until(
         blog,
-        (now) => now.role === 'none' || now.receipts.isActive(),
+        (each) => isDone(each) || each.assignment.epoch !== epoch,
         60_000,
       )
-      if (active) break
       if (this.#stopped) return
+      now = this.#replicas.get(blog) ?? kept
+      if (isDone(now)) break
     }
-    const now = this.#replicas.get(blog) ?? kept
     const n = now.assignment.replicas.length
     const detail =
       publishedFrom(now.assignment) === null

@@ -30,8 +30,10 @@ import { Records } from './records.ts'
 import { type Kept, Replicas } from './replica.ts'
 import { Revocations } from './revocations.ts'
 import { Revoking } from './revoking.ts'
+import { Seals } from './seals.ts'
 import { type DecideClaim, type DecideRevoke, Submit } from './submit.ts'
 import { Sync } from './sync.ts'
+import { Tails } from './tails.ts'
 
 /** What replication needs of the world; src/node makes it real, tests make it lossy. */
 export type World = {
@@ -97,6 +99,7 @@ export class Exchange {
   readonly reader: Reader
   readonly claims: Claims
   readonly alive: Alive
+  readonly seals: Seals
   readonly acts: Acts
   readonly heldKeys: HeldKeys
   readonly revocations: Revocations
@@ -106,6 +109,7 @@ export class Exchange {
   readonly #gossip: Gossip
   readonly #checker: Checker
   readonly #records: Records
+  readonly #tails: Tails
   readonly #spreading = new Set<BlogName>()
   /** peers from which a pull of the regular round is under way */
   readonly #pulling = new Set<PeerName>()
@@ -148,6 +152,7 @@ export class Exchange {
     const { registry } = this
     this.sync = new Sync({ network, store, ingest, replicas, council })
     const { sync } = this
+    this.seals = new Seals({ network, council, replicas })
     this.revocations = new Revocations({
       network,
       store,
@@ -162,6 +167,7 @@ export class Exchange {
       council,
       sync,
       revocations: this.revocations,
+      seals: this.seals,
       clock,
       enabled: options.push,
     })
@@ -187,6 +193,7 @@ export class Exchange {
       revoked: this.revocations.of,
       limits: { ...defaultDoorLimits, ...options.limits },
     })
+    this.#tails = new Tails({ store, ingest, replicas, submit: this.submit })
     this.claims = new Claims({
       store,
       council,
@@ -331,6 +338,7 @@ export class Exchange {
     const { blog, primary, epoch, replicas } = kept.assignment
     this.#world.report('assignment', { blog, epoch, role: kept.role, n: replicas.length })
     this.#gossip.follow()
+    if (epoch > 1) this.#tails.note(blog)
     if (kept.role === 'primary') this.#background('lead', this.#lead(kept))
     else if (kept.role === 'secondary') this.#pullFrom(primary, [blog])
   }
@@ -521,6 +529,7 @@ export class Exchange {
     for (const kept of this.replicas.all()) {
       if (kept.role === 'primary') this.#background('lead', this.#lead(kept))
     }
+    this.#background('offer', this.#tails.offer())
   }
 
   // Whom to stay connected with.

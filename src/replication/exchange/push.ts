@@ -27,6 +27,7 @@ import {
 } from '../registry/proof.ts'
 import type { Kept, Replicas } from './replica.ts'
 import type { Revocations } from './revocations.ts'
+import { type Seals, sealShape } from './seals.ts'
 import { readPage, type Sync } from './sync.ts'
 
 const seq = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
@@ -42,6 +43,7 @@ const request = z.discriminatedUnion('t', [
   }),
   z.object({ t: z.literal('receipts'), receipts: z.array(signedShape).max(maxPageEntries) }),
   z.object({ t: z.literal('act'), proof: proofShape }),
+  sealShape,
   z.object({ t: z.literal('hold'), log: z.enum(['@roster', '@names']), act: signedShape }),
 ])
 const pushAnswer = z.union([z.object({ receipt: signedShape }), z.object({ need: seq })])
@@ -68,6 +70,7 @@ export class Push {
   readonly #council: CouncilLogs
   readonly #sync: Sync
   readonly #revocations: Pick<Revocations, 'takeFrom'>
+  readonly #seals: Pick<Seals, 'answer'>
   readonly #clock: Clock
   readonly #enabled: boolean
   /** pushes under way, by blog and peer */
@@ -86,6 +89,7 @@ export class Push {
     readonly council: CouncilLogs
     readonly sync: Sync
     readonly revocations: Pick<Revocations, 'takeFrom'>
+    readonly seals: Pick<Seals, 'answer'>
     readonly clock: Clock
     /** false only in tests of the other ways */
     readonly enabled: boolean
@@ -97,6 +101,7 @@ export class Push {
     this.#council = parts.council
     this.#sync = parts.sync
     this.#revocations = parts.revocations
+    this.#seals = parts.seals
     this.#clock = parts.clock
     this.#enabled = parts.enabled
   }
@@ -120,6 +125,8 @@ export class Push {
               ? refusalAnswer(refuse('ACT_REFUSED', 'The act is not in force here.'))
               : { ok: true }
           }
+          case 'seal':
+            return this.#seals.answer(from, body.seals)
           case 'hold': {
             const given = await this.#council.hold(body.log, fromSignedRow(body.act))
             return given.ok
@@ -181,6 +188,8 @@ export class Push {
     })
     if (outcome.kind === 'gap') return { need: outcome.have + 1 }
     if (outcome.kind === 'refused') return refusalAnswer(outcome.refusal)
+    if (outcome.kind === 'stale')
+      return refusalAnswer(refuse('LATER_ACT', 'This act is ended here, or a later one is known.'))
     if (outcome.kind !== 'held')
       return refusalAnswer(refuse('NOT_A_PREFIX', `The log here does not fit: ${outcome.kind}.`))
     const receipt = await this.#replicas.give(kept)

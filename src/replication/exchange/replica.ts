@@ -19,6 +19,7 @@ import {
 } from '../registry/assignment.ts'
 import { fromProofRow, type ProofRow, proofRow } from '../registry/proof.ts'
 import type { Roster } from '../registry/roster.ts'
+import { type Promised, type Seal, signPromise } from '../registry/seal.ts'
 import { ReceiptBook } from './receipts.ts'
 
 /** One blog as this peer keeps it. */
@@ -41,6 +42,7 @@ export type ReplicaEvents = {
 }
 
 const assignKey = (blog: string) => `assign/${blog}`
+const promiseKey = (blog: string) => `promise/${blog}`
 const publishedKey = (blog: string, seq: number) =>
   `published/${blog}/${String(seq).padStart(16, '0')}`
 
@@ -58,6 +60,8 @@ export class Replicas {
   readonly #kept = new Map<BlogName, Kept>()
   readonly #waiting = new Map<BlogName, (() => void)[]>()
   readonly #changes = new Map<BlogName, number>()
+  /** up to which epoch this replica has promised to give no receipts any more */
+  readonly #promised = new Map<BlogName, number>()
   #allChanges = 0
   #events: ReplicaEvents | null = null
 
@@ -85,6 +89,8 @@ export class Replicas {
 
   /** Reads the assignments from disk; again after the store id has changed. */
   async reload(): Promise<void> {
+    for (const [key, value] of await this.#store.values(promiseKey('')))
+      this.#promised.set(key.slice(promiseKey('').length) as BlogName, value as number)
     for (const [, value] of await this.#store.values('assign/')) {
       const assignment = readAssignment(fromProofRow(value as ProofRow), this.#roster())
       if (assignment.ok) await this.#keep(assignment.value)
@@ -165,6 +171,37 @@ export class Replicas {
     return kept
   }
 
+  /** Whether the act is ended for this replica: it has promised to give no receipt under it. */
+  isSealed({ blog, epoch }: Pick<Assignment, 'blog' | 'epoch'>): boolean {
+    return (this.#promised.get(blog) ?? 0) >= epoch
+  }
+
+  /**
+   * Ends an act for the authority: what is being written is drained, the promise is synced, and then
+   * the head is told (REPLICATION 7). The caller has checked who asks, and knows of no later act.
+   * Codes: SEAL_LATER_ACT, SEAL_NOT_NAMED (the act names another store of this peer, or not this peer).
+   */
+  async seal(kept: Kept, seal: Seal): Promise<Verdict<Promised>> {
+    const { blog, epoch, id } = kept.assignment
+    if (epoch > seal.epoch || (epoch === seal.epoch && id !== seal.act)) {
+      return refuse('SEAL_LATER_ACT', `This replica of ${blog} knows an act of epoch ${epoch}.`)
+    }
+    const replica = this.self()
+    if (!names(kept.assignment, replica)) {
+      return refuse('SEAL_NOT_NAMED', `The act of ${blog} does not name this peer with its store.`)
+    }
+    return this.#ingest.alone(blog, async () => {
+      // Before the head is read: a receipt that leaves from now on could cover what the answer lacks.
+      this.#promised.set(blog, Math.max(seal.epoch, this.#promised.get(blog) ?? 0))
+      await this.#store.write([
+        this.#store.putValue(promiseKey(blog), this.#promised.get(blog) as number),
+      ])
+      const record = await this.#ingest.record(blog)
+      const { head = null, follows = 0 } = record ?? {}
+      return accept(signPromise(this.#signer, { ...seal, replica, head, follows }))
+    })
+  }
+
   /**
    * Makes this peer's log follow the act of which it is the primary, once it holds the act's head:
    * its own extension stays when it agrees (REPLICATION 9).
@@ -198,6 +235,8 @@ export class Replicas {
     { way, head, checkAll = true }: { way: Way; head: Head; checkAll?: boolean },
   ): Promise<Outcome> {
     const { blog, epoch } = kept.assignment
+    // What comes under an act that is ended here has no place any more.
+    if (this.isSealed(kept.assignment)) return { kind: 'stale', follows: epoch }
     const following: Following = { epoch, head, holds: namedEntries(kept.assignment) }
     const outcome = await this.#ingest.offer(blog, offers, { way, following, checkAll })
     if (outcome.kind === 'held' && kept.role !== 'none') await this.give(kept)
@@ -219,6 +258,12 @@ export class Replicas {
       return refuse(
         'NOT_PRIMARY',
         'This spoke does not take writes for this blog any more. Send it again: it will find the one that does.',
+      )
+    }
+    if (this.isSealed(kept.assignment)) {
+      return refuse(
+        'NOT_ACTIVE',
+        'The blog is being moved to another server; try again in a few seconds. Nothing was stored.',
       )
     }
     if (!kept.receipts.isActive()) {
@@ -255,6 +300,8 @@ export class Replicas {
     if (record === null || record.follows !== assignment.epoch) return null
     const own = receipts.of(this.#signer.peer)
     if (own !== null && own.head.seq === record.head.seq) return own
+    // The last look before the signature: nothing is waited for between the two (REPLICATION 1).
+    if (this.isSealed(assignment)) return null
     const now = this.#clock.now()
     const receipt = signReceipt(this.#signer, {
       council: assignment.council,
@@ -275,6 +322,7 @@ export class Replicas {
   async giveYoung(kept: Kept): Promise<Receipt | null> {
     const own = await this.give(kept)
     if (own === null || this.#clock.now() - own.atMs < recordPeriodMs / 2) return own
+    if (this.isSealed(kept.assignment)) return own
     const { signed: _, ...fields } = own
     const renewed = signReceipt(this.#signer, { ...fields, atMs: this.#clock.now() })
     await this.#note(kept, renewed)

@@ -146,6 +146,13 @@ export class LogStore {
     }))
   }
 
+  /** What a later epoch moved aside, from a seq on, in order of seq. */
+  async tail(log: LogName, from: number): Promise<Stored[]> {
+    const prefix = `tail/${log}/`
+    const rows = await this.#disk.iterator({ gte: prefix + pad(from), lt: after(prefix) }).all()
+    return rows.map(([, value]) => readStored(value))
+  }
+
   /** All that is aside of a log. */
   async aside(log: LogName): Promise<Stored[]> {
     const rows = await Promise.all(

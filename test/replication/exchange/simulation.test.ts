@@ -21,6 +21,11 @@ describe('Exchange', () => {
 })
 
 describe('simulate', () => {
+  it('sees blogs led by another spoke after their primary was silent', async () => {
+    const runs = [await simulate(8), await simulate(1)]
+    expect(runs.map(({ failovers }) => failovers).some((count) => count > 0)).toBe(true)
+  })
+
   it('runs the same way again when the seed is the same', async () => {
     const first = await simulate(1)
     expect(await simulate(1)).toEqual(first)

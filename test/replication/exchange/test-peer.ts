@@ -7,6 +7,7 @@ import { Push } from '../../../src/replication/exchange/push.ts'
 import { type DoorLimits, defaultDoorLimits } from '../../../src/replication/exchange/rates.ts'
 import { Replicas } from '../../../src/replication/exchange/replica.ts'
 import { Revocations } from '../../../src/replication/exchange/revocations.ts'
+import { Seals } from '../../../src/replication/exchange/seals.ts'
 import { type DecideClaim, Submit } from '../../../src/replication/exchange/submit.ts'
 import { Sync } from '../../../src/replication/exchange/sync.ts'
 import type { BlogName } from '../../../src/replication/log/entry.ts'
@@ -111,7 +112,8 @@ export class TestPeer {
     const { revocations } = this
     const revoked = revocations.of
     const parts = { network, store, ingest, replicas, council: this.council, sync, clock }
-    this.push = new Push({ ...parts, revocations, enabled: true })
+    const seals = new Seals({ network, council: this.council, replicas })
+    this.push = new Push({ ...parts, revocations, seals, enabled: true })
     const registry = new Registry({
       ...{ council: this.council, store, clock, dht: null },
       held: (blog) => replicas.get(blog)?.assignment ?? null,

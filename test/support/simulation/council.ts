@@ -240,7 +240,8 @@ export class VirtualCouncil {
           clock,
           log: logger.forComponent('council:authority'),
           fetchHello: (url, nonce) => this.#fetchHello(machine, clock, url, nonce),
-          self: signer.peer,
+          signer,
+          silenceMs,
         },
       )
     }

@@ -3,7 +3,7 @@ import { within } from '../../../src/replication/clock.ts'
 import type { Submitted } from '../../../src/replication/exchange/submit.ts'
 import { type BlogName, decodeEntry, type Entry } from '../../../src/replication/log/entry.ts'
 import { Ingest } from '../../../src/replication/log/ingest.ts'
-import { namesLog, rosterLog } from '../../../src/replication/log/log.ts'
+import { type Head, namesLog, rosterLog } from '../../../src/replication/log/log.ts'
 import { countReceipts, decodeReceipt, majority } from '../../../src/replication/log/receipt.ts'
 import { blogRules } from '../../../src/replication/log/rules.ts'
 import { LogStore } from '../../../src/replication/log/store.ts'
@@ -33,6 +33,8 @@ export type Outcome = {
   readonly answers: number
   /** receipts for entries that were held against the disk of who gave them */
   readonly receipts: number
+  /** acts of a later epoch that were in force at the end */
+  readonly failovers: number
   readonly trace: readonly string[]
 }
 
@@ -78,8 +80,9 @@ class Run {
   readonly #council: VirtualCouncil
   readonly #without: 'sync' | null
   readonly #chance: Random
-  /** what the authors were told: `blog seq` → id, of entries that a spoke holds, and of published ones */
-  readonly #stored = new Map<string, EntryId>()
+  /** `blog seq id` of entries that an author was told a spoke holds */
+  readonly #stored = new Set<string>()
+  /** `blog seq` → id of entries that an author was told are published */
   readonly #published = new Map<string, EntryId>()
   #writing = 0
   #crashes = 0
@@ -99,6 +102,7 @@ class Run {
       crashes: this.#crashes,
       answers: this.#answers,
       receipts: witness.receipts,
+      failovers: this.#failovers(),
       trace,
     }
   }
@@ -181,10 +185,10 @@ class Run {
     const council = authority.exchange?.council.roster()?.council as string
     const author = await Author.open(name, { council, now: clock.now, keys })
     await clock.wait(this.#chance.between(0, 20_000))
-    let head = await this.#claim(author)
+    const outbox: Outbox = { signed: new Map(), head: await this.#claim(author) }
     for (let posts = 0; posts < postsPerBlog; posts++) {
       await clock.wait(this.#chance.between(0, 12_000))
-      head = await this.#publish(author, head)
+      outbox.head = await this.#publish(author, outbox)
     }
     this.#writing--
   }
@@ -209,28 +213,68 @@ class Run {
       await this.#council.clock.wait(2_000)
     }
     this.#council.note(`${entry.log} is claimed`)
-    this.#stored.set(`${entry.log} 0`, entry.id)
+    this.#published.set(`${entry.log} 0`, entry.id)
     return entry
   }
 
   /** Sends one entry until it is held; sometimes, from a second machine of hers, another for the same seq. */
-  async #publish(author: Author, before: Entry): Promise<Entry> {
+  async #publish(author: Author, outbox: Outbox): Promise<Entry> {
+    for (;;) {
+      const drafts = await this.#drafts(author, outbox)
+      for (;;) {
+        const answers = await Promise.all(drafts.map((each) => this.#submit(each)))
+        const held = answers.flatMap((answer, at) =>
+          answer?.kind === 'held' ? [{ answer, draft: drafts[at] as SignedEntry }] : [],
+        )
+        const published = held.filter(({ answer }) => answer.published)
+        if (published.length > 1)
+          this.#council.breach(`${author.blog} ${outbox.head.seq + 1} is published with two ids`)
+        const chosen = (published[0] ?? held[0])?.draft.entry
+        if (chosen !== undefined) return chosen
+        const taken = answers.find((answer) => answer?.kind === 'taken')
+        if (taken?.kind === 'taken' && (await this.#settle(outbox, taken.head))) break
+        await this.#council.clock.wait(this.#chance.between(500, 4_000))
+      }
+    }
+  }
+
+  async #drafts(author: Author, outbox: Outbox): Promise<SignedEntry[]> {
     const draft = async (variant: string) => {
       const long = this.#chance.chance(0.08) ? 'asamblea '.repeat(5_000).trim() : 'plaza'
       const lines = long.match(/.{1,900}(?= |$)/g) ?? [long]
-      return author.post(before, `Post ${before.seq + 1} ${variant}`, lines.join('\n').trim())
+      const title = `Post ${outbox.head.seq + 1} ${variant} ${outbox.signed.size}`
+      const signed = await author.post(outbox.head, title, lines.join('\n').trim())
+      outbox.signed.set(signed.entry.id, signed)
+      return signed
     }
     const drafts = [await draft('here')]
     if (this.#chance.chance(0.15)) drafts.push(await draft('there'))
-    for (;;) {
-      const answers = await Promise.all(drafts.map((each) => this.#submit(each)))
-      const held = answers.findIndex((answer) => answer?.kind === 'held')
-      const chosen = drafts[held]?.entry
-      if (answers.filter((answer) => answer?.kind === 'held').length > 1)
-        this.#council.breach(`${author.blog} ${before.seq + 1} is held with two ids`)
-      if (chosen !== undefined) return chosen
-      await this.#council.clock.wait(this.#chance.between(500, 4_000))
+    return drafts
+  }
+
+  /**
+   * The blog ends elsewhere than she thought: what was stored on one spoke only is not in it any
+   * more. She offers it again, as her command does; where another entry of hers has its place, she
+   * goes on from that. True when what she is writing must be signed anew.
+   */
+  async #settle(outbox: Outbox, head: Head): Promise<boolean> {
+    const chain: SignedEntry[] = []
+    let id: EntryId | null = outbox.head.id
+    while (id !== null && id !== head.id && !this.#published.has(keyOf(outbox.signed.get(id)))) {
+      const signed: SignedEntry | undefined = outbox.signed.get(id)
+      if (signed === undefined) break
+      chain.unshift(signed)
+      id = signed.entry.prev
     }
+    for (const signed of chain.filter(({ entry }) => entry.seq > head.seq)) {
+      if ((await this.#submit(signed))?.kind !== 'held') break
+    }
+    const there = outbox.signed.get(head.id)?.entry
+    if (there === undefined || head.seq < outbox.head.seq || there.id === outbox.head.id)
+      return false
+    // Her other machine's entry took the place.
+    outbox.head = there
+    return true
   }
 
   async #submit({ entry, offer }: SignedEntry): Promise<Submitted | null> {
@@ -269,14 +313,12 @@ class Run {
     const { published, copies, wanted, receipts } = answer
     this.#council.note(`${what}: ${published ? 'published' : 'stored'} ${copies}/${wanted}`)
     const key = `${entry.log} ${entry.seq}`
-    const promises = published ? [this.#stored, this.#published] : [this.#stored]
-    for (const promised of promises) {
-      const known = promised.get(key)
-      if (known !== undefined && known !== entry.id)
-        this.#council.breach(`${key} was answered as ${known} before`)
-      promised.set(key, entry.id)
-    }
+    this.#stored.add(`${key} ${entry.id}`)
     if (!published) return
+    const known = this.#published.get(key)
+    if (known !== undefined && known !== entry.id)
+      this.#council.breach(`${key} was answered as ${known} before`)
+    this.#published.set(key, entry.id)
     const read = receipts.flatMap((signed) => {
       const receipt = decodeReceipt(signed)
       return receipt.ok && receipt.value.log === entry.log ? [receipt.value] : []
@@ -366,6 +408,11 @@ class Run {
     return missing
   }
 
+  #failovers(): number {
+    const blogs = this.#council.authority.exchange?.council.names()?.blogs.values() ?? []
+    return [...blogs].reduce((sum, { epoch }) => sum + epoch - 1, 0)
+  }
+
   #replicaNames(blog: string): string[] {
     const names = this.#council.authority.exchange?.council.names()
     const replicas = names?.blogs.get(blog as BlogName)?.replicas ?? []
@@ -389,6 +436,15 @@ class Run {
     }
   }
 
+  /** Whether any spoke keeps an entry that is not in the log. */
+  #isAside(blog: string, seq: number, id: string): boolean {
+    return this.#council.machines.some(({ disk }) =>
+      ['tail', 'aside'].some((kind) =>
+        disk.rows(`${kind}/${blog}/`).some(([key]) => key.endsWith(`${seq}/${id}`)),
+      ),
+    )
+  }
+
   /** One replica's log, from the genesis on, by another door; and all that was promised is in it. */
   async #checkLog(machine: Machine, blog: (typeof authorNames)[number]): Promise<void> {
     const { clock, keys, authority, witness } = this.#council
@@ -406,10 +462,19 @@ class Run {
     if (outcome.kind !== 'held')
       this.#council.breach(`${blog} at ${machine.name} does not verify: ${JSON.stringify(outcome)}`)
     const ids = idsOn(machine, blog)
-    for (const [key, id] of [...this.#stored, ...this.#published]) {
+    for (const [key, id] of this.#published) {
       const [log, seq] = key.split(' ')
       if (log === blog && ids[Number(seq)] !== id)
-        this.#council.breach(`${machine.name} lost ${key}, which an author was told is held`)
+        this.#council.breach(`${machine.name} lost ${key}, which an author was told is published`)
+    }
+    for (const key of this.#stored) {
+      const [log, seq, id] = key.split(' ')
+      if (
+        log === blog &&
+        ids[Number(seq)] !== id &&
+        !this.#isAside(blog, Number(seq), id as string)
+      )
+        this.#council.breach(`${key}, which an author was told is held, is nowhere`)
     }
     for (const [seq, id] of witness.published(blog).entries()) {
       if (ids[seq] !== id)
@@ -417,6 +482,12 @@ class Run {
     }
   }
 }
+
+/** What an author has signed, and the entry behind which she writes. */
+type Outbox = { readonly signed: Map<EntryId, SignedEntry>; head: Entry }
+
+const keyOf = (signed: SignedEntry | undefined) =>
+  signed === undefined ? '' : `${signed.entry.log} ${signed.entry.seq}`
 
 /** The entries of a log as they lie on a disk. */
 function entriesOn(machine: Machine, log: string): { text: Uint8Array; signature: Uint8Array }[] {

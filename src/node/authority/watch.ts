@@ -1,0 +1,175 @@
+import type { PeerName } from '../../auth/peer-signature.ts'
+import { type Clock, repeat } from '../../replication/clock.ts'
+import type { Exchange } from '../../replication/exchange/exchange.ts'
+import type { BlogName } from '../../replication/log/entry.ts'
+import { rosterLog } from '../../replication/log/log.ts'
+import type { Decision } from '../../replication/registry/act.ts'
+import { answered, decodeDial } from '../../replication/registry/dial.ts'
+import { liveMembers, type Member } from '../../replication/registry/roster.ts'
+import type { ComponentLog } from '../logger.ts'
+import { isSelfSuspect } from './failover.ts'
+import type { Sealing } from './seal.ts'
+
+/** A silence that ends within this time moves nothing, ms (REPLICATION, Silence). */
+const flapMs = 5_000
+/** Spokes that are asked to dial a silent one. */
+const maxHelpers = 2
+
+/**
+ * Watches who is silent. Whom neither the authority nor two other spokes can reach is taken out of
+ * DNS by an act with their signed words, and the blogs that it led are led by another replica. Who
+ * is heard again is put back.
+ */
+export class Watch {
+  readonly #exchange: Pick<Exchange, 'council' | 'alive' | 'tell'>
+  readonly #sealing: Sealing
+  readonly #clock: Clock
+  readonly #silenceMs: number
+  readonly #log: ComponentLog
+  /** peers that are out of DNS and were heard at the last look */
+  readonly #returning = new Set<PeerName>()
+  /** moves on with each dial, so that others are asked */
+  #turn = 0
+  #isSuspect = false
+  #stop = () => {}
+
+  constructor(parts: {
+    readonly exchange: Pick<Exchange, 'council' | 'alive' | 'tell'>
+    readonly sealing: Sealing
+    readonly clock: Clock
+    readonly silenceMs: number
+    readonly log: ComponentLog
+  }) {
+    this.#exchange = parts.exchange
+    this.#sealing = parts.sealing
+    this.#clock = parts.clock
+    this.#silenceMs = parts.silenceMs
+    this.#log = parts.log
+  }
+
+  start(): void {
+    this.#stop = repeat(this.#clock, Math.min(1_000, this.#silenceMs / 3), () =>
+      this.look().catch((error: Error) => this.#log.error('watch_failed', { error })),
+    )
+  }
+
+  stop(): void {
+    this.#stop()
+  }
+
+  /** One look at everybody, and what follows from it. */
+  async look(): Promise<void> {
+    const { alive, council } = this.#exchange
+    const roster = council.roster()
+    if (roster === null || !alive.isSettled()) return
+    const members = liveMembers(roster)
+    const silent = members.filter(({ peer }) => !alive.isLive(peer))
+    await this.#welcome(members.filter(({ away, peer }) => away && alive.isLive(peer)))
+    const fresh = silent.filter(({ away }) => !away)
+    if (isSelfSuspect(fresh.length, members.filter(({ away }) => !away).length)) {
+      if (!this.#isSuspect) this.#log.error('self_suspected', { silent: fresh.map((m) => m.name) })
+      this.#isSuspect = true
+      return
+    }
+    this.#isSuspect = false
+    for (const member of fresh) await this.#judge(member)
+    await this.#moveBlogs()
+  }
+
+  /** A spoke that was out and is heard at two looks is back. */
+  async #welcome(heard: readonly Member[]): Promise<void> {
+    for (const { peer } of heard) {
+      if (!this.#returning.has(peer)) this.#returning.add(peer)
+      else {
+        this.#returning.delete(peer)
+        await this.#write({ kind: 'back', peer, reason: 'it is heard again', evidence: null })
+      }
+    }
+    const now = new Set(heard.map(({ peer }) => peer))
+    for (const peer of this.#returning) if (!now.has(peer)) this.#returning.delete(peer)
+  }
+
+  async #judge({ peer, name }: Member): Promise<void> {
+    const { alive } = this.#exchange
+    const heardMs = alive.lastHeardMs(peer)
+    if (this.#clock.now() - heardMs < this.#silenceMs + flapMs) return
+    const dials = await this.#dials(peer)
+    if (dials === null || alive.isLive(peer)) return
+    const since = new Date(heardMs).toISOString().slice(0, 19)
+    this.#log.warn('silent', { peer, name, since })
+    await this.#write({
+      ...{ kind: 'away', peer, reason: `silent since ${since}Z, and nobody reaches it` },
+      evidence: dials,
+    })
+  }
+
+  /**
+   * The signed words of the authority and up to two other spokes, each on its own try, one below the
+   * other. Null when as many got an answer as did not: then the silence is between the two of us.
+   * The helpers are others each time, so that one that lies holds nothing up for long.
+   */
+  async #dials(peer: PeerName): Promise<string | null> {
+    const { alive, council } = this.#exchange
+    const own = decodeDial(await alive.dial(peer))
+    if (!own.ok || own.value.result === answered) return null
+    const words = [own.value]
+    const roster = council.roster()
+    const others = (roster === null ? [] : liveMembers(roster)).filter(
+      (each) =>
+        each.peer !== peer && each.roles.includes('spoke') && alive.heard(each.peer) !== null,
+    )
+    this.#turn += maxHelpers
+    const helpers = others.map((_, at) => others[(this.#turn + at) % others.length] as Member)
+    for (const helper of helpers.slice(0, maxHelpers)) {
+      try {
+        const said = decodeDial(await alive.dialBy(helper.peer, peer))
+        // A word about another peer, or of another one, is none.
+        if (!said.ok || said.value.by !== helper.peer || said.value.peer !== peer) continue
+        words.push(said.value)
+      } catch {
+        // Who does not answer now says nothing about anybody.
+      }
+    }
+    const reached = words.filter(({ result }) => result === answered).length
+    if (reached * 2 >= words.length) return null
+    const name = (each: PeerName) => roster?.members.get(each)?.name ?? each
+    return words
+      .map(({ by, atMs, result }) => {
+        const at = new Date(atMs).toISOString().slice(0, 19)
+        return `${name(by)} dialled at ${at}Z: ${result}`
+      })
+      .join('\n')
+  }
+
+  /** Blogs whose primary is out, and those that were sealed and not finished. */
+  async #moveBlogs(): Promise<void> {
+    const { council, alive } = this.#exchange
+    const roster = council.roster()
+    const lost = new Map<string, BlogName[]>()
+    for (const { blog, primary, replicas } of council.names()?.blogs.values() ?? []) {
+      const member = roster?.members.get(primary)
+      if (member === undefined || !member.away || alive.isLive(primary)) continue
+      // With one copy there is nobody to go on: it waits for its server.
+      if (replicas.length > 1) lost.set(member.name, [...(lost.get(member.name) ?? []), blog])
+    }
+    for (const [name, blogs] of lost) {
+      const reason = `${name}, which took the writes, is out`
+      await this.#sealing.failOver(blogs, { reason, evidence: null })
+    }
+    for (const [blog, intent] of await this.#sealing.unfinished())
+      await this.#sealing.failOver([blog], intent)
+  }
+
+  async #write(decision: Decision): Promise<void> {
+    const { council, tell } = this.#exchange
+    const roster = council.roster()
+    if (roster === null) return
+    const written = await council.write(rosterLog, roster.council, () => decision)
+    if (!written.ok) this.#log.warn('act_waits', { code: written.code, reason: written.reason })
+    else if (written.value !== null) {
+      const { peer } = decision as { peer?: PeerName }
+      this.#log.info('roster', { kind: decision.kind, peer })
+      await tell.call(this.#exchange, rosterLog, written.value.proof, [])
+    }
+  }
+}

@@ -262,7 +262,8 @@ async function showPreview(
   draft: Post,
 ) {
   const { open } = c.var
-  const before = typed.base === '' ? null : ((await open.entry(Number(typed.base)))?.entry ?? null)
+  const opened = /^[0-9]{1,15}$/.test(typed.base) ? await open.entry(Number(typed.base)) : null
+  const before = opened?.entry ?? null
   const year = open.blog.post(draft.slug)?.year ?? new Date(draft.dateMs).getUTCFullYear()
   const url = blogUrl(spoke, open.blog.name, postPath({ year, slug: draft.slug }))
   const changes =

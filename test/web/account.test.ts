@@ -163,6 +163,18 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       expect([page.status, page.words]).toEqual([413, expect.stringContaining('export-minimal')])
     })
 
+    it('are read up to their 32nd field: a quarter million of them would take long', async () => {
+      const visitor = new Visitor(await spokeWithDoor({}))
+      await visitor.open(`${spokeHost}/login`)
+      const { token = '' } = visitor.form('/login').fields
+      const statusWith = async (before: number) => {
+        const fields = Array.from({ length: before }, (_, at): [string, string] => [`a${at}`, ''])
+        const sent = Object.fromEntries([...fields, ['token', token], ['who', publicKey]])
+        return (await visitor.post(`${spokeHost}/login`, sent)).status
+      }
+      expect([await statusWith(30), await statusWith(32)]).toEqual([200, 403])
+    })
+
     it.each([
       '//evil.example',
       'https://evil.example',
@@ -573,6 +585,38 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       expect(visitor.form('/write').fields).toMatchObject({ body: 'From the old tab.', base: '2' })
       expect(toSign((await visitor.send('/write', { action: 'sign' })).html)).toContain('seq 3')
     })
+
+    it.each([
+      ['a language that is none', { lang: 'ελληνικά, mostly' }],
+      ['a language as long as a text', { lang: 'x'.repeat(10_000) }],
+    ])('gives it back also with %s', async (_, more) => {
+      const { visitor } = await author(maria(first, second))
+      await visitor.open(`${edit}/write?slug=one`)
+      const page = await visitor.send('/write', { base: '1', body: 'Mine.', ...more })
+      expect(page.status).toBe(409)
+      expect(visitor.form('/write').fields).toMatchObject({ body: 'Mine.', ...more })
+    })
+
+    it.each(['x', '-1', '0.5', '1e999', '9'.repeat(20)])(
+      'looks for no version %s',
+      async (base) => {
+        const open = maria(first)
+        const asked: number[] = []
+        const entry = (seq: number) => {
+          asked.push(seq)
+          return open.entry(seq)
+        }
+        const { visitor } = await author({ ...open, entry })
+        await visitor.open(`${edit}/write`)
+        const page = await visitor.send('/write', {
+          base,
+          title: 'T',
+          body: 'B',
+          action: 'preview',
+        })
+        expect([page.status, asked]).toEqual([200, []])
+      },
+    )
 
     it('gives the text back when its place was taken while it was signed', async () => {
       const { visitor } = await author(maria(first, second), {

@@ -17,7 +17,7 @@ import { accept, type Refusal, refuse, type Verdict } from './verdict.ts'
 export const challengeMs = 5 * 60_000
 /** Wrong answers to one challenge. */
 const maxTries = 5
-/** Open challenges of one key, and in all. Beyond it the oldest make room. */
+/** Open challenges of one key, and in all. Beyond it who has most of them makes room. */
 const maxPerKey = 20
 const maxOpen = 10_000
 
@@ -46,6 +46,7 @@ type Open = {
   readonly publicKey: PublicKey
   /** SHA-256 of the cookie that the browser had when it asked */
   readonly browser: string
+  readonly client: string
   /** SHA-256 of code, host, key and browser; null when a text is to be signed */
   readonly answer: Buffer | null
   tries: number
@@ -76,11 +77,16 @@ export class Challenges {
    * Opens a challenge for a key that is good now (`keyStateAt`). Keys that can be encrypted to
    * decrypt; all others sign.
    *
-   * @param browser - the pre-login cookie's value
+   * @param at - `browser`: the pre-login cookie's value; `client`: from which network it is asked
    */
   async open(
     key: PublicKey,
-    at: { readonly council: string; readonly host: string; readonly browser: string },
+    at: {
+      readonly council: string
+      readonly host: string
+      readonly browser: string
+      readonly client: string
+    },
   ): Promise<Challenge> {
     this.#forget()
     const nowMs = this.#now()
@@ -103,7 +109,10 @@ export class Challenges {
       : { ...shared, kind: 'sign', text: signText(words), why: encrypted.reason }
     const browser = sha256(at.browser)
     const answer = encrypted.ok ? answerHash(code, at.host, key.fingerprint, browser) : null
-    this.#open.set(id, { challenge, publicKey: key, browser, answer, tries: 0, isAnswered: false })
+    this.#open.set(id, {
+      ...{ challenge, publicKey: key, browser, client: at.client, answer },
+      ...{ tries: 0, isAnswered: false },
+    })
     this.#byPipe.set(shared.pipe, id)
     this.#makeRoom(key.fingerprint)
     return challenge
@@ -215,13 +224,24 @@ export class Challenges {
   }
 
   #makeRoom(key: Fingerprint): void {
-    const ofKey = [...this.#open.values()].filter((open) => open.challenge.key === key)
-    for (const open of ofKey.slice(0, -maxPerKey)) this.#close(open)
-    for (const open of this.#open.values()) {
-      if (this.#open.size <= maxOpen) break
-      this.#close(open)
+    const all = [...this.#open.values()]
+    const ofKey = all.filter((open) => open.challenge.key === key)
+    for (const over of [beyond(ofKey, maxPerKey), beyond(all, maxOpen)]) {
+      if (over !== null) this.#close(over)
     }
   }
+}
+
+/**
+ * Which challenge makes room when there is one too many: the oldest of the client that has most, so
+ * that nobody ends an author's login by asking for others with her key, which everybody knows.
+ */
+function beyond(open: readonly Open[], most: number): Open | null {
+  if (open.length <= most) return null
+  const counts = new Map<string, number>()
+  for (const { client } of open) counts.set(client, (counts.get(client) ?? 0) + 1)
+  const greatest = Math.max(...counts.values())
+  return open.find(({ client }) => counts.get(client) === greatest) ?? null
 }
 
 function expired(): Refusal {

@@ -14,6 +14,7 @@ import { parseBlogName } from '../replication/log/entry.ts'
 import { reasonWord } from '../replication/registry/revoked-keys.ts'
 import type { AccountDesk } from './account.ts'
 import { accountPage, formToken, here, safePath } from './account-frame.ts'
+import { clientOf } from './client.ts'
 import { statusOf } from './errors.ts'
 import { formLimit, hidden, notice, readForm, textArea, textField } from './form.ts'
 import { keyHelpPath } from './help-page.ts'
@@ -215,7 +216,10 @@ export async function openChallenge(
   const council = spoke.council()
   if (council === null) return askWho(c, spoke, { refusal: notJoined })
   const { host, browser } = visitor
-  const challenge = await desk.challenges.open(key, { council, host, browser })
+  const challenge = await desk.challenges.open(key, {
+    ...{ council, host, browser },
+    client: clientOf(c),
+  })
   const goOn = encodeURIComponent(safePath(next, '/my'))
   return c.redirect(`/login/answer?id=${challenge.id}&next=${goOn}`, 303)
 }

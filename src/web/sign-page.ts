@@ -4,6 +4,7 @@ import { ReplicationError } from '../replication/errors.ts'
 import { decodeEntry, type Entry } from '../replication/log/entry.ts'
 import type { AccountDesk } from './account.ts'
 import { accountPage, formToken, here } from './account-frame.ts'
+import { clientOf } from './client.ts'
 import { failureSentence, statusOf } from './errors.ts'
 import { formLimit, hidden, notice, readForm, textArea } from './form.ts'
 import { handoverMs } from './handover.ts'
@@ -177,7 +178,7 @@ export function askSignature(
 ) {
   const visitor = visitorOf(c)
   const text = Buffer.from(entry.text).toString('utf8')
-  const { token } = desk.handovers.open(entry.text, visitor)
+  const { token } = desk.handovers.open(entry.text, { ...visitor, client: clientOf(c) })
   const file = `${entry.seq}.txt`
   const back =
     entry.kind === 'post'

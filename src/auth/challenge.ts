@@ -50,6 +50,8 @@ type Open = {
   /** SHA-256 of code, host, key and browser; null when a text is to be signed */
   readonly answer: Buffer | null
   tries: number
+  /** an answer is being judged: of two sent at once one counts */
+  isJudged: boolean
   /** answered through the pipe: its browser may come in */
   isAnswered: boolean
 }
@@ -111,7 +113,7 @@ export class Challenges {
     const answer = encrypted.ok ? answerHash(code, at.host, key.fingerprint, browser) : null
     this.#open.set(id, {
       ...{ challenge, publicKey: key, browser, client: at.client, answer },
-      ...{ tries: 0, isAnswered: false },
+      ...{ tries: 0, isJudged: false, isAnswered: false },
     })
     this.#byPipe.set(shared.pipe, id)
     this.#makeRoom(key.fingerprint)
@@ -137,19 +139,19 @@ export class Challenges {
   async answer(id: string, answer: string, browser: string): Promise<Verdict<Proved>> {
     const open = this.#live(id)
     if (open === null || !isSame(open.browser, sha256(browser))) return expired()
-    return this.#judge(open, answer)
+    const proved = await this.#judge(open, answer)
+    if (proved.ok) this.#close(open)
+    return proved
   }
 
   /** The pipe's answer: the whole decrypted text, or the signature. Same codes. */
   async answerPipe(pipe: string, answer: string): Promise<Verdict<Challenge>> {
     const open = this.#live(this.#byPipe.get(pipe) ?? '')
-    if (open === null || open.isAnswered) return expired()
+    if (open === null) return expired()
     const proved = await this.#judge(open, answer)
     if (!proved.ok) return proved
     // The proof is for the browser that waits: it stays until that one has fetched it.
     open.isAnswered = true
-    this.#open.set(open.challenge.id, open)
-    this.#byPipe.set(pipe, open.challenge.id)
     return accept(open.challenge)
   }
 
@@ -162,19 +164,20 @@ export class Challenges {
   }
 
   async #judge(open: Open, answer: string): Promise<Verdict<Proved>> {
-    // Closed while it is judged: of two answers sent at once one counts.
-    this.#close(open)
-    const wrong = open.isAnswered ? expired() : await this.#wrong(open, answer)
+    // It stays where it is meanwhile: the page that waits for the pipe looks for it.
+    if (open.isJudged) return expired()
+    open.isJudged = true
+    const wrong = await this.#wrong(open, answer)
     if (wrong === null) return accept({ key: open.publicKey })
+    open.isJudged = false
     open.tries += 1
     if (open.tries >= maxTries) {
+      this.#close(open)
       return refuse(
         'LOGIN_TOO_MANY_TRIES',
         'That was wrong too often. Begin again: the next page shows a new text.',
       )
     }
-    this.#open.set(open.challenge.id, open)
-    this.#byPipe.set(open.challenge.pipe, open.challenge.id)
     return wrong
   }
 

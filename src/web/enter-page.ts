@@ -4,6 +4,7 @@ import type { Token } from '../auth/session.ts'
 import { parseBlogName } from '../replication/log/entry.ts'
 import type { AccountDesk } from './account.ts'
 import { accountPage, safePath } from './account-frame.ts'
+import type { BlogEnv } from './blog-host.ts'
 import { answerError } from './errors.ts'
 import { editHost, editUrl, spokeUrl } from './links.ts'
 import { type AccountEnv, startSession, visitorOf } from './session-cookie.ts'
@@ -40,15 +41,22 @@ export function passPages(spoke: WebSpoke) {
 
 /** `/enter` on an edit host: takes the pass, and starts a session there. */
 export function entryPages(spoke: WebSpoke, desk: AccountDesk) {
-  return new Hono<AccountEnv>().get('/enter', (c) => {
-    const { visitor } = c.var
-    const pass = spoke.readToken('enter', c.req.query('t') ?? '', visitor.host)
-    if (!pass.ok || desk.ended.has(pass.value.id) || !isNew(pass.value, desk, spoke.now())) {
-      return c.html(usedPage(c, spoke), 403)
-    }
-    startSession(c, spoke, pass.value.key, pass.value.id)
-    return c.redirect(safePath(c.req.query('to'), '/'), 303)
-  })
+  return new Hono<{ Variables: AccountEnv['Variables'] & BlogEnv['Variables'] }>().get(
+    '/enter',
+    (c) => {
+      const { visitor } = c.var
+      const pass = spoke.readToken('enter', c.req.query('t') ?? '', visitor.host)
+      if (!pass.ok || desk.ended.has(pass.value.id) || !isNew(pass.value, desk, spoke.now())) {
+        return c.html(usedPage(c, spoke), 403)
+      }
+      // Anybody can lead an author here with a pass of his own: it does not end her login.
+      const isAuthors = visitor.session?.key === c.var.open.blog.key
+      if (!isAuthors || pass.value.key === c.var.open.blog.key) {
+        startSession(c, spoke, pass.value.key, pass.value.id)
+      }
+      return c.redirect(safePath(c.req.query('to'), '/'), 303)
+    },
+  )
 }
 
 /** A login may have many passes, but each counts once. */
@@ -56,12 +64,12 @@ function isNew({ id, issuedMs, expiresMs, host }: Token, desk: AccountDesk, nowM
   return desk.usedPasses.add({ id: `${id} ${issuedMs} ${host}`, expiresMs }, nowMs)
 }
 
-function usedPage(c: Context<AccountEnv>, spoke: WebSpoke) {
+function usedPage(c: Context, spoke: WebSpoke) {
   const blog = c.req.param('blog') ?? ''
   const again = spokeUrl(spoke, `/enter?blog=${encodeURIComponent(blog)}`)
   const main = html`<p>This way in was used already or is older than a minute. Nothing is lost.</p>
 <p><a href="${again}">Come in again</a></p>`
-  return accountPage(spoke, c.var.visitor, { title: 'Come in again', main })
+  return accountPage(spoke, visitorOf(c), { title: 'Come in again', main })
 }
 
 /** Null when somebody is logged in here; else the way to the login, and back to this page. */

@@ -165,7 +165,8 @@ export async function isUsable(
     : accept(key)
 }
 
-function revokedKey(key: Fingerprint, dateMs: number, why: string) {
+/** Refuses a key that is revoked. Code KEY_REVOKED. */
+export function revokedKey(key: Fingerprint, dateMs: number, why: string) {
   return refuse(
     'KEY_REVOKED',
     `The key ${showFingerprint(key)} was revoked on ${showDay(dateMs)} (${why}), so nothing can be written with it any more. ${makeNew}`,

@@ -10,7 +10,7 @@ import { formLimit, hidden, notice, readForm, textArea } from './form.ts'
 import { handoverMs } from './handover.ts'
 import type { Html } from './layout.ts'
 import { blogUrl, editUrl, spokeUrl } from './links.ts'
-import { staleForm } from './login-page.ts'
+import { staleForm, withoutSecrets } from './login-page.ts'
 import { limitRate, type RateLimits } from './rate-limit.ts'
 import { type AccountEnv, isOwnForm, visitorOf } from './session-cookie.ts'
 import { signatureIn } from './signed-paste.ts'
@@ -195,7 +195,7 @@ ${formToken(visitor)}${hidden({ text })}
 ${textArea({
   label: 'The signature, or the whole clear-signed text',
   name: 'signed',
-  value: signed,
+  value: withoutSecrets(signed),
   rows: 8,
   isCode: true,
 })}

@@ -177,6 +177,16 @@ describe('Challenges', () => {
     })
   })
 
+  it('is found by the page that waits also while an answer to it is judged', async () => {
+    const { challenges, open } = desk()
+    const challenge = await open()
+    const judged = challenges.answerPipe(challenge.pipe, await codeOf(challenge, maria))
+    expect(challenges.find(challenge.id, 'firefox')).not.toBeNull()
+    expect(challenges.collect(challenge.id, 'firefox')).toBeNull()
+    await judged
+    expect(challenges.collect(challenge.id, 'firefox')).not.toBeNull()
+  })
+
   it('lets nobody end an author’s login by asking for many with her key', async () => {
     const { challenges, open } = desk()
     const first = await open()

@@ -60,6 +60,7 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       code: 'X',
       reason: 'No.',
     },
+    more: Partial<WebSpoke> = {},
   ) => {
     const taken: Entry[] = []
     const spoke = await spokeWithDoor(
@@ -72,6 +73,7 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
           taken.push(entry.value)
           return typeof answer === 'function' ? answer(entry.value) : answer
         },
+        ...more,
       },
     )
     const visitor = new Visitor(spoke)
@@ -404,6 +406,63 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       expect(visitor.page?.words).toContain('Write for maria')
     })
 
+    it('keeps its author’s login when somebody leads her there with his own pass', async () => {
+      const { visitor, spoke } = await author()
+      const of = { key: 'E'.repeat(40) as Fingerprint, host: new URL(edit).hostname, id: null }
+      const evil = spoke.signToken('enter', of)
+      const page = await visitor.open(`${edit}/enter?t=${evil}&to=/write`)
+      expect([page.status, page.url]).toEqual([200, `${edit}/write`])
+    })
+
+    it('with a final dot is another host to browsers, and leads to the real one', async () => {
+      const { visitor } = await author()
+      const dotted = edit.replace('localhost', 'localhost.')
+      expect((await visitor.open(`${dotted}/write?slug=one`)).url).toBe(`${edit}/write?slug=one`)
+    })
+
+    it('leads nobody to its other form before the council’s choice is known', async () => {
+      const visitor = new Visitor(await spokeWithDoor({}, { council: () => null }))
+      expect((await visitor.open(`${host('edit--maria')}/write`)).status).toBe(503)
+    })
+
+    it('lets nobody write any more with a key that was revoked since the login', async () => {
+      const word = { of: null as Awaited<ReturnType<WebSpoke['revocation']>> }
+      const { visitor } = await author(maria(first), undefined, { revocation: async () => word.of })
+      await visitor.open(`${edit}/write`)
+      word.of = { ...revoked, reason: 2, key: key as Fingerprint }
+      const page = await visitor.send('/write', { title: 'T', body: 'Mine.', action: 'sign' })
+      expect([page.status, page.words]).toEqual([
+        403,
+        expect.stringContaining('was revoked on 3 May 2026'),
+      ])
+      expect(visitor.form('/write').fields.body).toBe('Mine.')
+      for (const path of ['/', '/write', '/about', '/remove?slug=one']) {
+        const opened = await visitor.open(edit + path)
+        expect([opened.status, opened.words]).toEqual([
+          403,
+          expect.stringContaining('was revoked on 3 May 2026'),
+        ])
+      }
+    })
+
+    it('makes nothing to be signed for who is not logged in, and keeps what was typed', async () => {
+      const { visitor } = await author()
+      for (const [path, sent] of [
+        ['/about', { title: 'Plaza', about: 'Mine.' }],
+        ['/remove?slug=one', { body: 'Mine.' }],
+      ] as const) {
+        await visitor.open(edit + path)
+        const jar = visitor.cookies.get(new URL(edit).host)
+        const session = jar?.get('__Host-council') ?? ''
+        jar?.delete('__Host-council')
+        const [action = ''] = path.split('?')
+        const page = await visitor.send(action, sent)
+        expect([page.status, toSign(page.html)]).toEqual([403, ''])
+        expect(visitor.form(action).fields).toMatchObject(sent)
+        jar?.set('__Host-council', session)
+      }
+    })
+
     it('tells another author whose blog it is', async () => {
       const open = openLog(logOf('maria'))
       const visitor = new Visitor(await spokeWithDoor({ maria: open }))
@@ -536,6 +595,15 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
         expect.stringContaining('Your text is still in the form'),
       ])
       expect(visitor.form('/write').fields.title).toBe(text.title)
+    })
+
+    it('does not show a secret key again that was pasted for a signature', async () => {
+      const { visitor } = await author()
+      await visitor.open(`${edit}/write`)
+      await visitor.send('/write', { ...text, action: 'sign' })
+      const page = await visitor.send('/sign', { signed: gpg.exportSecretKey(key) })
+      expect(page.status).toBe(400)
+      expect(page.html).not.toContain('BEGIN PGP PRIVATE KEY BLOCK')
     })
 
     it('keeps text and signature when the primary does not answer', async () => {

@@ -144,7 +144,7 @@ export class Challenges {
     return proved
   }
 
-  /** The pipe's answer: the whole decrypted text, or the signature. Same codes. */
+  /** The pipe's answer: the code, or the signature. Same codes. */
   async answerPipe(pipe: string, answer: string): Promise<Verdict<Challenge>> {
     const open = this.#live(this.#byPipe.get(pipe) ?? '')
     if (open === null) return expired()

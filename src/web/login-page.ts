@@ -30,7 +30,7 @@ import {
   visitorOf,
 } from './session-cookie.ts'
 import type { WebSpoke } from './spoke.ts'
-import { signingLine } from './terminal-line.ts'
+import { decryptingLine, signingLine } from './terminal-line.ts'
 
 /** What looking a key up takes at least, ms. */
 const lookUpMs = 300
@@ -304,10 +304,14 @@ function pipeSteps(spoke: WebSpoke, challenge: Challenge, next: string): Html {
   const [textUrl, answerUrl] = [url('/login/c'), url('/login/a')]
   const line =
     kind === 'decrypt'
-      ? `curl -fsS '${textUrl}' | gpg -qd | curl -sS --data-binary @- '${answerUrl}'`
+      ? decryptingLine({ textUrl, answerUrl, host })
       : signingLine({ file: 'login.txt', textUrl, answerUrl, key, how: 'clear' })
+  const sent =
+    kind === 'decrypt'
+      ? 'It sends the code alone, and only if the text is a login at this host:'
+      : 'It shows the text, and gpg signs it when you press Enter:'
   return html`<h2>Or in one line</h2>
-<p>In a terminal with curl and gpg:</p>
+<p>In a terminal with curl and gpg. ${sent}</p>
 <pre tabindex="0"><code>${line}</code></pre>
 <p>Then <a href="/login/wait?id=${id}&amp;next=${encodeURIComponent(next)}">wait here for the line</a>. The terminal names a number when it is done; yours is <strong>${number}</strong>.</p>`
 }

@@ -135,7 +135,11 @@ export function startSession(
 /** Ends the session in this browser, and here for whoever copied its cookie. */
 export function endSession(c: Context, spoke: WebSpoke, desk: AccountDesk): void {
   const { host, session } = visitorOf(c)
-  if (session !== null) desk.ended.add(session, spoke.now())
+  if (session !== null) {
+    const nowMs = spoke.now()
+    // A pass may have brought the login to other hosts since: there it lasts longer than here.
+    desk.ended.add({ id: session.id, expiresMs: nowMs + maxSessionMs }, nowMs)
+  }
   const names = cookieNames(spoke, host)
   const options = { ...cookieOptions(spoke, host), maxAge: 0 }
   setCookie(c, names.session, '', options)

@@ -484,6 +484,26 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
     })
   })
 
+  it('let nobody in after a log-out as long as any session of that login would last', async () => {
+    const clock = { nowMs: Date.now() }
+    const visitor = new Visitor(await spokeWithDoor({ maria: maria(first) }, {}, clock))
+    const hours = (count: number) => {
+      clock.nowMs += count * 3_600_000
+    }
+    await logIn(visitor)
+    hours(10)
+    await visitor.open(`${spokeHost}/enter?blog=maria`)
+    const copied = new Map(visitor.cookies.get(new URL(edit).host))
+    await visitor.open(`${spokeHost}/my`)
+    await visitor.send('/logout')
+    hours(3)
+    // Somebody else's log-out is when ended ones are forgotten.
+    await logIn(visitor)
+    await visitor.send('/logout')
+    visitor.cookies.set(new URL(edit).host, copied)
+    expect((await visitor.open(`${edit}/write`)).url).toContain('/login')
+  })
+
   describe('writing', () => {
     const text = {
       title: '¿Qué es?',

@@ -178,10 +178,22 @@ export function withoutSecrets(pasted: string): string {
   return /-----BEGIN PGP PRIVATE/.test(pasted) ? '' : pasted
 }
 
-/** A key as it was pasted, without what others signed. Codes: those of `minimalKey`. */
+/** Characters of a key with which a blog can begin: its first entry holds it, and little else. */
+const maxOwnKey = 63 * 1024
+
+/**
+ * A key as it was pasted, without what others signed. Codes: those of `minimalKey`, and KEY_TOO_LARGE
+ * for one that fits in no entry.
+ */
 export async function readOwnKey(desk: AccountDesk, armored: string): Promise<Verdict<PublicKey>> {
   const minimal = await minimalKey(armored)
-  return minimal.ok ? desk.keys.read(minimal.value) : minimal
+  if (!minimal.ok) return minimal
+  return minimal.value.length <= maxOwnKey
+    ? desk.keys.read(minimal.value)
+    : refuse(
+        'KEY_TOO_LARGE',
+        `The key is larger than ${maxOwnKey} bytes, also without the signatures of other people, and fits in no entry. Export it with fewer user ids: gpg --armor --export-options export-minimal --export-filter keep-uid='uid =~ you@example.org' --export`,
+      )
 }
 
 async function armoredOf(spoke: WebSpoke, who: string): Promise<string | null> {

@@ -1,3 +1,4 @@
+import { generateKey } from 'openpgp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Fingerprint } from '../../src/auth/public-key.ts'
 import type { Entry } from '../../src/replication/log/entry.ts'
@@ -245,6 +246,18 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       const visitor = await start()
       const page = await visitor.send('/start', { key: 'A'.repeat(6_000_000), gpgId: 'Maria' })
       expect([page.status, page.words]).toEqual([413, expect.stringContaining('export-minimal')])
+    })
+
+    it('is refused with a key that fits in no entry, and how to export less of it', async () => {
+      const { publicKey: large } = await generateKey({
+        type: 'ecc',
+        userIDs: Array.from({ length: 40 }, (_, at) => ({
+          name: `Maria ${at} ${'x'.repeat(2_000)}`,
+        })),
+      })
+      const visitor = await start()
+      const page = await visitor.send('/start', { key: large, gpgId: 'Maria' })
+      expect([page.status, page.words]).toEqual([413, expect.stringContaining('keep-uid')])
     })
 
     it.each([

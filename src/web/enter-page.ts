@@ -7,6 +7,7 @@ import { accountPage, safePath } from './account-frame.ts'
 import type { BlogEnv } from './blog-host.ts'
 import { answerError } from './errors.ts'
 import { editHost, editUrl, spokeUrl } from './links.ts'
+import { notJoined } from './login-page.ts'
 import { type AccountEnv, startSession, visitorOf } from './session-cookie.ts'
 import type { WebSpoke } from './spoke.ts'
 
@@ -31,8 +32,7 @@ export function passPages(spoke: WebSpoke) {
     const { key, id } = session
     const pass = spoke.signToken('enter', { key, id, host: editHost(spoke, blog) })
     if (pass === null) {
-      const reason = 'This server has not joined its council yet. Try again in a minute.'
-      return answerError(c, spoke, 'NOT_READY', reason)
+      return answerError(c, spoke, notJoined.code, notJoined.reason)
     }
     const to = encodeURIComponent(safePath(c.req.query('to'), '/'))
     return c.redirect(editUrl(spoke, blog, `/enter?t=${pass}&to=${to}`), 303)
@@ -51,8 +51,9 @@ export function entryPages(spoke: WebSpoke, desk: AccountDesk) {
       }
       // Anybody can lead an author here with a pass of his own: it does not end her login.
       const isAuthors = visitor.session?.key === c.var.open.blog.key
-      if (!isAuthors || pass.value.key === c.var.open.blog.key) {
-        startSession(c, spoke, pass.value.key, pass.value.id)
+      const keeps = isAuthors && pass.value.key !== c.var.open.blog.key
+      if (!keeps && !startSession(c, spoke, pass.value.key, pass.value.id)) {
+        return answerError(c, spoke, notJoined.code, notJoined.reason)
       }
       return c.redirect(safePath(c.req.query('to'), '/'), 303)
     },

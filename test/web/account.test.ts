@@ -427,6 +427,14 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       expect([page.status, page.url]).toEqual([200, `${edit}/write`])
     })
 
+    it('says so when this server may let nobody in, instead of sending him round', async () => {
+      const spoke = await spokeWithDoor({ maria: maria(first) })
+      const of = { key: key as Fingerprint, host: new URL(edit).hostname, id: null }
+      const pass = spoke.signToken('enter', of)
+      const visitor = new Visitor({ ...spoke, signToken: () => null })
+      expect((await visitor.open(`${edit}/enter?t=${pass}`)).status).toBe(503)
+    })
+
     it('with a final dot is another host to browsers, and leads to the real one', async () => {
       const { visitor } = await author()
       const dotted = edit.replace('localhost', 'localhost.')

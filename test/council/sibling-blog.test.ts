@@ -110,6 +110,23 @@ describe.skipIf(!has('chromium'))('a blog that means harm to its siblings', () =
     expect(seen.map(({ domain }) => domain)).toEqual(seen.map(() => `a.spoke.${zone}`))
   })
 
+  it('keeps nobody out by more cookies than a server reads', async () => {
+    await using visitor = await browser.visitor()
+    const name = (index: number) => `c${index}=${'x'.repeat(3_900)}`
+    const many = Array.from({ length: 10 }, (_, index) => `${name(index)}; Domain=${zone}`)
+    const year = '; Path=/; Max-Age=31536000'
+    await lure(visitor, sibling, {
+      headers: { 'set-cookie': many.map((each) => each + year) },
+      html: '<title>x</title>',
+    })
+    const url = door.url('maria')
+    expect((await visitor.open(url)).status).toBe(431)
+    expect(await visitor.page.textContent('body')).toContain('They are removed now.')
+    expect((await visitor.open(url)).status).toBe(200)
+    await logIn(visitor, login(), 'maria', maria.holder)
+    expect(await words(visitor)).toContain(keyOf(maria.holder))
+  })
+
   describe('and its pages, while an author is logged in', () => {
     let visitor: Visitor
     beforeAll(async () => {

@@ -176,9 +176,34 @@ describe('HttpServer', () => {
     expect(String(await again)).toContain('200 OK')
   })
 
-  it('answers 431 to headers over 16 KiB', async () => {
+  const withCookie = (bytes: number) =>
+    `GET / HTTP/1.1\r\nHost: x\r\nCookie: ${'a'.repeat(bytes)}\r\n\r\n`
+  it.each([
+    [
+      'headers over 16 KiB',
+      withCookie(17_000),
+      /^HTTP\/1\.1 431 [\s\S]*\nClear-Site-Data: "cookies"\r\n[\s\S]*are removed/,
+    ],
+    [
+      'headers far over it',
+      withCookie(60_000),
+      /^HTTP\/1\.1 431 [\s\S]*\nClear-Site-Data: "cookies"\r\n[\s\S]*are removed/,
+    ],
+    ['what is no HTTP', 'hello\r\n\r\n', /^HTTP\/1\.1 400 /],
+    [
+      'a length that is none',
+      'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n',
+      /^HTTP\/1\.1 400 /,
+    ],
+    ['a header without a name', 'GET / HTTP/1.1\r\nHost: x\r\n: x\r\n\r\n', /^HTTP\/1\.1 400 /],
+  ])('answers %s, and closes', async (_, bytes, answer) => {
     const server = await listen()
-    expect((await get(server, '/', { 'x-long': 'a'.repeat(17_000) })).status).toBe(431)
+    const socket = await client(server)
+    const said: Buffer[] = []
+    socket.on('data', (part) => said.push(part)).resume()
+    socket.write(bytes)
+    await left(server, 0)
+    await expect.poll(() => Buffer.concat(said).toString()).toMatch(answer)
     await others(server)
   })
 

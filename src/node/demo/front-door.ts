@@ -10,6 +10,7 @@ import {
 import { type AddressInfo, connect, isIP, type Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import type { CommandIo } from '../blogger/io.ts'
+import { answerBroken } from '../http-server.ts'
 import { CouncilNames, type NameAnswer } from './names.ts'
 
 export type FrontDoorComponents = {
@@ -47,6 +48,7 @@ export class FrontDoor {
         outgoing.destroy(error as Error)
       })
     })
+    this.#server.on('clientError', answerBroken)
   }
 
   /** Throws the system's error when host and port cannot be had. */

@@ -488,6 +488,7 @@ export class TestBlog {
 }
 
 export type ClaimShown = {
+  readonly id: string
   readonly state: 'pending' | 'ready' | 'refused'
   readonly steps: readonly { readonly step: string; readonly state: string }[]
   readonly code?: string

@@ -1,6 +1,5 @@
-import { type IncomingMessage, request } from 'node:http'
-import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { asBrowser } from '../support/as-browser.ts'
 import { makeSigner, type Signer, signEntry, submissionOf } from '../support/author.ts'
 import {
   json,
@@ -9,7 +8,6 @@ import {
   type TestBlog,
   type TestCouncil,
   type TestPeer,
-  zone,
 } from '../support/council.ts'
 
 let council: TestCouncil
@@ -172,7 +170,7 @@ describe('a claim', () => {
     })
     // Whoever comes back to the address of the claim is told so, at any spoke.
     for (const spoke of council.spokes) {
-      const page = await send(spoke, { path: `/claim/${alike.id}` })
+      const page = await asBrowser(spoke, { path: `/claim/${alike.id}` })
       expect([page.status, page.body]).toEqual([200, expect.stringContaining('mar1a was refused')])
       expect(page.body).toContain('looks like maria')
       expect(page.body).toContain('Choose another name')
@@ -215,32 +213,11 @@ describe('a claim', () => {
   })
 })
 
-/** As a browser at the spoke's own host. */
-async function send(
-  to: TestPeer,
-  { path, body, cookie = '' }: { path: string; body?: string; cookie?: string },
-) {
-  const host = `${to.name}.spoke.${zone}`
-  const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>()
-  request(to.url + path, {
-    method: body === undefined ? 'GET' : 'POST',
-    headers: {
-      ...{ host, origin: `http://${host}`, accept: 'text/html', cookie },
-      'content-type': 'application/x-www-form-urlencoded',
-    },
-  })
-    .on('response', resolve)
-    .on('error', reject)
-    .end(body)
-  const answer = await promise
-  return { status: answer.statusCode, headers: answer.headers, body: await text(answer) }
-}
-
 describe('a form', () => {
   it.each(['/start', '/start/blog', '/login', '/login/answer', '/sign', '/logout', '/revoke'])(
     'of 10 MB to %s is refused with 413, and the spoke goes on',
     async (path) => {
-      const answer = await send(primary, { path, body: `key=${'A'.repeat(10_000_000)}` })
+      const answer = await asBrowser(primary, { path, body: `key=${'A'.repeat(10_000_000)}` })
       expect(answer.status).toBe(413)
       expect(answer.body).toContain('KiB')
       await nothingWasStored()
@@ -252,7 +229,7 @@ describe('a form', () => {
     for (let tries = 0; tries < 12; tries++) {
       const cookie = `__Host-council-browser=${tries.toString(16).padStart(32, '0')}`
       const body = `answer=${'A'.repeat(28)}`
-      statuses.push((await send(other, { path: '/login/answer', body, cookie })).status)
+      statuses.push((await asBrowser(other, { path: '/login/answer', body, cookie })).status)
     }
     expect(statuses.slice(0, 10)).toEqual(Array(10).fill(403))
     expect(statuses.slice(10)).toEqual([429, 429])

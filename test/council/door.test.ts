@@ -115,6 +115,17 @@ describe('POST /log', () => {
     await nothingWasStored()
   })
 
+  it('stores an entry once that is handed in six times at once, at all spokes', async () => {
+    const twice = await blog.next('twice')
+    const at = [...council.spokes, ...council.spokes]
+    const statuses = await Promise.all(
+      at.map(async (spoke) => (await spoke.post(twice.submission)).status),
+    )
+    for (const status of statuses) expect([201, 202]).toContain(status)
+    blog.entries.push(twice)
+    await soon(nothingWasStored)
+  })
+
   it('refuses an entry of which one byte was changed after it was signed', async () => {
     const { entry, signature } = await blog.next('changed')
     const text = Buffer.from(entry.text)

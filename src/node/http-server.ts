@@ -22,6 +22,8 @@ const keepAliveMs = 15_000
 const stallMs = 30_000
 /** How long it may take for one piece of it, 64 KiB as a rule, ms: who takes a byte a second is cut. */
 const pieceMs = 120_000
+/** Bytes that are read of a request after it was answered, so that the answer arrives. */
+const maxUnreadBytes = 16_777_216
 /** Bytes and number of a request's headers. */
 const maxHeaderBytes = 16_384
 const maxHeaders = 100
@@ -157,11 +159,15 @@ const defaultLimits: HttpLimits = {
 type Busy = WeakSet<Socket>
 
 function listener(fetch: Fetch, findKept: HttpServerInit['findKept'], busy: Busy): RequestListener {
-  const listen = getRequestListener((request, env) =>
-    fetch(request, { remoteAddress: (env.incoming as IncomingMessage).socket.remoteAddress }),
+  const listen = getRequestListener(
+    (request, env) =>
+      fetch(request, { remoteAddress: (env.incoming as IncomingMessage).socket.remoteAddress }),
+    // It would give a client half a second for what is left of its request: see `readOn`.
+    { autoCleanupIncoming: false },
   )
   const toApp: RequestListener = (incoming, outgoing) => {
     busy.add(incoming.socket)
+    if (incoming.method !== 'GET' && incoming.method !== 'HEAD') readOn(incoming, outgoing)
     void listen(incoming, outgoing).finally(() => busy.delete(incoming.socket))
   }
   if (findKept === undefined) return toApp
@@ -177,6 +183,33 @@ function listener(fetch: Fetch, findKept: HttpServerInit['findKept'], busy: Busy
     if (found instanceof Promise) found.then(answer, () => toApp(incoming, outgoing))
     else answer(found)
   }
+}
+
+/**
+ * Reads on when a request was answered before it had arrived, as one that is too long is. Closed with
+ * bytes unread, a connection is torn down, and whoever still sends never sees the sentence. It ends
+ * when the request does, after `maxUnreadBytes`, or when a request's time is over.
+ */
+export function readOn(incoming: IncomingMessage, outgoing: ServerResponse): void {
+  // Node closes at once where a client wants no further request: this does it in time.
+  const isLast = !outgoing.shouldKeepAlive
+  outgoing.shouldKeepAlive = true
+  const { socket } = incoming
+  outgoing.once('finish', () => {
+    if (incoming.complete) {
+      if (isLast) socket.destroySoon()
+      return
+    }
+    let unread = 0
+    // Nobody wants it any more: what the app had begun to read would pile up, and stop the rest.
+    incoming.unpipe().removeAllListeners('data')
+    incoming.on('data', (part: Uint8Array) => {
+      unread += part.length
+      if (unread > maxUnreadBytes) socket.destroySoon()
+    })
+    if (isLast) incoming.once('end', () => socket.destroySoon())
+    incoming.resume()
+  })
 }
 
 function requestOf({ method = 'GET', url = '/', headers }: IncomingMessage): PageRequest {

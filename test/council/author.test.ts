@@ -122,7 +122,8 @@ describe.skipIf(!isWhole)('an author with a browser and gpg', () => {
     await look()
     const text = await code(visitor, 'council-entry 1')
     await fill(visitor, 'The signature', gpg.sign(text, key, 'clear'))
-    await button(visitor, 'Publish')
+    // Clicked twice, so sent twice: the seq of the next entry shows that it was one.
+    await visitor.page.getByRole('button', { name: 'Publish', exact: true }).dblclick()
     await until(visitor, /Published\.[\s\S]*3 of 3 servers/)
     await look()
     // … and changed by the one line, while the tab waits.

@@ -17,7 +17,7 @@ import { accept, type Refusal, refuse, type Verdict } from './verdict.ts'
 export const challengeMs = 5 * 60_000
 /** Wrong answers to one challenge. */
 const maxTries = 5
-/** Open challenges of one key, and in all. Beyond it the oldest make room. */
+/** Open challenges of one key, and in all. Beyond it who has most of them makes room. */
 const maxPerKey = 20
 const maxOpen = 10_000
 
@@ -46,9 +46,12 @@ type Open = {
   readonly publicKey: PublicKey
   /** SHA-256 of the cookie that the browser had when it asked */
   readonly browser: string
+  readonly client: string
   /** SHA-256 of code, host, key and browser; null when a text is to be signed */
   readonly answer: Buffer | null
   tries: number
+  /** an answer is being judged: of two sent at once one counts */
+  isJudged: boolean
   /** answered through the pipe: its browser may come in */
   isAnswered: boolean
 }
@@ -76,11 +79,16 @@ export class Challenges {
    * Opens a challenge for a key that is good now (`keyStateAt`). Keys that can be encrypted to
    * decrypt; all others sign.
    *
-   * @param browser - the pre-login cookie's value
+   * @param at - `browser`: the pre-login cookie's value; `client`: from which network it is asked
    */
   async open(
     key: PublicKey,
-    at: { readonly council: string; readonly host: string; readonly browser: string },
+    at: {
+      readonly council: string
+      readonly host: string
+      readonly browser: string
+      readonly client: string
+    },
   ): Promise<Challenge> {
     this.#forget()
     const nowMs = this.#now()
@@ -103,7 +111,10 @@ export class Challenges {
       : { ...shared, kind: 'sign', text: signText(words), why: encrypted.reason }
     const browser = sha256(at.browser)
     const answer = encrypted.ok ? answerHash(code, at.host, key.fingerprint, browser) : null
-    this.#open.set(id, { challenge, publicKey: key, browser, answer, tries: 0, isAnswered: false })
+    this.#open.set(id, {
+      ...{ challenge, publicKey: key, browser, client: at.client, answer },
+      ...{ tries: 0, isJudged: false, isAnswered: false },
+    })
     this.#byPipe.set(shared.pipe, id)
     this.#makeRoom(key.fingerprint)
     return challenge
@@ -128,19 +139,19 @@ export class Challenges {
   async answer(id: string, answer: string, browser: string): Promise<Verdict<Proved>> {
     const open = this.#live(id)
     if (open === null || !isSame(open.browser, sha256(browser))) return expired()
-    return this.#judge(open, answer)
+    const proved = await this.#judge(open, answer)
+    if (proved.ok) this.#close(open)
+    return proved
   }
 
-  /** The pipe's answer: the whole decrypted text, or the signature. Same codes. */
+  /** The pipe's answer: the code, or the signature. Same codes. */
   async answerPipe(pipe: string, answer: string): Promise<Verdict<Challenge>> {
     const open = this.#live(this.#byPipe.get(pipe) ?? '')
-    if (open === null || open.isAnswered) return expired()
+    if (open === null) return expired()
     const proved = await this.#judge(open, answer)
     if (!proved.ok) return proved
     // The proof is for the browser that waits: it stays until that one has fetched it.
     open.isAnswered = true
-    this.#open.set(open.challenge.id, open)
-    this.#byPipe.set(pipe, open.challenge.id)
     return accept(open.challenge)
   }
 
@@ -153,19 +164,20 @@ export class Challenges {
   }
 
   async #judge(open: Open, answer: string): Promise<Verdict<Proved>> {
-    // Closed while it is judged: of two answers sent at once one counts.
-    this.#close(open)
-    const wrong = open.isAnswered ? expired() : await this.#wrong(open, answer)
+    // It stays where it is meanwhile: the page that waits for the pipe looks for it.
+    if (open.isJudged) return expired()
+    open.isJudged = true
+    const wrong = await this.#wrong(open, answer)
     if (wrong === null) return accept({ key: open.publicKey })
+    open.isJudged = false
     open.tries += 1
     if (open.tries >= maxTries) {
+      this.#close(open)
       return refuse(
         'LOGIN_TOO_MANY_TRIES',
         'That was wrong too often. Begin again: the next page shows a new text.',
       )
     }
-    this.#open.set(open.challenge.id, open)
-    this.#byPipe.set(open.challenge.pipe, open.challenge.id)
     return wrong
   }
 
@@ -215,13 +227,24 @@ export class Challenges {
   }
 
   #makeRoom(key: Fingerprint): void {
-    const ofKey = [...this.#open.values()].filter((open) => open.challenge.key === key)
-    for (const open of ofKey.slice(0, -maxPerKey)) this.#close(open)
-    for (const open of this.#open.values()) {
-      if (this.#open.size <= maxOpen) break
-      this.#close(open)
+    const all = [...this.#open.values()]
+    const ofKey = all.filter((open) => open.challenge.key === key)
+    for (const over of [beyond(ofKey, maxPerKey), beyond(all, maxOpen)]) {
+      if (over !== null) this.#close(over)
     }
   }
+}
+
+/**
+ * Which challenge makes room when there is one too many: the oldest of the client that has most, so
+ * that nobody ends an author's login by asking for others with her key, which everybody knows.
+ */
+function beyond(open: readonly Open[], most: number): Open | null {
+  if (open.length <= most) return null
+  const counts = new Map<string, number>()
+  for (const { client } of open) counts.set(client, (counts.get(client) ?? 0) + 1)
+  const greatest = Math.max(...counts.values())
+  return open.find(({ client }) => counts.get(client) === greatest) ?? null
 }
 
 function expired(): Refusal {

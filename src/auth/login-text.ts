@@ -46,9 +46,9 @@ function showCode(code: string): string {
 }
 
 /**
- * The code in an answer: the code alone, its whole line, or the whole decrypted text as the pipe
- * sends it. Blanks, hyphens and small letters are let through. Null for anything else: a spoke that
- * took more would be a machine that reads people's decrypted mail.
+ * The code in an answer: the code alone, its whole line, or the whole decrypted text. Blanks, hyphens
+ * and small letters are let through. Null for anything else: a spoke that took more would be a
+ * machine that reads people's decrypted mail.
  */
 export function readCode(answer: string): string | null {
   if (answer.length > 2_000) return null

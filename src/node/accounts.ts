@@ -4,6 +4,8 @@ import type { Accounts } from '../web/spoke.ts'
 
 /** Keys kept; beyond it the one that logged in longest ago is forgotten. */
 const maxAccounts = 10_000
+/** Bytes of them in all; a usual key has two thousand. They are read once after each start. */
+const maxAccountBytes = 32 * 1024 * 1024
 
 const accountKey = (key: string) => `account/${key}`
 type Row = { readonly armored: string; readonly seenMs: number }
@@ -15,8 +17,8 @@ type Row = { readonly armored: string; readonly seenMs: number }
 export class StoredAccounts implements Accounts {
   readonly #store: LogStore
   readonly #now: () => number
-  /** fingerprints, the one seen longest ago first; null until it is read */
-  #seen: Promise<Set<string>> | null = null
+  /** fingerprint → bytes of the key, the one seen longest ago first; null until it is read */
+  #seen: Promise<Map<string, number>> | null = null
 
   constructor(parts: { readonly store: LogStore; readonly now: () => number }) {
     this.#store = parts.store
@@ -30,9 +32,9 @@ export class StoredAccounts implements Accounts {
     this.#seen ??= this.#readSeen()
     const seen = await this.#seen
     seen.delete(key)
-    seen.add(key)
+    seen.set(key, armored.length)
     const row: Row = { armored, seenMs: this.#now() }
-    const over = [...seen].slice(0, Math.max(0, seen.size - maxAccounts))
+    const over = beyond(seen)
     for (const oldest of over) seen.delete(oldest)
     await this.#store.write([
       this.#store.putValue(accountKey(key), row),
@@ -40,13 +42,26 @@ export class StoredAccounts implements Accounts {
     ])
   }
 
-  async #readSeen(): Promise<Set<string>> {
+  async #readSeen(): Promise<Map<string, number>> {
     const rows = await this.#store.values(accountKey(''))
-    return new Set(
+    return new Map(
       rows
         .map(([key, value]) => ({ key: key.slice(accountKey('').length), row: value as Row }))
         .sort((a, b) => a.row.seenMs - b.row.seenMs)
-        .map(({ key }) => key),
+        .map(({ key, row }) => [key, row.armored.length]),
     )
   }
+}
+
+/** The keys that make room for the newest one. */
+function beyond(seen: ReadonlyMap<string, number>): string[] {
+  let bytes = 0
+  for (const each of seen.values()) bytes += each
+  const over: string[] = []
+  for (const [oldest, size] of seen) {
+    if (seen.size - over.length <= maxAccounts && bytes <= maxAccountBytes) break
+    over.push(oldest)
+    bytes -= size
+  }
+  return over
 }

@@ -6,6 +6,7 @@ import {
   type ServerResponse,
 } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
+import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import { type Connection, groupOf } from '../web/client.ts'
 import type { PageAnswer, PageRequest } from '../web/kept-pages.ts'
@@ -21,6 +22,8 @@ const keepAliveMs = 15_000
 const stallMs = 30_000
 /** How long it may take for one piece of it, 64 KiB as a rule, ms: who takes a byte a second is cut. */
 const pieceMs = 120_000
+/** Bytes that are read of a request after it was answered, so that the answer arrives. */
+const maxUnreadBytes = 16_777_216
 /** Bytes and number of a request's headers. */
 const maxHeaderBytes = 16_384
 const maxHeaders = 100
@@ -79,6 +82,7 @@ export class HttpServer {
       listener(fetch, init.findKept, busy),
     )
     server.maxHeadersCount = maxHeaders
+    server.on('clientError', answerBroken)
     server.maxConnections = limits.maxConnections
     const isProxy = (socket: Socket) => init.isTrustedProxy?.(remoteOf(socket)) ?? false
     cutSlowReaders(server, limits, busy, isProxy)
@@ -107,6 +111,39 @@ export class HttpServer {
   }
 }
 
+/**
+ * Answers what is no HTTP, or too much of it, as Node does by itself; but whoever sends too long
+ * headers is a browser with too many cookies. A blog can set some for all of the zone, and without
+ * this its reader could open no page of the council until they expire.
+ */
+export function answerBroken(error: NodeJS.ErrnoException, socket: Duplex): void {
+  // An answer is under way on it: anything more would stand in the middle of that.
+  const { _httpMessage: answer } = socket as { _httpMessage?: { headersSent: boolean } | null }
+  if (!socket.writable || answer?.headersSent === true) {
+    socket.destroy(error)
+    return
+  }
+  socket.end(brokenAnswers[error.code ?? ''] ?? plainAnswer('400 Bad Request'), () =>
+    socket.destroy(),
+  )
+}
+
+function plainAnswer(status: string, body = '', headers = ''): string {
+  return `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${headers}\r\n${body}`
+}
+
+const tooManyCookies =
+  'Your browser sent more cookies than this server reads: some page has left them there to keep you out. They are removed now. Load this page again; if it does not help, delete the cookies of this address in the settings of your browser.\n'
+const brokenAnswers: Readonly<Record<string, string>> = {
+  HPE_HEADER_OVERFLOW: plainAnswer(
+    '431 Request Header Fields Too Large',
+    tooManyCookies,
+    'Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nClear-Site-Data: "cookies"\r\n',
+  ),
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: plainAnswer('413 Payload Too Large'),
+  ERR_HTTP_REQUEST_TIMEOUT: plainAnswer('408 Request Timeout'),
+}
+
 const defaultLimits: HttpLimits = {
   requestMs,
   headersMs,
@@ -122,11 +159,15 @@ const defaultLimits: HttpLimits = {
 type Busy = WeakSet<Socket>
 
 function listener(fetch: Fetch, findKept: HttpServerInit['findKept'], busy: Busy): RequestListener {
-  const listen = getRequestListener((request, env) =>
-    fetch(request, { remoteAddress: (env.incoming as IncomingMessage).socket.remoteAddress }),
+  const listen = getRequestListener(
+    (request, env) =>
+      fetch(request, { remoteAddress: (env.incoming as IncomingMessage).socket.remoteAddress }),
+    // It would give a client half a second for what is left of its request: see `readOn`.
+    { autoCleanupIncoming: false },
   )
   const toApp: RequestListener = (incoming, outgoing) => {
     busy.add(incoming.socket)
+    if (incoming.method !== 'GET' && incoming.method !== 'HEAD') readOn(incoming, outgoing)
     void listen(incoming, outgoing).finally(() => busy.delete(incoming.socket))
   }
   if (findKept === undefined) return toApp
@@ -142,6 +183,33 @@ function listener(fetch: Fetch, findKept: HttpServerInit['findKept'], busy: Busy
     if (found instanceof Promise) found.then(answer, () => toApp(incoming, outgoing))
     else answer(found)
   }
+}
+
+/**
+ * Reads on when a request was answered before it had arrived, as one that is too long is. Closed with
+ * bytes unread, a connection is torn down, and whoever still sends never sees the sentence. It ends
+ * when the request does, after `maxUnreadBytes`, or when a request's time is over.
+ */
+export function readOn(incoming: IncomingMessage, outgoing: ServerResponse): void {
+  // Node closes at once where a client wants no further request: this does it in time.
+  const isLast = !outgoing.shouldKeepAlive
+  outgoing.shouldKeepAlive = true
+  const { socket } = incoming
+  outgoing.once('finish', () => {
+    if (incoming.complete) {
+      if (isLast) socket.destroySoon()
+      return
+    }
+    let unread = 0
+    // Nobody wants it any more: what the app had begun to read would pile up, and stop the rest.
+    incoming.unpipe().removeAllListeners('data')
+    incoming.on('data', (part: Uint8Array) => {
+      unread += part.length
+      if (unread > maxUnreadBytes) socket.destroySoon()
+    })
+    if (isLast) incoming.once('end', () => socket.destroySoon())
+    incoming.resume()
+  })
 }
 
 function requestOf({ method = 'GET', url = '/', headers }: IncomingMessage): PageRequest {

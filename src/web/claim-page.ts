@@ -4,7 +4,7 @@ import { parseEntryId } from '../replication/log/text.ts'
 import { councilMasthead } from './council-frame.ts'
 import { answerError, wantsJson } from './errors.ts'
 import { type Html, page } from './layout.ts'
-import { blogUrl, spokeUrl } from './links.ts'
+import { blogUrl, spokeUrl, zonePageUrl } from './links.ts'
 import { showInstant } from './plain-words.ts'
 import type { ClaimRecord, ClaimStep, WebSpoke } from './spoke.ts'
 
@@ -87,14 +87,14 @@ function stepItem({ step, state, atMs, detail }: ClaimStep): Html {
 `
 }
 
-function outcome(spoke: WebSpoke, { state, blog, reason, code }: ClaimRecord): Html {
+function outcome(spoke: WebSpoke, { id, state, blog, reason, code }: ClaimRecord): Html {
   const url = blogUrl(spoke, blog)
   switch (state) {
     case 'ready':
       return html`<p>Its address: <a href="${url}">${url}</a></p>
 <p><a href="${spokeUrl(spoke, `/enter?blog=${blog}&to=/write`)}">Write your first post</a></p>`
     case 'pending':
-      return html`<p>This page looks again by itself every ${refreshSeconds} seconds. You may close it: the claim goes on.</p>`
+      return html`<p>This page looks again by itself every ${refreshSeconds} seconds. You may close it: the claim goes on. Come back in a few minutes to <code>${zonePageUrl(spoke, `/claim/${id}`)}</code>, whichever server answers there.</p>`
     case 'refused':
       return html`<p>${reason ?? 'No reason was given.'}</p>
 <p><small>${code}</small></p>

@@ -9,7 +9,7 @@ import { accountPage, formToken, here } from './account-frame.ts'
 import type { BlogEnv } from './blog-host.ts'
 import { showChanges, type Version } from './changes.ts'
 import { composePost, readTags, slugFor } from './compose.ts'
-import { writersOnly } from './edit-host.ts'
+import { whyNoWriter, writersOnly } from './edit-host.ts'
 import { answerError, statusOf } from './errors.ts'
 import { type Fields, formLimit, hidden, notice, readForm, textArea, textField } from './form.ts'
 import { inLanguage } from './language.ts'
@@ -92,9 +92,8 @@ async function takeForm(
   if (!isOwnForm(visitor, fields('token'))) return showForm(c, spoke, typed, { refusal: staleForm })
   if (action === 'edit') return showForm(c, spoke, typed, {})
   // The form is shown again with what was typed, whatever is wrong: also when the login is over.
-  if (visitor.session?.key !== open.blog.key) {
-    return showForm(c, spoke, typed, { refusal: loginOver })
-  }
+  const refusal = await whyNoWriter(c, spoke)
+  if (refusal !== null) return showForm(c, spoke, typed, { refusal })
   const composed = composePost(Buffer.from(typed.body), typed.title.trim() || undefined)
   if (!composed.ok) return showForm(c, spoke, typed, { refusal: composed })
   const newest = (await open.newer()) ?? open
@@ -105,11 +104,6 @@ async function takeForm(
   if (action !== 'sign') return showPreview(c, spoke, rendered, typed, draft.value)
   return askSignature(c, spoke, desk, draft.value, {})
 }
-
-const loginOver = refuse(
-  'LOGIN_EXPIRED',
-  'You are not logged in here with this blog’s key any more. Your text is still in the form: open “My blogs” in another tab, come in from there, and send this form once more.',
-)
 
 function readTyped(fields: Fields): Typed {
   return {
@@ -262,7 +256,8 @@ async function showPreview(
   draft: Post,
 ) {
   const { open } = c.var
-  const before = typed.base === '' ? null : ((await open.entry(Number(typed.base)))?.entry ?? null)
+  const opened = /^[0-9]{1,15}$/.test(typed.base) ? await open.entry(Number(typed.base)) : null
+  const before = opened?.entry ?? null
   const year = open.blog.post(draft.slug)?.year ?? new Date(draft.dateMs).getUTCFullYear()
   const url = blogUrl(spoke, open.blog.name, postPath({ year, slug: draft.slug }))
   const changes =

@@ -53,7 +53,7 @@ function cleanLines(lines: readonly string[]): string[] {
   const inCode = codeLines(lines)
   const isEmpty = (line: string | undefined) => line === undefined || /^[ \t]*$/.test(line)
   return lines.map((line, index) => {
-    const kept = line.replace(/[ \t]+$/, '')
+    const kept = withoutEnd(line, ' \t')
     const breaks =
       line.endsWith('  ') &&
       !isEmpty(line) &&
@@ -85,7 +85,14 @@ function titleLine(lines: readonly string[]): number {
 }
 
 function withoutOuterLines(lines: readonly string[]): string {
-  return lines.join('\n').replace(/^\n+/, '').replace(/\n+$/, '')
+  return withoutEnd(lines.join('\n').replace(/^\n+/, ''), '\n')
+}
+
+/** Not a regular expression: that is quadratic here, and half a megabyte of blanks takes minutes. */
+function withoutEnd(text: string, characters: string): string {
+  let end = text.length
+  while (end > 0 && characters.includes(text[end - 1] as string)) end--
+  return text.slice(0, end)
 }
 
 /**

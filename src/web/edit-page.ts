@@ -8,12 +8,12 @@ import { accountPage, formToken, here } from './account-frame.ts'
 import { composePost } from './compose.ts'
 import type { WriteEnv } from './compose-page.ts'
 import { copiesOf } from './copies.ts'
-import { writersOnly } from './edit-host.ts'
+import { whyNoWriter, writersOnly } from './edit-host.ts'
 import { answerError, statusOf } from './errors.ts'
 import { formLimit, hidden, notice, readForm, textArea, textField } from './form.ts'
 import { inLanguage } from './language.ts'
 import { blogUrl, editUrl, historyPath, postPath, spokeUrl } from './links.ts'
-import { endLogin, staleForm } from './login-page.ts'
+import { endLogin, notJoined, staleForm } from './login-page.ts'
 import { showCount } from './plain-words.ts'
 import { dayOf } from './post-list.ts'
 import { isOwnForm } from './session-cookie.ts'
@@ -46,6 +46,8 @@ export function movedEditPages(spoke: WebSpoke) {
   return new Hono().get('*', (c) => {
     const blog = parseBlogName(c.req.param('blog') ?? '')
     const { pathname, search } = new URL(c.req.url)
+    // The form is the council's choice; before it is known nobody is sent anywhere for ever.
+    if (spoke.council() === null) return answerError(c, spoke, notJoined.code, notJoined.reason)
     return blog === null
       ? answerError(c, spoke, 'BLOG_UNKNOWN', 'There is no such blog.')
       : c.redirect(editUrl(spoke, blog, pathname + search), 308)
@@ -187,6 +189,8 @@ async function takeRemove(c: Context<WriteEnv>, spoke: WebSpoke, desk: AccountDe
   const fields = await readForm(c)
   const sent = { slug: fields('slug'), body: fields('body') }
   if (!isOwnForm(visitor, fields('token'))) return askRemove(c, spoke, staleForm, sent)
+  const refusal = await whyNoWriter(c, spoke)
+  if (refusal !== null) return askRemove(c, spoke, refusal, sent)
   const { blog } = (await open.newer()) ?? open
   const body = cleanBody(sent.body)
   if (!body.ok) return askRemove(c, spoke, body, sent)
@@ -236,6 +240,8 @@ async function takeAbout(c: Context<WriteEnv>, spoke: WebSpoke, desk: AccountDes
   const fields = await readForm(c)
   const sent = { title: fields('title'), lang: fields('lang').trim(), about: fields('about') }
   if (!isOwnForm(visitor, fields('token'))) return askAbout(c, spoke, sent, staleForm)
+  const refusal = await whyNoWriter(c, spoke)
+  if (refusal !== null) return askAbout(c, spoke, sent, refusal)
   const { blog } = (await open.newer()) ?? open
   const composed = composePost(Buffer.from(sent.about), sent.title)
   if (!composed.ok) return askAbout(c, spoke, sent, composed)

@@ -101,7 +101,10 @@ export class KeptPages {
   }
 
   #addressOf({ method, host, target, header }: PageRequest): KeptAddress | null {
-    const address = isRead(method) ? keptAddress(this.#placeOf(host), target) : null
+    const place = this.#placeOf(host)
+    // Another spoke's host is not answered here, not even with a page that all spokes have.
+    if (place.kind === 'spoke' && place.name !== this.#spoke.name) return null
+    const address = isRead(method) ? keptAddress(place, target) : null
     // Hosts where people log in may show each something else. A blog's host knows no cookies.
     return address?.blog === null && header('cookie') !== undefined ? null : address
   }

@@ -10,19 +10,30 @@ const rightToLeft = new Set(
 const maxLanguages = 1_000
 const directions = new Map<string, 'ltr' | 'rtl'>()
 
-/** Writing direction of a language tag, by its script; `auto` when the language is not known. */
+/** Writing direction of a language tag, by its script; `auto` when the language is not known or none. */
 export function directionOf(lang: string | null): 'ltr' | 'rtl' | 'auto' {
   if (lang === null) return 'auto'
   const known = directions.get(lang)
   if (known !== undefined) return known
-  const { script } = new Intl.Locale(lang).maximize()
+  const script = scriptOf(lang)
+  if (script === null) return 'auto'
   const direction = script !== undefined && rightToLeft.has(script) ? 'rtl' : 'ltr'
   if (directions.size >= maxLanguages) directions.clear()
   directions.set(lang, direction)
   return direction
 }
 
-/** The attributes of an element that holds words in `lang`. */
+/** undefined for a language without a usual script; null when the tag is none: somebody typed it. */
+function scriptOf(lang: string): string | undefined | null {
+  try {
+    return new Intl.Locale(lang).maximize().script
+  } catch {
+    return null
+  }
+}
+
+/** The attributes of an element that holds words in `lang`; what is no language tag is left out. */
 export function inLanguage(lang: string | null) {
-  return lang === null ? html`dir="auto"` : html`lang="${lang}" dir="${directionOf(lang)}"`
+  const direction = directionOf(lang)
+  return direction === 'auto' ? html`dir="auto"` : html`lang="${lang}" dir="${direction}"`
 }

@@ -14,6 +14,7 @@ import { parseBlogName } from '../replication/log/entry.ts'
 import { reasonWord } from '../replication/registry/revoked-keys.ts'
 import type { AccountDesk } from './account.ts'
 import { accountPage, formToken, here, safePath } from './account-frame.ts'
+import { clientOf } from './client.ts'
 import { statusOf } from './errors.ts'
 import { formLimit, hidden, notice, readForm, textArea, textField } from './form.ts'
 import { keyHelpPath } from './help-page.ts'
@@ -29,7 +30,7 @@ import {
   visitorOf,
 } from './session-cookie.ts'
 import type { WebSpoke } from './spoke.ts'
-import { signingLine } from './terminal-line.ts'
+import { decryptingLine, signingLine } from './terminal-line.ts'
 
 /** What looking a key up takes at least, ms. */
 const lookUpMs = 300
@@ -164,7 +165,8 @@ export async function isUsable(
     : accept(key)
 }
 
-function revokedKey(key: Fingerprint, dateMs: number, why: string) {
+/** Refuses a key that is revoked. Code KEY_REVOKED. */
+export function revokedKey(key: Fingerprint, dateMs: number, why: string) {
   return refuse(
     'KEY_REVOKED',
     `The key ${showFingerprint(key)} was revoked on ${showDay(dateMs)} (${why}), so nothing can be written with it any more. ${makeNew}`,
@@ -176,10 +178,22 @@ export function withoutSecrets(pasted: string): string {
   return /-----BEGIN PGP PRIVATE/.test(pasted) ? '' : pasted
 }
 
-/** A key as it was pasted, without what others signed. Codes: those of `minimalKey`. */
+/** Characters of a key with which a blog can begin: its first entry holds it, and little else. */
+const maxOwnKey = 63 * 1024
+
+/**
+ * A key as it was pasted, without what others signed. Codes: those of `minimalKey`, and KEY_TOO_LARGE
+ * for one that fits in no entry.
+ */
 export async function readOwnKey(desk: AccountDesk, armored: string): Promise<Verdict<PublicKey>> {
   const minimal = await minimalKey(armored)
-  return minimal.ok ? desk.keys.read(minimal.value) : minimal
+  if (!minimal.ok) return minimal
+  return minimal.value.length <= maxOwnKey
+    ? desk.keys.read(minimal.value)
+    : refuse(
+        'KEY_TOO_LARGE',
+        `The key is larger than ${maxOwnKey} bytes, also without the signatures of other people, and fits in no entry. Export it with fewer user ids: gpg --armor --export-options export-minimal --export-filter keep-uid='uid =~ you@example.org' --export`,
+      )
 }
 
 async function armoredOf(spoke: WebSpoke, who: string): Promise<string | null> {
@@ -215,7 +229,10 @@ export async function openChallenge(
   const council = spoke.council()
   if (council === null) return askWho(c, spoke, { refusal: notJoined })
   const { host, browser } = visitor
-  const challenge = await desk.challenges.open(key, { council, host, browser })
+  const challenge = await desk.challenges.open(key, {
+    ...{ council, host, browser },
+    client: clientOf(c),
+  })
   const goOn = encodeURIComponent(safePath(next, '/my'))
   return c.redirect(`/login/answer?id=${challenge.id}&next=${goOn}`, 303)
 }
@@ -299,10 +316,14 @@ function pipeSteps(spoke: WebSpoke, challenge: Challenge, next: string): Html {
   const [textUrl, answerUrl] = [url('/login/c'), url('/login/a')]
   const line =
     kind === 'decrypt'
-      ? `curl -fsS '${textUrl}' | gpg -qd | curl -sS --data-binary @- '${answerUrl}'`
+      ? decryptingLine({ textUrl, answerUrl, host })
       : signingLine({ file: 'login.txt', textUrl, answerUrl, key, how: 'clear' })
+  const sent =
+    kind === 'decrypt'
+      ? 'It sends the code alone, and only if the text is a login at this host:'
+      : 'It shows the text, and gpg signs it when you press Enter:'
   return html`<h2>Or in one line</h2>
-<p>In a terminal with curl and gpg:</p>
+<p>In a terminal with curl and gpg. ${sent}</p>
 <pre tabindex="0"><code>${line}</code></pre>
 <p>Then <a href="/login/wait?id=${id}&amp;next=${encodeURIComponent(next)}">wait here for the line</a>. The terminal names a number when it is done; yours is <strong>${number}</strong>.</p>`
 }

@@ -6,7 +6,7 @@ import type { Fingerprint } from '../auth/public-key.ts'
 import { maxSessionMs, type Token } from '../auth/session.ts'
 import type { AccountDesk } from './account.ts'
 import { answerError } from './errors.ts'
-import { editHost, type LinkSource, spokeHost, spokeUrl } from './links.ts'
+import { editHost, type LinkSource, spokeHost } from './links.ts'
 import { isSecureOrigin } from './secure-origin.ts'
 import type { WebSpoke } from './spoke.ts'
 
@@ -61,7 +61,7 @@ export function visitors(spoke: WebSpoke, desk: AccountDesk) {
     if (askedHost(c) !== host) {
       const { pathname, search } = new URL(c.req.url)
       // The form itself names the right host; who posts here wrote the address by hand.
-      return c.redirect(spokeUrl(spoke, pathname + search), 303)
+      return c.redirect(spoke.origin(host) + pathname + search, 303)
     }
     const names = cookieNames(spoke, host)
     const sent = getCookie(c, names.browser) ?? ''
@@ -85,12 +85,12 @@ function readSession(spoke: WebSpoke, desk: AccountDesk, value: string, host: st
   return token.ok && !desk.ended.has(token.value.id) ? token.value : null
 }
 
-/** The Host header without port; it chooses nothing but whether the request is at the right host. */
+/**
+ * The Host header without port. A final dot stays: for browsers it makes another host, with cookies
+ * and forms of its own. It chooses nothing but whether the request is at the right host.
+ */
 export function askedHost(c: Context): string {
-  return (c.req.header('host') ?? new URL(c.req.url).host)
-    .toLowerCase()
-    .replace(/:\d+$/, '')
-    .replace(/\.$/, '')
+  return (c.req.header('host') ?? new URL(c.req.url).host).toLowerCase().replace(/:\d+$/, '')
 }
 
 /** Browsers send Origin with every form; without it, Sec-Fetch-Site says the same. */
@@ -135,7 +135,11 @@ export function startSession(
 /** Ends the session in this browser, and here for whoever copied its cookie. */
 export function endSession(c: Context, spoke: WebSpoke, desk: AccountDesk): void {
   const { host, session } = visitorOf(c)
-  if (session !== null) desk.ended.add(session, spoke.now())
+  if (session !== null) {
+    const nowMs = spoke.now()
+    // A pass may have brought the login to other hosts since: there it lasts longer than here.
+    desk.ended.add({ id: session.id, expiresMs: nowMs + maxSessionMs }, nowMs)
+  }
   const names = cookieNames(spoke, host)
   const options = { ...cookieOptions(spoke, host), maxAge: 0 }
   setCookie(c, names.session, '', options)

@@ -4,12 +4,13 @@ import { ReplicationError } from '../replication/errors.ts'
 import { decodeEntry, type Entry } from '../replication/log/entry.ts'
 import type { AccountDesk } from './account.ts'
 import { accountPage, formToken, here } from './account-frame.ts'
+import { clientOf } from './client.ts'
 import { failureSentence, statusOf } from './errors.ts'
 import { formLimit, hidden, notice, readForm, textArea } from './form.ts'
 import { handoverMs } from './handover.ts'
 import type { Html } from './layout.ts'
 import { blogUrl, editUrl, spokeUrl } from './links.ts'
-import { staleForm } from './login-page.ts'
+import { staleForm, withoutSecrets } from './login-page.ts'
 import { limitRate, type RateLimits } from './rate-limit.ts'
 import { type AccountEnv, isOwnForm, visitorOf } from './session-cookie.ts'
 import { signatureIn } from './signed-paste.ts'
@@ -177,7 +178,7 @@ export function askSignature(
 ) {
   const visitor = visitorOf(c)
   const text = Buffer.from(entry.text).toString('utf8')
-  const { token } = desk.handovers.open(entry.text, visitor)
+  const { token } = desk.handovers.open(entry.text, { ...visitor, client: clientOf(c) })
   const file = `${entry.seq}.txt`
   const back =
     entry.kind === 'post'
@@ -194,7 +195,7 @@ ${formToken(visitor)}${hidden({ text })}
 ${textArea({
   label: 'The signature, or the whole clear-signed text',
   name: 'signed',
-  value: signed,
+  value: withoutSecrets(signed),
   rows: 8,
   isCode: true,
 })}

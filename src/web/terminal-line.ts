@@ -1,3 +1,4 @@
+import { decryptFirstLine } from '../auth/login-text.ts'
 import type { Fingerprint } from '../auth/public-key.ts'
 
 /**
@@ -19,4 +20,24 @@ export function signingLine(parts: {
     `printf '\\n\\nEnter signs this text, Ctrl-C does not. ' && read -r _`,
     `gpg -u ${key} ${sign} < ${file} | curl -sS --data-binary @- '${answerUrl}'`,
   ].join(' && ')
+}
+
+/**
+ * One line for a terminal: fetches a login's text, lets gpg decrypt it, and sends the code in it, if
+ * it is a login at this host. A server that hands out somebody's mail instead, or the login of
+ * another host, gets nothing (facts/SECURITY 1.2, rules 3 and 4).
+ */
+export function decryptingLine(parts: {
+  readonly textUrl: string
+  readonly answerUrl: string
+  readonly host: string
+}): string {
+  const { textUrl, answerUrl, host } = parts
+  const pattern = (text: string) => `/^${text.replace(/[./]/g, '\\$&')}$/`
+  const code = [
+    `1{${pattern(decryptFirstLine)}!q;}`,
+    `/^host /{${pattern(`host ${host}`)}!q;}`,
+    's/^code: //p',
+  ].join(';')
+  return `curl -fsS '${textUrl}' | gpg -qd | sed -n '${code}' | curl -sS --data-binary @- '${answerUrl}'`
 }

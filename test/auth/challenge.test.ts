@@ -44,8 +44,8 @@ describe('Challenges', () => {
   function desk() {
     const clock = { nowMs: startMs }
     const challenges = new Challenges({ now: () => clock.nowMs, randomBytes })
-    const open = (browser = 'firefox', at = host, key = maria.key) =>
-      challenges.open(key, { council, host: at, browser })
+    const open = (browser = 'firefox', at = host, key = maria.key, client = '10.0.0.1') =>
+      challenges.open(key, { council, host: at, browser, client })
     return { clock, challenges, open }
   }
 
@@ -175,6 +175,26 @@ describe('Challenges', () => {
       )
       expect(both.filter(({ ok }) => ok).length).toBe(1)
     })
+  })
+
+  it('is found by the page that waits also while an answer to it is judged', async () => {
+    const { challenges, open } = desk()
+    const challenge = await open()
+    const judged = challenges.answerPipe(challenge.pipe, await codeOf(challenge, maria))
+    expect(challenges.find(challenge.id, 'firefox')).not.toBeNull()
+    expect(challenges.collect(challenge.id, 'firefox')).toBeNull()
+    await judged
+    expect(challenges.collect(challenge.id, 'firefox')).not.toBeNull()
+  })
+
+  it('lets nobody end an author’s login by asking for many with her key', async () => {
+    const { challenges, open } = desk()
+    const first = await open()
+    const codes = await codeOf(first, maria)
+    for (let count = 0; count < 40; count++) {
+      await open(`browser ${count}`, host, maria.key, `10.6.6.${count % 3}`)
+    }
+    expect(await challenges.answer(first.id, codes, 'firefox')).toMatchObject({ ok: true })
   })
 
   it('keeps twenty open challenges of a key: further ones end the oldest', async () => {

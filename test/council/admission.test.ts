@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { rosterLog } from '../../src/replication/log/log.ts'
 import { decodeAct } from '../../src/replication/registry/act.ts'
+import { operate } from '../support/command.ts'
 import { soon, startCouncil, type TestCouncil } from '../support/council.ts'
-import { operate } from '../support/operator.ts'
 
 type Waiting = { name: string; peer: string; since: string; via: string | null; refused: unknown }
 

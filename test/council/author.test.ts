@@ -122,7 +122,8 @@ describe.skipIf(!isWhole)('an author with a browser and gpg', () => {
     await look()
     const text = await code(visitor, 'council-entry 1')
     await fill(visitor, 'The signature', gpg.sign(text, key, 'clear'))
-    await button(visitor, 'Publish')
+    // Clicked twice, so sent twice: the seq of the next entry shows that it was one.
+    await visitor.page.getByRole('button', { name: 'Publish', exact: true }).dblclick()
     await until(visitor, /Published\.[\s\S]*3 of 3 servers/)
     await look()
     // … and changed by the one line, while the tab waits.
@@ -149,7 +150,13 @@ describe.skipIf(!isWhole)('an author with a browser and gpg', () => {
     // Where the copies are.
     await link(visitor, 'My blogs')
     await look()
-    expect(await visitor.page.locator('tbody tr').count()).toBe(3)
+    const roles = await visitor.page.locator('tbody tr td:first-of-type').allInnerTexts()
+    expect(roles.sort()).toEqual(['keeps a copy', 'keeps a copy', 'takes what you write'])
+    const since = await visitor.page.locator('tbody time').allInnerTexts()
+    expect(since).toEqual(Array(3).fill(expect.stringMatching(/ at [0-9:]{8} UTC$/)))
+    expect(await words(visitor)).toContain('Nobody has handed in a revocation of it here.')
+    const everything = visitor.page.getByRole('link', { name: 'everything in one file' })
+    expect(await everything.getAttribute('href')).toBe(door.url(blog, '/export.tar'))
     const receipt = visitor.page.getByRole('link', { name: 'text', exact: true }).first()
     const receiptUrl = new URL((await receipt.getAttribute('href')) ?? '')
     const receiptText = await shell(
@@ -188,13 +195,25 @@ describe.skipIf(!isWhole)('an author with a browser and gpg', () => {
     const key = makeKey('kim')
     await using visitor = await browser.visitor()
     await signUp(visitor, 'kim', key, false)
+    // The tab may be closed: whoever comes back finds the claim at any spoke.
+    const { pathname } = new URL(visitor.page.url())
+    for (const label of ['', 'a.spoke', 'b.spoke', 'c.spoke']) {
+      await using again = await browser.visitor({ javaScript: false })
+      await again.open(door.url(label, pathname))
+      expect(await heading(again), label).toBe('The blog kim is ready')
+    }
     const { primary } = await council.roles('kim')
     await link(visitor, 'Write your first post')
     await fill(visitor, 'Title', 'In the middle of it')
     await fill(visitor, 'Text', 'A text that must survive.')
     await button(visitor, 'Preview')
+    const cookies = await visitor.context.cookies(door.url('edit.kim'))
+    const session = cookies.find(({ name }) => name === '__Host-council')?.value ?? ''
+    expect(Buffer.from(session, 'base64url').toString()).toContain(
+      `\npeer ${primary[0]?.line.peerId}\n`,
+    )
     await primary[0]?.kill()
-    // The edit host leads to a secondary, which takes the same session and knows the blog.
+    // The edit host leads to a secondary, which takes the session that the dead one signed.
     await button(visitor, 'Sign and publish')
     const text = await code(visitor, 'council-entry 1')
     expect(text).toContain('A text that must survive.')

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { asBrowser } from '../support/as-browser.ts'
 import { makeSigner, type Signer, signEntry, submissionOf } from '../support/author.ts'
 import {
   json,
@@ -114,6 +115,17 @@ describe('POST /log', () => {
     await nothingWasStored()
   })
 
+  it('stores an entry once that is handed in six times at once, at all spokes', async () => {
+    const twice = await blog.next('twice')
+    const at = [...council.spokes, ...council.spokes]
+    const statuses = await Promise.all(
+      at.map(async (spoke) => (await spoke.post(twice.submission)).status),
+    )
+    for (const status of statuses) expect([201, 202]).toContain(status)
+    blog.entries.push(twice)
+    await soon(nothingWasStored)
+  })
+
   it('refuses an entry of which one byte was changed after it was signed', async () => {
     const { entry, signature } = await blog.next('changed')
     const text = Buffer.from(entry.text)
@@ -162,10 +174,18 @@ describe('a claim', () => {
       code: 'NAME_RESERVED',
       reason: expect.stringContaining('Choose another'),
     })
-    expect(await refusal('mar1a', eva, other)).toMatchObject({
+    const alike = await refusal('mar1a', eva, other)
+    expect(alike).toMatchObject({
       code: 'NAME_LOOKS_ALIKE',
       reason: expect.stringContaining('looks like maria'),
     })
+    // Whoever comes back to the address of the claim is told so, at any spoke.
+    for (const spoke of council.spokes) {
+      const page = await asBrowser(spoke, { path: `/claim/${alike.id}` })
+      expect([page.status, page.body]).toEqual([200, expect.stringContaining('mar1a was refused')])
+      expect(page.body).toContain('looks like maria')
+      expect(page.body).toContain('Choose another name')
+    }
   })
 
   it('of a malformed name is refused at once', async () => {
@@ -201,6 +221,29 @@ describe('a claim', () => {
       code: 'NAME_TAKEN',
       reason: expect.stringContaining(winner?.fingerprint ?? 'nobody'),
     })
+  })
+})
+
+describe('a form', () => {
+  it.each(['/start', '/start/blog', '/login', '/login/answer', '/sign', '/logout', '/revoke'])(
+    'of 10 MB to %s is refused with 413, and the spoke goes on',
+    async (path) => {
+      const answer = await asBrowser(primary, { path, body: `key=${'A'.repeat(10_000_000)}` })
+      expect(answer.status).toBe(413)
+      expect(answer.body).toContain('KiB')
+      await nothingWasStored()
+    },
+  )
+
+  it('that guesses codes is let through ten times a minute, from whatever browser', async () => {
+    const statuses: (number | undefined)[] = []
+    for (let tries = 0; tries < 12; tries++) {
+      const cookie = `__Host-council-browser=${tries.toString(16).padStart(32, '0')}`
+      const body = `answer=${'A'.repeat(28)}`
+      statuses.push((await asBrowser(other, { path: '/login/answer', body, cookie })).status)
+    }
+    expect(statuses.slice(0, 10)).toEqual(Array(10).fill(403))
+    expect(statuses.slice(10)).toEqual([429, 429])
   })
 })
 

@@ -1,15 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { generateKeyPair } from '@libp2p/crypto/keys'
-import { type GossipSub, gossipsub } from '@libp2p/gossipsub'
-import { type Identify, identify } from '@libp2p/identify'
-import { noise } from '@libp2p/noise'
-import { type Ping, ping } from '@libp2p/ping'
-import { tcp } from '@libp2p/tcp'
 import { lpStream } from '@libp2p/utils'
-import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 import { decode, encode } from 'cborg'
-import { createLibp2p, type Libp2p } from 'libp2p'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type PeerSigner, peerSigner } from '../../src/auth/peer-signature.ts'
 import { parseStoreId, type StoreId } from '../../src/replication/log/peer-text.ts'
@@ -26,8 +19,8 @@ import {
   type TestCouncil,
   type TestPeer,
 } from '../support/council.ts'
+import { type Host, startHost } from '../support/member.ts'
 
-type Host = Libp2p<{ identify: Identify; ping: Ping; pubsub: GossipSub }>
 type Refused = { readonly error?: { readonly code: string }; readonly state?: string }
 
 /** A peer of somebody's own making, which can sign and say what it likes. */
@@ -40,19 +33,9 @@ class Hostile {
     this.signer = signer
   }
 
-  static async start(): Promise<Hostile> {
+  static async start(stack: AsyncDisposableStack): Promise<Hostile> {
     const privateKey = await generateKeyPair('Ed25519')
-    const host: Host = await createLibp2p({
-      privateKey,
-      addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
-      ...{ transports: [tcp()], connectionEncrypters: [noise()], streamMuxers: [yamux()] },
-      services: {
-        identify: identify(),
-        ping: ping(),
-        pubsub: gossipsub({ allowPublishToZeroTopicPeers: true, floodPublish: true }),
-      },
-    })
-    return new Hostile(host, peerSigner(privateKey))
+    return new Hostile(await startHost(stack, privateKey), peerSigner(privateKey))
   }
 
   async stream(to: TestPeer, protocol: string) {
@@ -100,6 +83,7 @@ class Hostile {
 let council: TestCouncil
 let maria: Signer
 let blog: TestBlog
+const own = new AsyncDisposableStack()
 let hostile: Hostile
 let primary: TestPeer
 
@@ -109,7 +93,7 @@ beforeAll(async () => {
   maria = await makeSigner()
   blog = await council.claim('maria', maria, primary)
   await blog.publish('hello', primary)
-  hostile = await Hostile.start()
+  hostile = await Hostile.start(own)
   const request = hostile.request(council.id, { web: [primary.url] })
   expect(await hostile.ask(council.authority, JOIN, { t: 'join', request })).toEqual({
     state: 'admitted',
@@ -122,7 +106,7 @@ beforeAll(async () => {
     })
 })
 afterAll(async () => {
-  await hostile?.host.stop()
+  await own.disposeAsync()
   await council?.[Symbol.asyncDispose]()
 })
 
@@ -222,8 +206,7 @@ describe('a request to join', () => {
 
   it('is refused for somebody else, when it is old, and with a name that is taken', async () => {
     await using stranger = new AsyncDisposableStack()
-    const other = await Hostile.start()
-    stranger.defer(() => other.host.stop())
+    const other = await Hostile.start(stranger)
     const inAnothersName = hostile.request(council.id)
     expect(await join(other, council.authority, inAnothersName)).toMatchObject({
       error: { code: 'JOIN_OTHER_PEER' },

@@ -1,7 +1,8 @@
 import { request } from 'node:http'
 import { text as readAll } from 'node:stream/consumers'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { makeSigner, submissionOf } from '../support/author.ts'
+import { type Holder, makeSigner, submissionOf } from '../support/author.ts'
+import { logIn, press } from '../support/author-pages.ts'
 import {
   type Door,
   openBrowser,
@@ -54,6 +55,7 @@ describe.skipIf(!has('chromium'))('words that mean harm', { timeout: 180_000 }, 
   let browser: TestBrowser
   let visitor: Visitor
   const blogs: TestBlog[] = []
+  let eva: Holder
 
   beforeAll(async () => {
     ;[council, browser] = await Promise.all([
@@ -68,7 +70,9 @@ describe.skipIf(!has('chromium'))('words that mean harm', { timeout: 180_000 }, 
       ['mallory', payloads.slice(half)],
     ] as const) {
       const [first = ''] = own
-      const blog = await council.claim(name, await makeSigner(`${first} <${name}@example.org>`))
+      const signer = await makeSigner(`${first} <${name}@example.org>`)
+      if (name === 'eva') eva = signer
+      const blog = await council.claim(name, signer)
       blogs.push(blog)
       await publishText(
         council,
@@ -178,6 +182,63 @@ describe.skipIf(!has('chromium'))('words that mean harm', { timeout: 180_000 }, 
       if (!sample.includes(payload)) continue
       await visitor.open(url)
       await expectHarmless(url)
+    }
+  })
+
+  it('stay words in user ids of a key that somebody signs up with', async () => {
+    const url = door.url('a.spoke', '/start')
+    // Twenty a minute are let through.
+    for (const payload of payloads.slice(0, 14)) {
+      const { publicKey } = await makeSigner(payload)
+      await visitor.open(url)
+      await visitor.page.getByLabel('Your public key').fill(publicKey)
+      await visitor.page.getByLabel('Your gpg id').fill(`nobody ${payload}`)
+      const { status } = await press(visitor, 'Go on')
+      expect(status, payload).toBe(400)
+      expect(await visitor.page.textContent('[role=alert]')).toContain('its user ids are')
+      await expectHarmless(url)
+    }
+  })
+
+  it('stay words on the pages of who writes them', async () => {
+    await using author = await browser.visitor()
+    await author.context.exposeBinding('pwned', ({ frame }) => {
+      author.incidents.push(`pwned: ${frame.url()}`)
+    })
+    const { page } = author
+    const fill = async (fields: Readonly<Record<string, string>>) => {
+      for (const [label, text] of Object.entries(fields)) {
+        await page.getByLabel(label).first().fill(text)
+      }
+    }
+    const look = async () => {
+      expect(await page.evaluate<string[]>(foreignParts), page.url()).toEqual([])
+      expect([...author.incidents.splice(0), ...author.loaded.splice(0)], page.url()).toEqual([])
+    }
+    await logIn(author, door.url('a.spoke', '/login'), 'eva', eva)
+    await look()
+    await author.open(door.url('a.spoke', '/enter?blog=eva'))
+    await look()
+    const body = payloads.join('\n\n')
+    // The body has all of them each time; a third of them as titles keeps this short.
+    for (const [index, payload] of payloads.filter((_, at) => at % 3 === 0).entries()) {
+      // What is refused is shown again as typed, what is good in the preview and to be signed.
+      const isGood = index % 2 === 0
+      const tags = isGood ? tagOf(payload) : payload
+      await author.open(door.url('edit.eva', '/write'))
+      await fill({ Title: payload, Text: body, Tags: tags, Language: isGood ? '' : payload })
+      await press(author, 'Preview')
+      await look()
+      if (!isGood) continue
+      await press(author, 'Sign and publish')
+      await look()
+      await fill({ 'The signature': payload })
+      expect((await press(author, 'Publish')).status).toBe(400)
+      await look()
+    }
+    for (const path of ['/write?slug=post-0', '/write?slug=post-0&from=2', '/about', '/']) {
+      await author.open(door.url('edit.eva', path))
+      await look()
     }
   })
 
@@ -303,12 +364,15 @@ describe.skipIf(!has('chromium'))('words that mean harm', { timeout: 180_000 }, 
 
 /** What no page of ours has, so that it would be somebody else's. */
 const foreignParts = `(() => {
-  const ownFields = ['token', 'next', 'who', 'certificate']
+  const ownFields = 'token next who certificate id answer key gpgId base title body lang tags slug text signed about'.split(' ')
   const wrong = [...document.querySelectorAll('script, iframe, object, embed, base, svg, math, img, input, textarea, [http-equiv], [id], [style]')]
     // Chromium shows plain texts and XML in pages of its own.
     .filter((element) => document.contentType === 'text/html' && !element.matches('h2[id]'))
     // The fields of our own forms, by the only names that they have.
-    .filter((element) => !ownFields.includes(element.id.replace('-hint', '') || element.name))
+    .filter((element) => {
+      const isOurs = element.matches('input, textarea, small') && element.closest('article') === null
+      return !isOurs || !ownFields.includes(element.id.replace('-hint', '') || element.name)
+    })
   const handlers = [...document.querySelectorAll('*')].filter((element) =>
     [...element.attributes].some(({ name }) => name.startsWith('on')),
   )

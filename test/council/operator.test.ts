@@ -1,11 +1,10 @@
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, stat } from 'node:fs/promises'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { soon } from '../support/council.ts'
+import { freePort, soon } from '../support/council.ts'
 
 const cli = join(import.meta.dirname, '../../src/node/cli.ts')
 
@@ -124,12 +123,3 @@ describe('the commands of an operator, as processes', () => {
     expect(dora.said()).toContain("The authority's operator refused this peer: Not this year.")
   })
 })
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const address = server.address()
-  server.close()
-  await once(server, 'close')
-  return typeof address === 'object' && address !== null ? address.port : 0
-}

@@ -1,5 +1,6 @@
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { logIn, press } from '../support/author-pages.ts'
 import { openBrowser, type TestBrowser, type Visitor } from '../support/browser.ts'
 import { has } from '../support/debian.ts'
 import { pageTypes } from '../support/page-types.ts'
@@ -115,6 +116,41 @@ describe.skipIf(!has('chromium'))('pages in a browser', () => {
       await page.emulateMedia({ media: null })
     }
     expect(await page.locator('footer').isVisible()).toBe(true)
+  })
+
+  it.each([
+    ['with scripts allowed', true],
+    ['with scripts off', false],
+  ])('give back all that was typed to who goes back from an error, %s', async (_, javaScript) => {
+    await using author = await browser.visitor({ javaScript })
+    const { page } = author
+    await logIn(author, site.door.url('a.spoke', '/login'), 'maria', site.authors.maria)
+    await author.open(site.door.url('a.spoke', '/enter?blog=maria&to=/write'))
+    const typed = { Title: 'Not lost', Text: '人'.repeat(60_000), Tags: 'plaza, b' }
+    for (const [label, text] of Object.entries(typed)) await page.getByLabel(label).fill(text)
+    expect((await press(author, 'Preview')).status).toBe(413)
+    expect(await page.textContent('main')).toContain('what you typed is still there')
+    await page.goBack()
+    for (const [label, text] of Object.entries(typed)) {
+      expect(await page.getByLabel(label).inputValue()).toBe(text)
+    }
+  })
+
+  it('say how to export a key that comes with six megabytes of other people’s signatures', async () => {
+    await using newcomer = await browser.visitor()
+    const { page } = newcomer
+    await newcomer.open(site.door.url('a.spoke', '/start'))
+    await page.getByLabel('Your gpg id').fill('maria')
+    // Sent in one go: to lay so much text out takes the browser a minute.
+    const send = `(() => {
+      const key = document.querySelector('#key')
+      key.style.display = 'none'
+      key.value = 'A'.repeat(6e6)
+      key.form.submit()
+    })()`
+    const { status } = await newcomer.follow(() => page.evaluate(send))
+    expect(status).toBe(413)
+    expect(await page.textContent('main')).toContain('--export-options export-minimal')
   })
 
   it('are the same to somebody without scripts', async () => {

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { request } from 'node:http'
 import { connect, type Socket } from 'node:net'
+import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type HttpLimits, HttpServer } from '../../src/node/http-server.ts'
 
@@ -154,6 +155,49 @@ describe('HttpServer', () => {
     expect((await get(server, '/whole')).text).toHaveLength(big)
   })
 
+  it.each(['keep-alive', 'close'])(
+    'lets who sends all of a refused request first read the answer: %s',
+    async (connection) => {
+      const server = await listen({
+        ...quick,
+        requestMs: 8_000,
+        stallMs: 4_000,
+        keepAliveMs: 4_000,
+      })
+      const socket = await client(server)
+      const errors: Error[] = []
+      const said: Buffer[] = []
+      socket.on('error', (error) => errors.push(error)).on('data', (part) => said.push(part))
+      socket.pause()
+      const bytes = 3_000_000
+      socket.write(
+        `POST / HTTP/1.1\r\nHost: x\r\nConnection: ${connection}\r\nContent-Length: ${bytes}\r\n\r\n`,
+      )
+      // For more than a second, so that it was answered long before the end.
+      for (let piece = 0; piece < 30; piece++) {
+        socket.write(Buffer.alloc(bytes / 30))
+        await pause(40)
+      }
+      await expect.poll(() => socket.writableLength, { timeout: 5_000 }).toBe(0)
+      socket.resume()
+      await expect.poll(() => Buffer.concat(said).toString()).toContain('hello 127.0.0.1')
+      expect(errors).toEqual([])
+      if (connection === 'close') return left(server, 0)
+      // And the connection is as good as before.
+      socket.write('GET /again HTTP/1.1\r\nHost: x\r\n\r\n')
+      await expect.poll(() => Buffer.concat(said).toString().split('hello').length).toBe(3)
+    },
+  )
+
+  it('closes who goes on sending what nobody reads, after 16 MiB', async () => {
+    const server = await listen({ ...quick, requestMs: 8_000, stallMs: 4_000 })
+    const socket = await client(server)
+    socket.write('POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 30000000\r\n\r\n')
+    socket.resume().write(Buffer.alloc(17_000_000))
+    await left(server, 0)
+    await others(server)
+  })
+
   it('closes a connection that nobody uses', async () => {
     const server = await listen()
     const idle = await client(server, 'GET / HTTP/1.1\r\nHost: x\r\n\r\n')
@@ -176,9 +220,34 @@ describe('HttpServer', () => {
     expect(String(await again)).toContain('200 OK')
   })
 
-  it('answers 431 to headers over 16 KiB', async () => {
+  const withCookie = (bytes: number) =>
+    `GET / HTTP/1.1\r\nHost: x\r\nCookie: ${'a'.repeat(bytes)}\r\n\r\n`
+  it.each([
+    [
+      'headers over 16 KiB',
+      withCookie(17_000),
+      /^HTTP\/1\.1 431 [\s\S]*\nClear-Site-Data: "cookies"\r\n[\s\S]*are removed/,
+    ],
+    [
+      'headers far over it',
+      withCookie(60_000),
+      /^HTTP\/1\.1 431 [\s\S]*\nClear-Site-Data: "cookies"\r\n[\s\S]*are removed/,
+    ],
+    ['what is no HTTP', 'hello\r\n\r\n', /^HTTP\/1\.1 400 /],
+    [
+      'a length that is none',
+      'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n',
+      /^HTTP\/1\.1 400 /,
+    ],
+    ['a header without a name', 'GET / HTTP/1.1\r\nHost: x\r\n: x\r\n\r\n', /^HTTP\/1\.1 400 /],
+  ])('answers %s, and closes', async (_, bytes, answer) => {
     const server = await listen()
-    expect((await get(server, '/', { 'x-long': 'a'.repeat(17_000) })).status).toBe(431)
+    const socket = await client(server)
+    const said: Buffer[] = []
+    socket.on('data', (part) => said.push(part)).resume()
+    socket.write(bytes)
+    await left(server, 0)
+    await expect.poll(() => Buffer.concat(said).toString()).toMatch(answer)
     await others(server)
   })
 

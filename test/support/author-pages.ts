@@ -1,3 +1,4 @@
+import type { Holder } from './author.ts'
 import type { Visitor } from './browser.ts'
 import type { PageType } from './page-types.ts'
 import type { Site } from './site.ts'
@@ -15,18 +16,27 @@ async function become(visitor: Visitor, site: Site, author: Author): Promise<voi
   const cookies = known.get(author)
   await visitor.context.clearCookies()
   if (cookies !== undefined) return visitor.context.addCookies(cookies)
-  const { page } = visitor
-  await visitor.open(site.door.url('a.spoke', '/login'))
-  await page.getByLabel('Your blog’s name').fill(author)
-  await press(visitor, 'Go on')
-  const message = (await page.locator('pre code').first().textContent()) ?? ''
-  const text = await site.authors[author].decrypt(message)
-  await page.getByLabel('The code').fill(/^code: (.*)$/m.exec(text)?.[1] ?? '')
-  await press(visitor, 'Log in')
+  await logIn(visitor, site.door.url('a.spoke', '/login'), author, site.authors[author])
   known.set(author, await visitor.context.cookies())
 }
 
-const press = (visitor: Visitor, name: string) =>
+/** Logs in at a spoke's login page by decrypting what it shows. */
+export async function logIn(
+  visitor: Visitor,
+  url: string,
+  who: string,
+  { decrypt }: Pick<Holder, 'decrypt'>,
+) {
+  const { page } = visitor
+  await visitor.open(url)
+  await page.getByLabel('Your blog’s name').fill(who)
+  await press(visitor, 'Go on')
+  const message = (await page.locator('pre code').first().textContent()) ?? ''
+  await page.getByLabel('The code').fill(/^code: (.*)$/m.exec(await decrypt(message))?.[1] ?? '')
+  return press(visitor, 'Log in')
+}
+
+export const press = (visitor: Visitor, name: string) =>
   visitor.follow(() => visitor.page.getByRole('button', { name, exact: true }).click())
 const follow = (visitor: Visitor, name: string) =>
   visitor.follow(() => visitor.page.getByRole('link', { name, exact: true }).first().click())

@@ -33,6 +33,8 @@ export type PeerSettings = {
     readonly pull?: boolean
   }
   readonly failover?: { readonly silenceMs: number }
+  /** key servers that each spoke asks; none by default */
+  readonly keys?: { readonly servers: readonly string[]; readonly allowPrivate: boolean }
   /** what each spoke takes of one blog; by default as the config has it */
   readonly limits?: { readonly blogBurst?: number; readonly blogHourly?: number }
 }
@@ -140,7 +142,7 @@ export class TestCouncil {
 
   async #add(name: string, bootstrap: string | null): Promise<TestPeer> {
     const { replicas = 3, admission = 'open', exchange, failover, limits } = this.#init
-    const { ownAddresses, authority, dns } = this.#init
+    const { ownAddresses, authority, dns, keys } = this.#init
     const host = ownAddresses === true ? `127.0.20.${11 + this.peers.length}` : '127.0.0.1'
     const isSpoke = bootstrap !== null || authority !== 'apart'
     const peer = new TestPeer(name, join(this.#folder, name), this.#init.processes === true, {
@@ -156,6 +158,7 @@ export class TestCouncil {
       exchange: { pullMs: 1_000, ...exchange },
       failover: failover ?? { silenceMs: 6_000 },
       ...(limits === undefined ? {} : { limits }),
+      ...(keys === undefined ? {} : { keys }),
       log: { level: 'warn' },
     })
     this.peers.push(peer)
@@ -485,6 +488,7 @@ export class TestBlog {
 }
 
 export type ClaimShown = {
+  readonly id: string
   readonly state: 'pending' | 'ready' | 'refused'
   readonly steps: readonly { readonly step: string; readonly state: string }[]
   readonly code?: string

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { type GossipSub, gossipsub } from '@libp2p/gossipsub'
 import { type Identify, identify } from '@libp2p/identify'
+import type { PrivateKey } from '@libp2p/interface'
 import { noise } from '@libp2p/noise'
 import { type Ping, ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
@@ -34,9 +35,12 @@ export async function startMember(
 export type Host = Libp2p<{ identify: Identify; ping: Ping; pubsub: GossipSub }>
 
 /** A host of somebody's own making, which can do what it likes. */
-export async function startHost(stack: AsyncDisposableStack): Promise<Host> {
+export async function startHost(
+  stack: AsyncDisposableStack,
+  privateKey?: PrivateKey,
+): Promise<Host> {
   const host: Host = await createLibp2p({
-    privateKey: await generateKeyPair('Ed25519'),
+    privateKey: privateKey ?? (await generateKeyPair('Ed25519')),
     addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
     ...{ transports: [tcp()], connectionEncrypters: [noise()], streamMuxers: [yamux()] },
     services: {

@@ -1,3 +1,4 @@
+import { generateKey } from 'openpgp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Fingerprint } from '../../src/auth/public-key.ts'
 import type { Entry } from '../../src/replication/log/entry.ts'
@@ -60,6 +61,7 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       code: 'X',
       reason: 'No.',
     },
+    more: Partial<WebSpoke> = {},
   ) => {
     const taken: Entry[] = []
     const spoke = await spokeWithDoor(
@@ -72,6 +74,7 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
           taken.push(entry.value)
           return typeof answer === 'function' ? answer(entry.value) : answer
         },
+        ...more,
       },
     )
     const visitor = new Visitor(spoke)
@@ -163,6 +166,18 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       expect([page.status, page.words]).toEqual([413, expect.stringContaining('export-minimal')])
     })
 
+    it('are read up to their 32nd field: a quarter million of them would take long', async () => {
+      const visitor = new Visitor(await spokeWithDoor({}))
+      await visitor.open(`${spokeHost}/login`)
+      const { token = '' } = visitor.form('/login').fields
+      const statusWith = async (before: number) => {
+        const fields = Array.from({ length: before }, (_, at): [string, string] => [`a${at}`, ''])
+        const sent = Object.fromEntries([...fields, ['token', token], ['who', publicKey]])
+        return (await visitor.post(`${spokeHost}/login`, sent)).status
+      }
+      expect([await statusWith(30), await statusWith(32)]).toEqual([200, 403])
+    })
+
     it.each([
       '//evil.example',
       'https://evil.example',
@@ -231,6 +246,18 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       const visitor = await start()
       const page = await visitor.send('/start', { key: 'A'.repeat(6_000_000), gpgId: 'Maria' })
       expect([page.status, page.words]).toEqual([413, expect.stringContaining('export-minimal')])
+    })
+
+    it('is refused with a key that fits in no entry, and how to export less of it', async () => {
+      const { publicKey: large } = await generateKey({
+        type: 'ecc',
+        userIDs: Array.from({ length: 40 }, (_, at) => ({
+          name: `Maria ${at} ${'x'.repeat(2_000)}`,
+        })),
+      })
+      const visitor = await start()
+      const page = await visitor.send('/start', { key: large, gpgId: 'Maria' })
+      expect([page.status, page.words]).toEqual([413, expect.stringContaining('keep-uid')])
     })
 
     it.each([
@@ -392,6 +419,71 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       expect(visitor.page?.words).toContain('Write for maria')
     })
 
+    it('keeps its author’s login when somebody leads her there with his own pass', async () => {
+      const { visitor, spoke } = await author()
+      const of = { key: 'E'.repeat(40) as Fingerprint, host: new URL(edit).hostname, id: null }
+      const evil = spoke.signToken('enter', of)
+      const page = await visitor.open(`${edit}/enter?t=${evil}&to=/write`)
+      expect([page.status, page.url]).toEqual([200, `${edit}/write`])
+    })
+
+    it('says so when this server may let nobody in, instead of sending him round', async () => {
+      const spoke = await spokeWithDoor({ maria: maria(first) })
+      const of = { key: key as Fingerprint, host: new URL(edit).hostname, id: null }
+      const pass = spoke.signToken('enter', of)
+      const visitor = new Visitor({ ...spoke, signToken: () => null })
+      expect((await visitor.open(`${edit}/enter?t=${pass}`)).status).toBe(503)
+    })
+
+    it('with a final dot is another host to browsers, and leads to the real one', async () => {
+      const { visitor } = await author()
+      const dotted = edit.replace('localhost', 'localhost.')
+      expect((await visitor.open(`${dotted}/write?slug=one`)).url).toBe(`${edit}/write?slug=one`)
+    })
+
+    it('leads nobody to its other form before the council’s choice is known', async () => {
+      const visitor = new Visitor(await spokeWithDoor({}, { council: () => null }))
+      expect((await visitor.open(`${host('edit--maria')}/write`)).status).toBe(503)
+    })
+
+    it('lets nobody write any more with a key that was revoked since the login', async () => {
+      const word = { of: null as Awaited<ReturnType<WebSpoke['revocation']>> }
+      const { visitor } = await author(maria(first), undefined, { revocation: async () => word.of })
+      await visitor.open(`${edit}/write`)
+      word.of = { ...revoked, reason: 2, key: key as Fingerprint }
+      const page = await visitor.send('/write', { title: 'T', body: 'Mine.', action: 'sign' })
+      expect([page.status, page.words]).toEqual([
+        403,
+        expect.stringContaining('was revoked on 3 May 2026'),
+      ])
+      expect(visitor.form('/write').fields.body).toBe('Mine.')
+      for (const path of ['/', '/write', '/about', '/remove?slug=one']) {
+        const opened = await visitor.open(edit + path)
+        expect([opened.status, opened.words]).toEqual([
+          403,
+          expect.stringContaining('was revoked on 3 May 2026'),
+        ])
+      }
+    })
+
+    it('makes nothing to be signed for who is not logged in, and keeps what was typed', async () => {
+      const { visitor } = await author()
+      for (const [path, sent] of [
+        ['/about', { title: 'Plaza', about: 'Mine.' }],
+        ['/remove?slug=one', { body: 'Mine.' }],
+      ] as const) {
+        await visitor.open(edit + path)
+        const jar = visitor.cookies.get(new URL(edit).host)
+        const session = jar?.get('__Host-council') ?? ''
+        jar?.delete('__Host-council')
+        const [action = ''] = path.split('?')
+        const page = await visitor.send(action, sent)
+        expect([page.status, toSign(page.html)]).toEqual([403, ''])
+        expect(visitor.form(action).fields).toMatchObject(sent)
+        jar?.set('__Host-council', session)
+      }
+    })
+
     it('tells another author whose blog it is', async () => {
       const open = openLog(logOf('maria'))
       const visitor = new Visitor(await spokeWithDoor({ maria: open }))
@@ -411,6 +503,26 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       visitor.cookies.set(new URL(edit).host, jar)
       expect((await visitor.open(`${edit}/write`)).url).toContain('/login')
     })
+  })
+
+  it('let nobody in after a log-out as long as any session of that login would last', async () => {
+    const clock = { nowMs: Date.now() }
+    const visitor = new Visitor(await spokeWithDoor({ maria: maria(first) }, {}, clock))
+    const hours = (count: number) => {
+      clock.nowMs += count * 3_600_000
+    }
+    await logIn(visitor)
+    hours(10)
+    await visitor.open(`${spokeHost}/enter?blog=maria`)
+    const copied = new Map(visitor.cookies.get(new URL(edit).host))
+    await visitor.open(`${spokeHost}/my`)
+    await visitor.send('/logout')
+    hours(3)
+    // Somebody else's log-out is when ended ones are forgotten.
+    await logIn(visitor)
+    await visitor.send('/logout')
+    visitor.cookies.set(new URL(edit).host, copied)
+    expect((await visitor.open(`${edit}/write`)).url).toContain('/login')
   })
 
   describe('writing', () => {
@@ -526,6 +638,15 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       expect(visitor.form('/write').fields.title).toBe(text.title)
     })
 
+    it('does not show a secret key again that was pasted for a signature', async () => {
+      const { visitor } = await author()
+      await visitor.open(`${edit}/write`)
+      await visitor.send('/write', { ...text, action: 'sign' })
+      const page = await visitor.send('/sign', { signed: gpg.exportSecretKey(key) })
+      expect(page.status).toBe(400)
+      expect(page.html).not.toContain('BEGIN PGP PRIVATE KEY BLOCK')
+    })
+
     it('keeps text and signature when the primary does not answer', async () => {
       const reason = 'The spoke that takes writes for maria does not answer.'
       const { visitor } = await author(maria(first), {
@@ -573,6 +694,38 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       expect(visitor.form('/write').fields).toMatchObject({ body: 'From the old tab.', base: '2' })
       expect(toSign((await visitor.send('/write', { action: 'sign' })).html)).toContain('seq 3')
     })
+
+    it.each([
+      ['a language that is none', { lang: 'ελληνικά, mostly' }],
+      ['a language as long as a text', { lang: 'x'.repeat(10_000) }],
+    ])('gives it back also with %s', async (_, more) => {
+      const { visitor } = await author(maria(first, second))
+      await visitor.open(`${edit}/write?slug=one`)
+      const page = await visitor.send('/write', { base: '1', body: 'Mine.', ...more })
+      expect(page.status).toBe(409)
+      expect(visitor.form('/write').fields).toMatchObject({ body: 'Mine.', ...more })
+    })
+
+    it.each(['x', '-1', '0.5', '1e999', '9'.repeat(20)])(
+      'looks for no version %s',
+      async (base) => {
+        const open = maria(first)
+        const asked: number[] = []
+        const entry = (seq: number) => {
+          asked.push(seq)
+          return open.entry(seq)
+        }
+        const { visitor } = await author({ ...open, entry })
+        await visitor.open(`${edit}/write`)
+        const page = await visitor.send('/write', {
+          base,
+          title: 'T',
+          body: 'B',
+          action: 'preview',
+        })
+        expect([page.status, asked]).toEqual([200, []])
+      },
+    )
 
     it('gives the text back when its place was taken while it was signed', async () => {
       const { visitor } = await author(maria(first, second), {

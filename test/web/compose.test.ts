@@ -100,6 +100,19 @@ describe('composePost', () => {
   })
 })
 
+describe('a file made to take long', () => {
+  it.each([
+    ['blanks within a line', `${' '.repeat(500_000)}x`],
+    ['blanks in the title', `# a${' '.repeat(500_000)}x`],
+    ['empty lines between two words', `a${'\n'.repeat(500_000)}x`],
+  ])('is read in seconds, not minutes: %s', (_, file) => {
+    const began = performance.now()
+    composePost(Buffer.from(file), 'Title')
+    composePost(Buffer.from(file), undefined)
+    expect(performance.now() - began).toBeLessThan(5_000)
+  })
+})
+
 describe('slugFor', () => {
   it.each([
     ['¿Qué es un consejo?', 'que-es-un-consejo'],

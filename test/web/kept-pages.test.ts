@@ -40,6 +40,12 @@ function fail(error: unknown) {
 }
 
 describe('KeptPages', () => {
+  it('answers for no other spoke’s host, also when its own front page is in memory', async () => {
+    const { ask } = served()
+    expect((await ask(`http://b.spoke.${zone}/`)).status).toBe(200)
+    expect((await ask(`http://a.spoke.${zone}/`)).status).toBe(421)
+  })
+
   it.each([
     '/',
     '/2026/x',

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process'
 import { afterAll, describe, expect, it } from 'vitest'
 import { decryptFirstLine } from '../../src/auth/login-text.ts'
 import { has } from '../support/debian.ts'
@@ -36,6 +37,29 @@ describe.skipIf(!has('gpg'))('logging in with a real gpg', () => {
     const inside = await visitor.send('/login/answer', { answer: codeIn(text) })
     expect([inside.status, new URL(inside.url).pathname]).toEqual([200, '/my'])
     expect(inside.words).toContain('You are logged in with the key')
+  })
+
+  it('sends from the terminal nothing but the code of a login at this host', async () => {
+    const key = keyFor('ed25519')
+    gpg.addSubkey(key, 'cv25519', 'encr')
+    const visitor = new Visitor(await spokeWithDoor({}))
+    await visitor.open(`${spokeHost}/login`)
+    const shown = await visitor.send('/login', { who: gpg.exportKey(key) })
+    const filter = / \| (sed -n '[^']*') \| /.exec(decodeHtml(shown.html))?.[1] ?? ''
+    const sent = (text: string) => execFileSync('sh', ['-c', filter], { input: text }).toString()
+    const text = gpg.run(['-qd'], { input: message(shown.html) }).stdout
+    expect(sent(text)).toBe(codeIn(text))
+    const mail = 'Dear Maria,\nhost b.spoke.blogs.localhost\ncode: of the safe'
+    for (const other of [
+      mail,
+      `${mail}\n${text}`,
+      text.replace('host b.spoke', 'host c.spoke'),
+      text.replace('b.spoke', 'bxspoke'),
+      text.replace('council-login/1', 'council-login/12'),
+      text.replace('council-login/1', ' council-login/1'),
+    ]) {
+      expect(sent(other)).toBe('')
+    }
   })
 
   it('lets a sign-only key in that signs the line', async () => {

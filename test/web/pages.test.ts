@@ -240,6 +240,15 @@ describe('post page', () => {
     }
   })
 
+  it('tells other sites its title, language and address by Open Graph', async () => {
+    const text = await (await get(memorySpoke(blogs), `${host('noor')}/2026/article-1`)).text()
+    const found = [...text.matchAll(/<meta property="og:([a-z_]+)" content="([^"]*)">/g)]
+    expect(Object.fromEntries(found.map(([, name, content]) => [name, content]))).toMatchObject({
+      ...{ type: 'article', title: udhr.ar.title, locale: 'ar_EG' },
+      url: `${host('noor')}/2026/article-1`,
+    })
+  })
+
   it('shows the newest revision and leads to the others', async () => {
     const open = openLog(
       logOf(
@@ -291,6 +300,9 @@ describe('claim page', () => {
     const text = await answer.text()
     expect(text).toContain('3 May 2026 at 14:05:09 UTC')
     expect(text).toContain('no answer &lt;in time&gt;')
+    expect(text).toContain(
+      `Come back in a few minutes to <code>${host('')}/claim/${claimId}</code>`,
+    )
   })
 
   it('gives programs the same as JSON', async () => {

@@ -10,6 +10,7 @@ import {
 import { type AddressInfo, connect, isIP, type Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import type { CommandIo } from '../blogger/io.ts'
+import { answerBroken, readOn } from '../http-server.ts'
 import { CouncilNames, type NameAnswer } from './names.ts'
 
 export type FrontDoorComponents = {
@@ -47,6 +48,7 @@ export class FrontDoor {
         outgoing.destroy(error as Error)
       })
     })
+    this.#server.on('clientError', answerBroken)
   }
 
   /** Throws the system's error when host and port cannot be had. */
@@ -73,6 +75,7 @@ export class FrontDoor {
     }
     const found = await this.#components.names.lookup(name)
     if (found.kind !== 'found') return say(outgoing, ...whyNot(name, found))
+    if (!isRepeatable(incoming)) readOn(incoming, outgoing)
     const failures: string[] = []
     for (const address of found.addresses) {
       const answer = await this.#ask(address, incoming)
@@ -105,6 +108,10 @@ export class FrontDoor {
       },
       (answer) => {
         socket.setTimeout(0)
+        // It has answered what it has not read whole: nobody sends it the rest.
+        answer.once('end', () => {
+          if (!incoming.complete) onward.destroy()
+        })
         resolve(answer)
       },
     )

@@ -10,7 +10,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished }
 import { createAdminApp } from '../../../src/node/admin/admin-app.ts'
 import { AdminServer, adminSocketPath } from '../../../src/node/admin/admin-server.ts'
 import { codeOf } from '../../replication/test-council.ts'
-import { operate } from '../../support/operator.ts'
+import { operate } from '../../support/command.ts'
 
 const cli = join(import.meta.dirname, '../../../src/node/cli.ts')
 let root = ''

@@ -1,18 +1,15 @@
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { Command, CommanderError } from 'commander'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { bloggerCommands } from '../../../src/node/blogger/commands.ts'
-import type { CommandIo } from '../../../src/node/blogger/io.ts'
 import { exportLog } from '../../../src/replication/log/archive.ts'
 import type { Entry } from '../../../src/replication/log/entry.ts'
+import { type Ran, runCommand } from '../../support/command.ts'
 import { has } from '../../support/debian.ts'
 import { GpgHome } from '../../support/gpg.ts'
 import { AnsweringSpoke } from './answering-spoke.ts'
 import { collect, WrittenCouncil, WrittenLog } from './written-log.ts'
-
-type Ran = { exit: number; out: string[]; err: string }
 
 describe.skipIf(!has('gpg'))('bloggerCommands', () => {
   const gpg = new GpgHome()
@@ -38,37 +35,15 @@ describe.skipIf(!has('gpg'))('bloggerCommands', () => {
     rmSync(folder, { recursive: true })
   })
 
-  async function run(
+  function run(
     args: string[],
     { env = {}, input = '' }: { env?: NodeJS.ProcessEnv; input?: string } = {},
   ): Promise<Ran> {
-    const ran: Ran = { exit: 0, out: [], err: '' }
-    const io: CommandIo = {
+    return runCommand(bloggerCommands, args, {
       env: { PATH: process.env.PATH, GNUPGHOME: gpg.dir, XDG_STATE_HOME: state, ...env },
-      now: Date.now,
       sleep: () => new Promise((resolve) => setImmediate(resolve)),
       readInput: async () => Buffer.from(input),
-      data: (line) => ran.out.push(line),
-      say: (line) => {
-        ran.err += `${line}\n`
-      },
-      exit: (code) => {
-        ran.exit = code
-      },
-    }
-    const program = new Command().exitOverride().configureOutput({
-      writeErr: (words) => {
-        ran.err += words
-      },
     })
-    bloggerCommands(program, io)
-    try {
-      await program.parseAsync(args, { from: 'user' })
-    } catch (error) {
-      if (!(error instanceof CommanderError)) throw error
-      ran.exit = 2
-    }
-    return ran
   }
 
   const file = (content: string) => {

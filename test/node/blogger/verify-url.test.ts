@@ -1,12 +1,12 @@
 import { once } from 'node:events'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { Command } from 'commander'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { bloggerCommands } from '../../../src/node/blogger/commands.ts'
 import type { LogProof } from '../../../src/replication/log/archive.ts'
 import type { Entry, Genesis } from '../../../src/replication/log/entry.ts'
 import { createApp } from '../../../src/web/app.ts'
+import { runCommand } from '../../support/command.ts'
 import { has } from '../../support/debian.ts'
 import { GpgHome } from '../../support/gpg.ts'
 import { memorySpoke, openLog } from '../../web/memory-spoke.ts'
@@ -88,25 +88,8 @@ describe.skipIf(!has('gpg'))('verify <URL>', () => {
     return made
   }
 
-  async function run(...args: string[]) {
-    const ran = { exit: 0, out: [] as string[], err: '' }
-    const program = new Command().exitOverride()
-    bloggerCommands(program, {
-      env: {},
-      now: () => startMs,
-      sleep: async () => undefined,
-      readInput: async () => new Uint8Array(),
-      data: (line) => ran.out.push(line),
-      say: (line) => {
-        ran.err += `${line}\n`
-      },
-      exit: (code) => {
-        ran.exit = code
-      },
-    })
-    await program.parseAsync(['verify', ...args], { from: 'user' })
-    return ran
-  }
+  const run = (...args: string[]) =>
+    runCommand(bloggerCommands, ['verify', ...args], { now: () => startMs })
   const replace = (old: string | RegExp, by: string) => (answer: Answer) => ({
     ...answer,
     body: Buffer.from(answer.body.toString('latin1').replace(old, by), 'latin1'),

@@ -1,18 +1,23 @@
 import { Command, CommanderError } from 'commander'
 import { adminCommands } from '../../src/node/admin/commands.ts'
+import type { CommandIo } from '../../src/node/blogger/io.ts'
 
 /** What a command printed, and its exit code. */
 export type Ran = { exit: number; out: string[]; err: string }
 
-/** Runs one of the operator's commands in this process: `operate('admit', 'b', '--config', …)`. */
-export async function operate(...args: string[]): Promise<Ran> {
+/** Runs one of the program's commands in this process, as its launcher does. */
+export async function runCommand(
+  register: (program: Command, io: CommandIo) => unknown,
+  args: readonly string[],
+  io: Partial<CommandIo> = {},
+): Promise<Ran> {
   const ran: Ran = { exit: 0, out: [], err: '' }
   const program = new Command().exitOverride().configureOutput({
     writeErr: (words) => {
       ran.err += words
     },
   })
-  adminCommands(program, {
+  register(program, {
     env: {},
     now: Date.now,
     sleep: async () => undefined,
@@ -24,12 +29,16 @@ export async function operate(...args: string[]): Promise<Ran> {
     exit: (code) => {
       ran.exit = code
     },
+    ...io,
   })
   try {
-    await program.parseAsync(args, { from: 'user' })
+    await program.parseAsync([...args], { from: 'user' })
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error
     ran.exit = 2
   }
   return ran
 }
+
+/** One of the operator's: `operate('admit', 'b', '--config', …)`. */
+export const operate = (...args: string[]) => runCommand(adminCommands, args)

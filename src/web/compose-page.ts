@@ -192,7 +192,9 @@ function showForm(c: Context<WriteEnv>, spoke: WebSpoke, typed: Typed, shown: Sh
   const { refusal, note, newer, preview } = shown
   const isNew = typed.base === ''
   const base = newer === undefined ? typed.base : String(newer.seq)
-  const main = html`${refusal === undefined ? '' : notice(refusal.reason)}${note === undefined ? '' : html`<p>${note}</p>`}
+  // Beside a newer version its own notice says the same, and what to do.
+  const reason = newer === undefined ? refusal?.reason : undefined
+  const main = html`${reason === undefined ? '' : notice(reason)}${note === undefined ? '' : html`<p>${note}</p>`}
 ${newer === undefined ? '' : newerBeside(typed, newer)}${preview ?? ''}
 <form method="post" action="${here(spoke, visitor, '/write')}">
 ${formToken(visitor)}${hidden({ base })}${textField({

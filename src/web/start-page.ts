@@ -63,7 +63,7 @@ ${formToken(visitor)}${textArea({
   value: sent.gpgId,
   required: true,
   isCode: true,
-  hint: html`The mail address, name or fingerprint by which gpg knows the key. With it this server asks key servers whether the key was revoked.`,
+  hint: html`The mail address, name or fingerprint by which gpg knows the key. It shows that you pasted the key that you meant, and where a server asks others whether a key was revoked, it asks by that.`,
 })}
 <p><button type="submit">Go on</button></p>
 </form>

@@ -163,7 +163,10 @@ describe.skipIf(!isWhole)('an author with a browser and gpg', () => {
     await button(visitor, 'Go on to sign')
     await fill(visitor, 'The signature', await shell(await code(visitor, 'curl')))
     await button(visitor, 'Remove the post')
-    await until(visitor, /Published\./)
+    await until(
+      visitor,
+      /Published\.[\s\S]*The post is removed: at its address readers find a note/,
+    )
     // Back, and sent a second time: it is the same entry.
     await visitor.page.goBack()
     expect(await visitor.page.getByLabel('The signature').inputValue()).toContain('BEGIN PGP')

@@ -474,6 +474,8 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       expect(visitor.form('/write').fields.body).toBe(typed.body.replaceAll('\r\n', '\n'))
       expect(visitor.form('/write').fields.title).toBe(typed.title)
       expect(code).not.toBe('')
+      // What stands there is for a person with a browser.
+      expect(page.words).not.toMatch(/--title|the file/)
     })
 
     it.each([

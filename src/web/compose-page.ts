@@ -232,7 +232,7 @@ ${formToken(visitor)}${hidden({ base })}${textField({
 }
 <p><button type="submit" name="action" value="preview">Preview</button> <button type="submit" name="action" value="sign">Sign and publish</button></p>
 </form>
-<p>Nothing is kept on a server before you sign it. <a href="/">Back to ${open.blog.name}</a></p>`
+<p>No draft is stored on a server: keep this tab until you have signed. <a href="/">Back to ${open.blog.name}</a></p>`
   const title = isNew ? 'Write a post' : 'Change a post'
   const status = newer !== undefined ? 409 : refusal === undefined ? 200 : statusOf(refusal.code)
   return c.html(accountPage(spoke, visitor, { title, main }), status)

@@ -131,7 +131,7 @@ ${isAll ? '' : html`<p>This page looks again by itself every ${lookAgainSeconds}
 /** What an author can still do about an entry that she has signed. */
 function whatNow(line: LogLine | undefined): string {
   return line?.kind === 'retract'
-    ? 'The post is removed: at its address readers find a note that says so. Its versions stay in the log.'
+    ? 'The post is removed: at its address readers find a note that says so. Its versions stay in the log, and from that address you can bring it back.'
     : 'It can no longer be unsaid. You can publish a newer version, or remove it: then it is hidden, and what you signed stays in the log.'
 }
 

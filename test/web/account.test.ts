@@ -331,7 +331,9 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
 
   describe('a name', () => {
     const atName = async () => {
-      const visitor = new Visitor(await spokeWithDoor({ maria: maria(first) }))
+      // Maria's is her own; Anna has another key.
+      const blogs = { maria: maria(first), anna: openLog(logOf('anna', first)) }
+      const visitor = new Visitor(await spokeWithDoor(blogs))
       await logIn(visitor, '/start/blog')
       return visitor
     }
@@ -346,7 +348,8 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
     })
 
     it.each([
-      ['maria', 409, 'maria is taken since'],
+      ['anna', 409, 'anna is taken since'],
+      ['maria', 409, 'maria is yours already'],
       ['ab', 400, 'cannot be a blog’s name'],
       ['Ünicode', 400, 'cannot be a blog’s name'],
       ['xn--a', 400, 'cannot be a blog’s name'],

@@ -139,12 +139,12 @@ export async function keyStateAt(key: PublicKey, at: Date): Promise<Verdict<void
     case 'expired':
       return refuse(
         'KEY_EXPIRED',
-        `The key ${key.fingerprint} is expired on ${day}. Extend it with gpg --quick-set-expire ${key.fingerprint} 2y, then send it again with gpg --armor --export.`,
+        `The key ${key.fingerprint} was already expired on ${day}. Extend it with gpg --quick-set-expire ${key.fingerprint} 2y, then send it again with gpg --armor --export.`,
       )
     case 'revoked':
       return refuse(
         'KEY_REVOKED',
-        `The key ${key.fingerprint} is revoked on ${day}. A revoked key cannot be extended. ${makeNew}`,
+        `The key ${key.fingerprint} was already revoked on ${day}. A revoked key cannot be extended. ${makeNew}`,
       )
     case 'unborn':
     case 'unbound':

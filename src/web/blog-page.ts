@@ -149,7 +149,8 @@ export function removedPage(spoke: WebSpoke, open: OpenBlog, post: BlogPost): Ht
     main: html`<h1>Removed</h1>
 <p>This post was removed by its author on ${dayOf(post.retracted?.dateMs ?? 0)}.</p>
 <p>What was signed stays in the <a href="/log.json">list of all entries</a>, so that nobody can remove it for the author.</p>
-${signedTexts(post.revisions)}`,
+${signedTexts(post.revisions)}
+<p>For the author: <a href="${editUrl(spoke, open.blog.name, `/write?slug=${post.slug}`)}">bring it back</a></p>`,
   })
 }
 

@@ -186,7 +186,9 @@ function showForm(c: Context<WriteEnv>, spoke: WebSpoke, typed: Typed, shown: Sh
   const { refusal, note, newer, preview } = shown
   const isNew = typed.base === ''
   const base = newer === undefined ? typed.base : String(newer.seq)
-  const main = html`${refusal === undefined ? '' : notice(refusal.reason)}${note === undefined ? '' : html`<p>${note}</p>`}
+  // Beside a newer version its own notice says the same, and what to do.
+  const reason = newer === undefined ? refusal?.reason : undefined
+  const main = html`${reason === undefined ? '' : notice(reason)}${note === undefined ? '' : html`<p>${note}</p>`}
 ${newer === undefined ? '' : newerBeside(typed, newer)}${preview ?? ''}
 <form method="post" action="${here(spoke, visitor, '/write')}">
 ${formToken(visitor)}${hidden({ base })}${textField({
@@ -224,7 +226,7 @@ ${formToken(visitor)}${hidden({ base })}${textField({
 }
 <p><button type="submit" name="action" value="preview">Preview</button> <button type="submit" name="action" value="sign">Sign and publish</button></p>
 </form>
-<p>Nothing is kept on a server before you sign it. <a href="/">Back to ${open.blog.name}</a></p>`
+<p>No draft is stored on a server: keep this tab until you have signed. <a href="/">Back to ${open.blog.name}</a></p>`
   const title = isNew ? 'Write a post' : 'Change a post'
   const status = newer !== undefined ? 409 : refusal === undefined ? 200 : statusOf(refusal.code)
   return c.html(accountPage(spoke, visitor, { title, main }), status)

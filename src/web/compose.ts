@@ -38,7 +38,7 @@ export function composePost(file: Uint8Array, title: string | undefined): Verdic
 
 const noTitle = refuse(
   'FILE_NO_TITLE',
-  'The post has no title. Begin the file with a line "# Title", or give --title.',
+  'The post has no title. Give it one, or begin the text with a line like: # Title',
 )
 
 function cleanTitle(title: string): string {

@@ -1,6 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
-import type { Blog } from '../replication/log/blog.ts'
+import type { Blog, LogLine } from '../replication/log/blog.ts'
 import { type Draft, encodeEntry, parseBlogName } from '../replication/log/entry.ts'
 import { formatDate } from '../replication/log/text.ts'
 import type { AccountDesk } from './account.ts'
@@ -123,11 +123,18 @@ async function publishedPage(c: Context<WriteEnv>, spoke: WebSpoke) {
 ${copiesOf(spoke, blog.name, copies, seq)}
 ${isAll ? '' : html`<p>This page looks again by itself every ${lookAgainSeconds} seconds. You may close it.</p>`}
 <p>Its address: <a href="${url}">${url}</a></p>
-<p>It can no longer be unsaid. You can publish a newer version, or remove it: then it is hidden, and what you signed stays in the log.</p>
+<p>${whatNow(line)}</p>
 <p><a href="/">Back to ${blog.name}</a></p>`
   return c.html(
     accountPage(spoke, visitor, { title: isPublished ? 'Published' : 'Handed in', main }),
   )
+}
+
+/** What an author can still do about an entry that she has signed. */
+function whatNow(line: LogLine | undefined): string {
+  return line?.kind === 'retract'
+    ? 'The post is removed: at its address readers find a note that says so. Its versions stay in the log, and from that address you can bring it back.'
+    : 'It can no longer be unsaid. You can publish a newer version, or remove it: then it is hidden, and what you signed stays in the log.'
 }
 
 /** The entry of a draft behind the blog's head, in the author's name; dates never fall in a log. */

@@ -69,7 +69,7 @@ ${command('gpg --armor --export maria@example.org > maria-revoked.asc')}
 <h2 id="lost">When the key is lost</h2>
 <ul>
 <li>You have the backup and the passphrase: see “On a new computer”. Nothing else changes.</li>
-<li>You named a second key, a recovery key, when you began the blog: that one can put a new key in place. It counts when the new key signs the next entry, 72 hours later or more; until then the old key can still object.</li>
+<li>The first entry of your blog names a second key, a recovery key (no page or command here writes one yet, see PROTOCOL): that one can put a new key in place. It counts when the new key signs the next entry, 72 hours later or more; until then the old key can still object.</li>
 <li>You have neither: the blog stays at its address, readable and unaltered, but nobody can write in it again. The council cannot hand it to you, since then it could hand it to anybody. Begin a new blog under another name.</li>
 <li>Somebody else has it: take it out of use, see above.</li>
 </ul>

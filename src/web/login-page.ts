@@ -282,13 +282,13 @@ function decryptSteps({ message, host }: Challenge & { readonly kind: 'decrypt' 
 <p>Go on only if the first line of what comes out reads <code>council-login/1</code> and its host is <code>${host}</code>. Then copy what stands behind <code>code:</code>, and nothing else.</p>`
 }
 
-function signSteps({ text, why }: Challenge & { readonly kind: 'sign' }): Html {
+function signSteps({ text, why, key }: Challenge & { readonly kind: 'sign' }): Html {
   const because =
     why === null
       ? ''
       : html`<p>A text cannot be encrypted to this key, since ${why}. So sign instead.</p>
 `
-  return html`${because}<p>Run <code>gpg --clearsign</code>, paste this text, and press Ctrl-D:</p>
+  return html`${because}<p>Run <code>gpg -u ${key} --clearsign</code>, paste this text, and press Ctrl-D:</p>
 <pre tabindex="0"><code>${text}</code></pre>`
 }
 

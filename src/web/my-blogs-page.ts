@@ -55,7 +55,7 @@ async function keyState(spoke: WebSpoke, key: Fingerprint): Promise<Html> {
     revoked === null
       ? 'Nobody has handed in a revocation of it here.'
       : `It was revoked on ${showDay(revoked.dateMs)} (${reasonWord(revoked)}): nothing new can be published with it.`
-  return html`<p>${inCouncil} Key servers: ${word.detail} <a href="/revoke">Revoke it</a></p>`
+  return html`<p>${inCouncil} ${word.kind === 'none-configured' ? '' : 'Key servers: '}${word.detail} <a href="/revoke">Revoke it</a></p>`
 }
 
 function oneBlog(spoke: WebSpoke, { blog, copies }: OpenBlog): Html {

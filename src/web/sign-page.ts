@@ -191,7 +191,7 @@ export function askSignature(
 ${formToken(visitor)}${hidden({ text })}
 <p>Sign with gpg, in a folder of your own:</p>
 <pre tabindex="0"><code>${pasteLines(spoke, entry, token, file)}</code></pre>
-<p>Or sign the text above with <code>gpg --clearsign</code> or with Mailvelope.</p>
+<p>Or sign the text above with <code>gpg -u ${entry.key} --clearsign</code> or with Mailvelope.</p>
 ${textArea({
   label: 'The signature, or the whole clear-signed text',
   name: 'signed',

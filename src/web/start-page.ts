@@ -1,6 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
-import type { PublicKey } from '../auth/public-key.ts'
+import type { Fingerprint, PublicKey } from '../auth/public-key.ts'
 import { accept, refuse, type Verdict } from '../auth/verdict.ts'
 import { blogNameRule, encodeEntry, parseBlogName } from '../replication/log/entry.ts'
 import { formatDate } from '../replication/log/text.ts'
@@ -63,7 +63,7 @@ ${formToken(visitor)}${textArea({
   value: sent.gpgId,
   required: true,
   isCode: true,
-  hint: html`The mail address, name or fingerprint by which gpg knows the key. With it this server asks key servers whether the key was revoked.`,
+  hint: html`The mail address, name or fingerprint by which gpg knows the key. It shows that you pasted the key that you meant, and where a server asks others whether a key was revoked, it asks by that.`,
 })}
 <p><button type="submit">Go on</button></p>
 </form>
@@ -146,7 +146,7 @@ async function takeName(c: Context<AccountEnv>, spoke: WebSpoke, desk: AccountDe
   if (council === null) return askName(c, spoke, name, notJoined)
   const key = await sessionKey(spoke, desk, visitor.session.key)
   if (!key.ok) return askName(c, spoke, name, key)
-  const free = await isFree(spoke, name)
+  const free = await isFree(spoke, name, visitor.session.key)
   if (!free.ok) return askName(c, spoke, name, free)
   const genesis = encodeEntry({
     ...{ kind: 'genesis', council, blog: name, seq: 0, prev: null },
@@ -158,7 +158,7 @@ async function takeName(c: Context<AccountEnv>, spoke: WebSpoke, desk: AccountDe
 }
 
 /** What can be said at once; the authority decides. Codes: NAME_MALFORMED, NAME_TAKEN. */
-async function isFree(spoke: WebSpoke, name: string): Promise<Verdict<void>> {
+async function isFree(spoke: WebSpoke, name: string, key: Fingerprint): Promise<Verdict<void>> {
   const blog = parseBlogName(name)
   if (blog === null) {
     return refuse(
@@ -173,6 +173,9 @@ async function isFree(spoke: WebSpoke, name: string): Promise<Verdict<void>> {
       'NAME_TAKEN',
       `${blog} is taken, by ${blogUrl(spoke, blog)}. Choose another name.`,
     )
+  }
+  if (open.blog.key === key) {
+    return refuse('NAME_TAKEN', `${blog} is yours already: write for it from “My blogs”.`)
   }
   const since = Date.parse(open.blog.lines(0, 1)[0]?.date ?? '')
   return refuse(

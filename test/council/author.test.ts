@@ -170,13 +170,20 @@ describe.skipIf(!isWhole)('an author with a browser and gpg', () => {
     await button(visitor, 'Go on to sign')
     await fill(visitor, 'The signature', await shell(await code(visitor, 'curl')))
     await button(visitor, 'Remove the post')
-    await until(visitor, /Published\./)
+    await until(
+      visitor,
+      /Published\.[\s\S]*The post is removed: at its address readers find a note/,
+    )
     // Back, and sent a second time: it is the same entry.
     await visitor.page.goBack()
     expect(await visitor.page.getByLabel('The signature').inputValue()).toContain('BEGIN PGP')
     await button(visitor, 'Remove the post')
     await until(visitor, /Published\./)
     expect((await visitor.open(door.url(blog, `/${year}/que-es-un-consejo`))).status).toBe(410)
+    // Its author finds the way to bring it back.
+    await link(visitor, 'bring it back')
+    expect(await heading(visitor)).toBe('Change a post')
+    expect(await visitor.page.getByLabel('Text').inputValue()).toContain('**ningún** centro')
     // Out, and in again by the one line.
     await visitor.open(door.url(`edit.${blog}`))
     await button(visitor, 'Log out')

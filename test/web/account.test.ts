@@ -358,7 +358,9 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
 
   describe('a name', () => {
     const atName = async () => {
-      const visitor = new Visitor(await spokeWithDoor({ maria: maria(first) }))
+      // Maria's is her own; Anna has another key.
+      const blogs = { maria: maria(first), anna: openLog(logOf('anna', first)) }
+      const visitor = new Visitor(await spokeWithDoor(blogs))
       await logIn(visitor, '/start/blog')
       return visitor
     }
@@ -373,7 +375,8 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
     })
 
     it.each([
-      ['maria', 409, 'maria is taken since'],
+      ['anna', 409, 'anna is taken since'],
+      ['maria', 409, 'maria is yours already'],
       ['ab', 400, 'cannot be a blog’s name'],
       ['Ünicode', 400, 'cannot be a blog’s name'],
       ['xn--a', 400, 'cannot be a blog’s name'],
@@ -586,6 +589,8 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       expect(visitor.form('/write').fields.body).toBe(typed.body.replaceAll('\r\n', '\n'))
       expect(visitor.form('/write').fields.title).toBe(typed.title)
       expect(code).not.toBe('')
+      // What stands there is for a person with a browser.
+      expect(page.words).not.toMatch(/--title|the file/)
     })
 
     it.each([

@@ -70,6 +70,8 @@ describe.skipIf(!has('gpg'))('logging in with a real gpg', () => {
     const text = decodeHtml(
       /<code>(council-login-sign\/1[\s\S]*?)<\/code>/.exec(shown.html)?.[1] ?? '',
     )
+    // Somebody with several keys signs with this one.
+    expect(shown.words).toContain(`gpg -u ${key} --clearsign`)
     const inside = await visitor.send('/login/answer', { answer: gpg.sign(text, key, 'clear') })
     expect(new URL(inside.url).pathname).toBe('/my')
   })

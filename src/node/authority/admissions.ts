@@ -229,8 +229,8 @@ export class Admissions {
     return refuse(
       'ADMIT_UNKNOWN',
       isMember
-        ? `${which} is in @roster already.`
-        : `No peer ${which} waits. Who does: ./council admit`,
+        ? `${which} is in @roster already: it was admitted, and no command takes that back.`
+        : `No peer called ${which} waits. Who does: ./council admit`,
     )
   }
 

@@ -59,8 +59,11 @@ export function decideClaim(
   if (isReserved(name))
     return refuse('NAME_RESERVED', `The name ${name} is reserved. Choose another.`)
   const taken = names.blogs.get(name)
-  if (taken !== undefined)
-    return refuse('NAME_TAKEN', `${name} is taken: ${whose(taken)}. Choose another name.`)
+  if (taken !== undefined) {
+    const next =
+      taken.key === genesis.key ? 'That is your key: the blog is yours' : 'Choose another name'
+    return refuse('NAME_TAKEN', `${name} is taken: ${whose(taken)}. ${next}.`)
+  }
   const alike = namesBySkeleton.get(skeletonOf(name))
   if (alike !== undefined) {
     return refuse(
@@ -71,7 +74,7 @@ export function decideClaim(
   if ((names.byKey.get(genesis.key)?.length ?? 0) >= maxNamesPerKey) {
     return refuse(
       'NAME_QUOTA_KEY',
-      `This key has ${maxNamesPerKey} names already: ${names.byKey.get(genesis.key)?.join(', ')}.`,
+      `This key has ${maxNamesPerKey} names already: ${names.byKey.get(genesis.key)?.join(', ')}. Write in one of these, or make another key for one more.`,
     )
   }
   let today = 0

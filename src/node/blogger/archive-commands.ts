@@ -77,11 +77,13 @@ type Checked = CheckedArchive & { readonly files: ArchiveFiles }
 const describeBad = ({ seq, reason }: BadArchive) =>
   `${seq === null ? 'The archive is bad' : `Entry ${seq} is bad`}: ${reason}`
 
+const count = (many: number, one: string, more: string) => `${many} ${many === 1 ? one : more}`
+
 /** What a good archive says, line by line. */
 export function describe({ log, copies }: CheckedArchive): string[] {
   const [inForce, ...before] = log.keys.toReversed()
   const lines = [
-    `blog      ${log.blog}, ${log.head.seq + 1} entries, ${log.posts} posts, ${log.firstDate} to ${log.lastDate}`,
+    `blog      ${log.blog}, ${count(log.head.seq + 1, 'entry', 'entries')}, ${count(log.posts, 'post', 'posts')}, ${log.firstDate} to ${log.lastDate}`,
     `council   ${log.council}`,
     `blog id   ${log.genesis}`,
     `key       ${inForce}`,

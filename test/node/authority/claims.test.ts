@@ -103,6 +103,14 @@ describe('decideClaim', () => {
     expect(codeOf(decide('maria', { nowMs: startMs + dayMs + 60_000 }))).toBe('accepted')
   })
 
+  it('says of a taken name whether it is the claimant’s own', () => {
+    const decide = given(blog('maria', { key }))
+    const reasonOf = (verdict: ReturnType<typeof decide>) => (verdict.ok ? '' : verdict.reason)
+    expect(reasonOf(decide('maria'))).toMatch(/That is your key: the blog is yours\.$/)
+    const others = given(blog('maria'))
+    expect(reasonOf(others('maria'))).toMatch(/Choose another name\.$/)
+  })
+
   it('gives a free name', () => {
     expect(codeOf(given(blog('joe'))('maria'))).toBe('accepted')
   })

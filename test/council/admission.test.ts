@@ -127,7 +127,12 @@ describe('a council whose operator approves of newcomers', () => {
 
   it.each<[string, string[], number, string]>([
     ['nobody of that name', ['admit', 'nobody'], 1, 'No peer called nobody waits.'],
-    ['a member', ['admit', 'b'], 1, 'b is in @roster already: it was admitted, and no command takes that back.'],
+    [
+      'a member',
+      ['admit', 'b'],
+      1,
+      'b is in @roster already: it was admitted, and no command takes that back.',
+    ],
     ['a refusal without reason', ['admit', 'c', '--refuse'], 2, '--reason'],
     ['a reason without refusal', ['admit', 'c', '--reason', 'x'], 2, '--refuse'],
     ['a reason of two lines', ['admit', 'c', '--refuse', '--reason', 'x\ny'], 2, 'one plain line'],

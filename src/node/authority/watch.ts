@@ -72,7 +72,7 @@ export class Watch {
       return
     }
     this.#isSuspect = false
-    for (const member of fresh) await this.#judge(member)
+    await Promise.all(fresh.map((member) => this.#judge(member)))
     await this.#moveBlogs()
   }
 
@@ -105,8 +105,8 @@ export class Watch {
 
   /**
    * The signed words of the authority and up to two other spokes, each on its own try, one below the
-   * other. Null when as many got an answer as did not: then the silence is between the two of us.
-   * The helpers are others each time, so that one that lies holds nothing up for long.
+   * other. Null when as many got an answer as did not, or no other spoke said anything: then the
+   * silence is our own. The helpers are others each time, so that one that lies holds nothing up for long.
    */
   async #dials(peer: PeerName): Promise<string | null> {
     const { alive, council } = this.#exchange
@@ -131,7 +131,7 @@ export class Watch {
       }
     }
     const reached = words.filter(({ result }) => result === answered).length
-    if (reached * 2 >= words.length) return null
+    if (reached * 2 >= words.length || (words.length === 1 && others.length > 0)) return null
     const name = (each: PeerName) => roster?.members.get(each)?.name ?? each
     return words
       .map(({ by, atMs, result }) => {

@@ -95,6 +95,15 @@ function readRecord(value: Uint8Array): z.infer<typeof recordShape> | null {
 const newestKey = (blog: string) => `newest/${blog}`
 /** Assignments looked up lately, kept in memory: about 2 KB each. */
 const maxCached = 10_000
+/** The newest assignment of a blog that was seen in force. */
+type Newest = {
+  readonly assignment: Assignment
+  readonly seenMs: number
+  /** when it was looked up last; null: somebody has only put it here */
+  readonly lookedMs: number | null
+  /** whether a peer that carries `@names` has said what it knows */
+  readonly isConfirmed: boolean
+}
 /** How long a peer that carries `@names` may take to confirm the DHT's first word on a blog, ms. */
 const confirmMs = 1_000
 
@@ -109,7 +118,7 @@ export class Registry {
   readonly #dht: Dht | null
   readonly #held: (blog: BlogName) => Assignment | null
   readonly #askNames: (blog: BlogName) => Promise<Assignment | 'free' | 'unreachable'>
-  readonly #newest = new Map<BlogName, { assignment: Assignment; atMs: number }>()
+  readonly #newest = new Map<BlogName, Newest>()
 
   constructor(parts: {
     readonly council: CouncilLogs
@@ -143,11 +152,11 @@ export class Registry {
     if (own !== null && maxAgeMs > 0) return own
     if (this.#council.names() !== null) return own ?? 'free'
     const cached = this.#newest.get(blog)
-    if (cached !== undefined && this.#clock.now() - cached.atMs < maxAgeMs) return cached.assignment
+    const lookedMs = cached?.lookedMs ?? Number.NEGATIVE_INFINITY
+    if (cached !== undefined && this.#clock.now() - lookedMs < maxAgeMs) return cached.assignment
     if (maxAgeMs > 0) {
-      const isNew = (await this.#highest(blog)) === null
       const found = await this.#fromDht(blog)
-      if (found !== null) return isNew ? this.#confirm(found) : found
+      if (found !== null) return this.#confirm(found)
     }
     const asked = await this.#askNames(blog)
     // The primary that the DHT named may be one of before: it has the last word no more.
@@ -156,15 +165,21 @@ export class Registry {
     if (typeof asked === 'string')
       return own ?? (asked === 'free' ? asked : (cached?.assignment ?? asked))
     const noted = await this.note(asked)
+    this.#looked(blog, true)
     // Who answers with an older act than this peer has seen is as good as silent.
     return noted.ok ? noted.value : (own ?? cached?.assignment ?? 'unreachable')
   }
 
   /**
-   * A first answer has no earlier one to be held against, and all who keep the record may have kept
-   * an old one together: a peer that carries `@names` is asked too, if it answers soon.
+   * What the DHT says first has nothing to be held against but what somebody put here, and all who
+   * keep the record may have kept an old one together: a peer that carries `@names` is asked too, if
+   * it answers soon.
    */
   async #confirm(found: Assignment): Promise<Assignment> {
+    if (this.#newest.get(found.blog)?.isConfirmed === true) {
+      this.#looked(found.blog, true)
+      return found
+    }
     const asked = await within(
       this.#clock,
       confirmMs,
@@ -172,7 +187,14 @@ export class Registry {
       'unreachable' as const,
     )
     const noted = typeof asked === 'string' ? null : await this.note(asked)
+    this.#looked(found.blog, noted !== null)
     return noted?.ok ? noted.value : found
+  }
+
+  #looked(blog: BlogName, isConfirmed: boolean): void {
+    const newest = this.#newest.get(blog)
+    if (newest !== undefined)
+      this.#newest.set(blog, { ...newest, lookedMs: this.#clock.now(), isConfirmed })
   }
 
   async #fromDht(blog: BlogName): Promise<Assignment | null> {
@@ -186,7 +208,7 @@ export class Registry {
     // The library throws when one stale holder takes no correction, after the validator saw the
     // good record (facts, pitfall 6).
     const seen = this.#newest.get(blog)
-    return seen !== undefined && seen.atMs >= startMs ? seen.assignment : null
+    return seen !== undefined && seen.seenMs >= startMs ? seen.assignment : null
   }
 
   /** What this peer knows without asking: `@names`, or the blogs it keeps. */
@@ -226,8 +248,9 @@ export class Registry {
       // Remembered on disk: a restart must not let an old record in again.
       await this.#store.write([this.#store.putValue(newestKey(blog), { epoch, id: assignment.id })])
     }
+    const { lookedMs = null, isConfirmed = false } = this.#newest.get(blog) ?? {}
     this.#newest.delete(blog)
-    this.#newest.set(blog, { assignment, atMs: this.#clock.now() })
+    this.#newest.set(blog, { assignment, seenMs: this.#clock.now(), lookedMs, isConfirmed })
     for (const oldest of this.#newest.keys()) {
       if (this.#newest.size <= maxCached) break
       this.#newest.delete(oldest)

@@ -281,6 +281,20 @@ describe('Registry', () => {
     expect(idOf(await free.registry.lookUp(maria))).toBe(first.act.id)
   })
 
+  it('does not take for looked up what somebody only put here', async () => {
+    const { registry } = await start({ dht: record(first), names: assignment(second) })
+    await registry.validateRecord(key(), record(first))
+    expect(idOf(await registry.lookUp(maria))).toBe(second.act.id)
+    disk = new TestDisk()
+    const cutOff = await start({ dht: record(first) })
+    await cutOff.registry.validateRecord(key(), record(first))
+    expect(idOf(await cutOff.registry.lookUp(maria, { maxAgeMs: 1 }))).toBe(first.act.id)
+    // Until it has asked once: nobody answered before.
+    Object.assign(answers, { names: assignment(second) })
+    clock.ms += 2
+    expect(idOf(await cutOff.registry.lookUp(maria, { maxAgeMs: 1 }))).toBe(second.act.id)
+  })
+
   it('asks the peers that carry @names first once the primary that it knew has refused', async () => {
     const { registry } = await start({ dht: record(first) })
     expect(idOf(await registry.lookUp(maria))).toBe(first.act.id)

@@ -37,6 +37,9 @@ describe('a primary that is killed', () => {
     const acts = (await any.ask('/acts', 'blogs.localhost')).body.toString()
     expect(acts).toContain('was taken out of DNS: silent since')
     expect(acts).toContain('epoch 2: b, which took the writes, is out')
+    const [away] = acts.match(/\/acts\/roster\/\d+\.txt/) ?? []
+    const act = (await any.ask(away as string, 'blogs.localhost')).body.toString()
+    expect(act).toMatch(/\na dialled at \S+: .+\n[cd] dialled at \S+: /)
     // It comes back as a secondary, follows the new epoch, and is in DNS again.
     await old.start()
     await blog.publish('four', any)

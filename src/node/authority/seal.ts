@@ -65,9 +65,9 @@ export class Sealing {
    * Ends the acts in force of these blogs and writes the next: the same replicas, led by one that
    * answers. Those that too few replicas answer for stay sealed, and are tried again with a later call.
    */
-  async failOver(blogs: readonly BlogName[], intent: Intent): Promise<void> {
+  async failOver(intents: ReadonlyMap<BlogName, Intent>): Promise<void> {
     const nowMs = this.#clock.now()
-    const fresh = blogs.filter(
+    const fresh = [...intents.keys()].filter(
       (blog) =>
         !this.#running.has(blog) && nowMs - (this.#triedMs.get(blog) ?? -Infinity) >= retryMs,
     )
@@ -77,17 +77,22 @@ export class Sealing {
     }
     try {
       for (let at = 0; at < fresh.length; at += maxSealsAtOnce)
-        await this.#endSome(fresh.slice(at, at + maxSealsAtOnce), intent)
+        await this.#endSome(fresh.slice(at, at + maxSealsAtOnce), intents)
     } finally {
       for (const blog of fresh) this.#running.delete(blog)
     }
   }
 
-  async #endSome(blogs: readonly BlogName[], intent: Intent): Promise<void> {
+  async #endSome(
+    blogs: readonly BlogName[],
+    intents: ReadonlyMap<BlogName, Intent>,
+  ): Promise<void> {
     const { council, store } = this.#exchange
     const named = blogs.flatMap((blog) => council.names()?.blogs.get(blog) ?? [])
     await store.write(
-      named.map(({ blog, id }) => store.putValue(intentKey(blog), { ...intent, act: id })),
+      named.map(({ blog, id }) =>
+        store.putValue(intentKey(blog), { ...intents.get(blog), act: id }),
+      ),
     )
     const orders = new Map<BlogName, SealOrder>()
     // A round is asked once, also after a restart or when the clock was set back.
@@ -97,7 +102,10 @@ export class Sealing {
       if (proof !== null) orders.set(each.blog, { proof, seal: this.#seal(each) })
     }
     const answers = await this.#askAll(named, orders)
-    for (const each of named) await this.#next(each, answers.get(each.blog) ?? new Map(), intent)
+    for (const each of named) {
+      const intent = intents.get(each.blog) as Intent
+      await this.#next(each, answers.get(each.blog) ?? new Map(), intent)
+    }
   }
 
   #seal({ blog, id, epoch }: NamedBlog) {

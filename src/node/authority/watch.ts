@@ -1,7 +1,6 @@
 import type { PeerName } from '../../auth/peer-signature.ts'
 import { type Clock, repeat } from '../../replication/clock.ts'
 import type { Exchange } from '../../replication/exchange/exchange.ts'
-import type { BlogName } from '../../replication/log/entry.ts'
 import { rosterLog } from '../../replication/log/log.ts'
 import type { Decision } from '../../replication/registry/act.ts'
 import { answered, decodeDial } from '../../replication/registry/dial.ts'
@@ -17,8 +16,8 @@ const maxHelpers = 2
 
 /**
  * Watches who is silent. Whom neither the authority nor two other spokes can reach is taken out of
- * DNS by an act with their signed words, and the blogs that it led are led by another replica. Who
- * is heard again is put back.
+ * DNS by an act that says who dialled when, and the blogs that it led are led by another replica.
+ * Who is heard again is put back.
  */
 export class Watch {
   readonly #exchange: Pick<Exchange, 'council' | 'alive' | 'tell'>
@@ -145,19 +144,18 @@ export class Watch {
   async #moveBlogs(): Promise<void> {
     const { council, alive } = this.#exchange
     const roster = council.roster()
-    const lost = new Map<string, BlogName[]>()
+    const intents = await this.#sealing.unfinished()
+    const out = (roster === null ? [] : liveMembers(roster)).filter(
+      ({ away, peer }) => away && !alive.isLive(peer),
+    )
+    const nameOf = new Map(out.map(({ peer, name }) => [peer, name]))
     for (const { blog, primary, replicas } of council.names()?.blogs.values() ?? []) {
-      const member = roster?.members.get(primary)
-      if (member === undefined || !member.away || alive.isLive(primary)) continue
+      const name = nameOf.get(primary)
       // With one copy there is nobody to go on: it waits for its server.
-      if (replicas.length > 1) lost.set(member.name, [...(lost.get(member.name) ?? []), blog])
+      if (name === undefined || replicas.length === 1 || intents.has(blog)) continue
+      intents.set(blog, { reason: `${name}, which took the writes, is out`, evidence: null })
     }
-    for (const [name, blogs] of lost) {
-      const reason = `${name}, which took the writes, is out`
-      await this.#sealing.failOver(blogs, { reason, evidence: null })
-    }
-    for (const [blog, intent] of await this.#sealing.unfinished())
-      await this.#sealing.failOver([blog], intent)
+    await this.#sealing.failOver(intents)
   }
 
   async #write(decision: Decision): Promise<void> {

@@ -238,6 +238,12 @@ it('names no wrong primary in 1,000 look-ups, though an old assignment is put ag
   })
   expect(await wrong(40, [newcomer], { atOnce: 2 })).toBe(0)
   expect(await wrong(40, others, { atOnce: 2 })).toBe(0)
-  // They do answer, and with the old record: the test would else show nothing.
-  for (const { refused } of lookers) expect(refused).toContain('RECORD_OLD')
+  // They do answer, and with the old record: the test would else show nothing. Whom a look-up reaches
+  // first is chance, so it goes on until one of them did.
+  let bad = 0
+  await patient(async () => {
+    bad += await wrong(6, lookers, { atOnce: 3 })
+    expect(lookers.flatMap(({ refused }) => refused)).toContain('RECORD_OLD')
+  })
+  expect(bad).toBe(0)
 }, 300_000)

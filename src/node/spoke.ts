@@ -25,6 +25,7 @@ import { KeptPages } from '../web/kept-pages.ts'
 import { RateLimits } from '../web/rate-limit.ts'
 import { StoredAccounts } from './accounts.ts'
 import { serveAdmin } from './admin/admin-app.ts'
+import { lookAtCopies } from './admin/look-at-copies.ts'
 import { askDns } from './ask-dns.ts'
 import { type AuthorityParts, startAuthority } from './authority/start-authority.ts'
 import { realClock } from './clock.ts'
@@ -130,6 +131,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
               decideClaim: async (genesis, offer, via) =>
                 authority?.authority.decideClaim(genesis, offer, via as PeerName) ?? starting,
               decideRevoke: async (asked) => authority?.revocations.decide(asked) ?? starting,
+              decideDrain: async (asked) => authority?.moves.drain(asked) ?? starting,
             },
     },
   )
@@ -203,6 +205,10 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     {
       status,
       admissions: authority?.admissions ?? null,
+      moves: authority?.moves ?? null,
+      self: signer.peer,
+      copiesOf: (blog) => lookAtCopies(blog, exchange, (each) => authority?.stuck(each) ?? null),
+      drainSelf: (asked) => exchange.submit.drain(asked),
       bootstrap: (invite) => bootstrapOf(exchange, peer, invite),
       nameOf: (name) => exchange.council.roster()?.members.get(name)?.name ?? null,
       now: realClock.now,

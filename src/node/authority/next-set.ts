@@ -122,7 +122,7 @@ function reshape(
   const liveNext = set.filter((each) => is(each.peer, 'live') || learners.includes(each)).length
   const isWorse = lost.length > 0 && added.length === 0 && !isShort && order === null
   // A spoke that leaves stays until so many live copies are left without it.
-  const isTooFew = leaving.length > 0 && liveNext < w
+  const isTooFew = (leaving.length > 0 || order !== null) && liveNext < w
   if (isWorse || isTooFew || set.length === 0) return null
   const lead = wish?.peer ?? (set.some(({ peer }) => peer === primary) ? primary : null)
   if (lead === primary && sameSet(set, replicas)) return null

@@ -123,7 +123,7 @@ export class TestPeer {
     })
     this.submit = new Submit({
       ...{ network, ingest, replicas, registry, clock, revoked },
-      decideRevoke: null,
+      ...{ decideRevoke: null, decideDrain: null, authority: () => null },
       limits: { ...defaultDoorLimits, ...limits },
       decideClaim: async (...given) => {
         if (this.decideClaim === null) throw new Error('this peer is no authority')

@@ -15,6 +15,7 @@ import { type ProofOfAct, type ProofRow, proofRow } from '../../replication/regi
 import { isMember, type Member, type Roster } from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
 import { decideClaim, skeletonOf } from './claims.ts'
+import { Copies } from './copies.ts'
 import { candidatesOf, placeBlog } from './placement.ts'
 
 /**
@@ -157,25 +158,17 @@ export class Authority {
   /** Right after its start it has heard few: a blog placed now would have fewer copies for ever. */
   #mayHaveMore(roster: Roster): boolean {
     if (this.#alive.isSettled()) return false
-    const all = candidatesOf(
-      roster.members.values(),
-      () => true,
-      () => 0,
-    )
-    const live = all.filter(({ member }) => this.#alive.isLive(member.peer))
+    const all = candidatesOf(roster.members.values(), () => true)
+    const live = all.filter(({ peer }) => this.#alive.isLive(peer))
     return live.length < Math.min(roster.wanted, all.length)
   }
 
   #assign(genesis: Entry, via: PeerName): Decision {
     const roster = this.#council.roster() as Roster
-    const copies = this.#copies()
+    const copies = new Copies(this.#council.names()?.blogs.values())
     const primary = roster.members.get(via) as Member
-    const candidates = candidatesOf(
-      roster.members.values(),
-      (peer) => this.#alive.isLive(peer),
-      (peer) => copies.get(peer) ?? 0,
-    )
-    const { replicas, unmet } = placeBlog(primary, candidates, roster.wanted)
+    const candidates = candidatesOf(roster.members.values(), (peer) => this.#alive.isLive(peer))
+    const { replicas, unmet } = placeBlog(primary, candidates, roster.wanted, copies)
     return {
       kind: 'assign',
       blog: genesis.log,
@@ -191,14 +184,6 @@ export class Authority {
       unmet,
       evidence: null,
     }
-  }
-
-  #copies(): Map<PeerName, number> {
-    const copies = new Map<PeerName, number>()
-    for (const blog of this.#council.names()?.blogs.values() ?? []) {
-      for (const { peer } of blog.replicas) copies.set(peer, (copies.get(peer) ?? 0) + 1)
-    }
-    return copies
   }
 
   /** Skeleton → name, brought up to date with `@names`. */

@@ -16,7 +16,7 @@ import { isMember, type Member, type Roster } from '../../replication/registry/r
 import type { ComponentLog } from '../logger.ts'
 import { decideClaim, skeletonOf } from './claims.ts'
 import { Copies } from './copies.ts'
-import { candidatesOf, placeBlog } from './placement.ts'
+import { candidatesOf, placeClaim } from './placement.ts'
 
 /**
  * The peer that writes `@roster` and `@names`: founds the council and gives out names. Whom it
@@ -31,6 +31,7 @@ export class Authority {
   readonly #log: ComponentLog
   readonly #self: PeerName
   readonly #tell: (log: LogName, proof: ProofOfAct, replicas: readonly PeerName[]) => Promise<void>
+  readonly #copies = new Copies()
   readonly #skeletons = new Map<string, BlogName>()
   #skeletonsUpTo = -1
 
@@ -116,13 +117,13 @@ export class Authority {
         namesBySkeleton: this.#names(),
         nowMs: this.#clock.now(),
       })
-      if (decided.ok && !this.#mayHaveMore(roster)) return this.#assign(entry, via)
-      refusal = decided.ok
-        ? refuse(
-            'NOT_READY',
-            'The authority has just started and does not know yet which spokes are alive.',
-          )
-        : decided
+      if (!decided.ok) refusal = decided
+      else if (this.#mayHaveMore(roster)) refusal = justStarted
+      else {
+        const decision = this.#assign(entry, via)
+        if (decision !== null) return decision
+        refusal = noRoom
+      }
       return null
     })
     if (refusal !== null) return refusal
@@ -163,12 +164,19 @@ export class Authority {
     return live.length < Math.min(roster.wanted, all.length)
   }
 
-  #assign(genesis: Entry, via: PeerName): Decision {
+  /** The first act of a blog; null when no spoke has room for it. */
+  #assign(genesis: Entry, via: PeerName): Decision | null {
     const roster = this.#council.roster() as Roster
-    const copies = new Copies(this.#council.names()?.blogs.values())
-    const primary = roster.members.get(via) as Member
-    const candidates = candidatesOf(roster.members.values(), (peer) => this.#alive.isLive(peer))
-    const { replicas, unmet } = placeBlog(primary, candidates, roster.wanted, copies)
+    const placed = placeClaim({
+      via: roster.members.get(via) as Member,
+      live: candidatesOf(roster.members.values(), (peer) => this.#alive.isLive(peer)),
+      mark: (peer) => this.#alive.mark(peer),
+      n: roster.wanted,
+      copies: this.#copies.follow(this.#council.names()),
+    })
+    if (placed === null) return null
+    const { replicas, unmet } = placed
+    const primary = (replicas[0] as Member).peer
     return {
       kind: 'assign',
       blog: genesis.log,
@@ -177,10 +185,10 @@ export class Authority {
       epoch: 1,
       ends: null,
       replicas: replicas.map(({ peer, store }) => ({ peer, store })),
-      primary: via,
+      primary,
       head: { seq: 0, id: genesis.id },
       via,
-      reason: 'claimed',
+      reason: primary === via ? 'claimed' : 'claimed where there is no room for new blogs',
       unmet,
       evidence: null,
     }
@@ -196,3 +204,12 @@ export class Authority {
     return this.#skeletons
   }
 }
+
+const justStarted = refuse(
+  'NOT_READY',
+  'The authority has just started and does not know yet which spokes are alive.',
+)
+const noRoom = refuse(
+  'NO_ROOM',
+  'No spoke of this council has room for a new blog: the disk of each is over its mark. The claim goes on by itself when one has room.',
+)

@@ -1,4 +1,6 @@
 import type { PeerName } from '../../auth/peer-signature.ts'
+import type { BlogName } from '../../replication/log/entry.ts'
+import type { Names } from '../../replication/registry/names.ts'
 
 /** Peers that keep all copies of some blog among them, and of how many blogs. */
 export type CopySet = {
@@ -7,18 +9,29 @@ export type CopySet = {
 }
 
 /**
- * How many copies each peer keeps, and together with whom. Counted once from `@names`; who places
- * many blogs in a row keeps it up with `add` and `remove`, so that each placement knows those
+ * How many copies each peer keeps, and together with whom. It follows `@names`; who places many
+ * blogs before their acts are written puts each down with `set`, so that every placement knows those
  * before it.
  */
 export class Copies {
   readonly #kept = new Map<PeerName, number>()
   readonly #sets = new Map<string, { readonly peers: readonly PeerName[]; blogs: number }>()
   readonly #setsOf = new Map<PeerName, Map<string, CopySet>>()
+  readonly #peersOf = new Map<BlogName, readonly PeerName[]>()
+  #upTo = -1
 
-  /** @param blogs - of each blog its replicas, as `Names.blogs` has them */
-  constructor(blogs: Iterable<{ readonly replicas: readonly { readonly peer: PeerName }[] }> = []) {
-    for (const { replicas } of blogs) this.add(replicas.map(({ peer }) => peer))
+  /** Brings it up to date with `@names`: what was `set` of a blog stays until a newer act is there. */
+  follow(names: Names | null): this {
+    if (names === null || names.head.seq === this.#upTo) return this
+    for (const { blog, replicas, seq } of names.blogs.values()) {
+      if (seq > this.#upTo)
+        this.set(
+          blog,
+          replicas.map(({ peer }) => peer),
+        )
+    }
+    this.#upTo = names.head.seq
+    return this
   }
 
   /** copies that a peer keeps */
@@ -31,8 +44,15 @@ export class Copies {
     return this.#setsOf.get(peer) ?? none
   }
 
-  /** One blog more is kept by these. */
-  add(peers: readonly PeerName[]): void {
+  /** Says who keeps a blog from now on. */
+  set(blog: BlogName, peers: readonly PeerName[]): void {
+    const before = this.#peersOf.get(blog)
+    if (before !== undefined) this.#remove(before)
+    this.#add(peers)
+    this.#peersOf.set(blog, peers)
+  }
+
+  #add(peers: readonly PeerName[]): void {
     for (const peer of peers) this.#kept.set(peer, this.of(peer) + 1)
     const key = keyOf(peers)
     const known = this.#sets.get(key)
@@ -40,7 +60,7 @@ export class Copies {
       known.blogs++
       return
     }
-    const made = { peers: [...peers], blogs: 1 }
+    const made = { peers, blogs: 1 }
     this.#sets.set(key, made)
     for (const peer of peers) {
       const sets = this.#setsOf.get(peer) ?? new Map<string, CopySet>()
@@ -48,12 +68,11 @@ export class Copies {
     }
   }
 
-  /** One blog less is kept by these. */
-  remove(peers: readonly PeerName[]): void {
+  #remove(peers: readonly PeerName[]): void {
+    for (const peer of peers) this.#kept.set(peer, this.of(peer) - 1)
     const key = keyOf(peers)
     const known = this.#sets.get(key)
     if (known === undefined) return
-    for (const peer of peers) this.#kept.set(peer, this.of(peer) - 1)
     known.blogs--
     if (known.blogs > 0) return
     this.#sets.delete(key)

@@ -1,4 +1,5 @@
 import type { PeerName } from '../../auth/peer-signature.ts'
+import type { DiskMark } from '../../replication/registry/heartbeat.ts'
 import type { Member } from '../../replication/registry/roster.ts'
 import type { Copies } from './copies.ts'
 import { costOf, kindOf, leastCost, Taken, unmetOf } from './wishes.ts'
@@ -67,6 +68,47 @@ export function fillSet({
       ? known
       : emptiest
   return { added, unmet: unmetOf([...stay, ...added]) }
+}
+
+/**
+ * The replicas of a name that is claimed: where it was handed in is its primary, unless the disk
+ * there is over a mark; then the emptiest spoke that is over none. The others are over none either,
+ * or, while these are too few, only take no blogs of their own. Pure.
+ *
+ * @param via - the spoke at which it was handed in
+ * @param live - who may keep copies but for its disk; see `candidatesOf`
+ * @returns null when no spoke has room for another blog
+ */
+export function placeClaim({
+  via,
+  live,
+  mark,
+  n,
+  copies,
+}: {
+  readonly via: Member
+  readonly live: readonly Member[]
+  readonly mark: (peer: PeerName) => DiskMark | null
+  readonly n: number
+  readonly copies: Copies
+}): Placement | null {
+  const free = live.filter(({ peer }) => mark(peer) === null)
+  const primary = mark(via.peer) === null ? via : emptiestOf(free, copies)
+  if (primary === null) return null
+  const placed = placeBlog(primary, free, n, copies)
+  if (placed.replicas.length === n) return placed
+  const stay = placed.replicas
+  const candidates = live.filter(({ peer }) => takesCopies(mark(peer)))
+  const { added, unmet } = fillSet({ stay, candidates, n, copies })
+  return { replicas: [...stay, ...added], unmet }
+}
+
+/** Whether a spoke at this mark of its disk may get a copy of a blog that exists. */
+export const takesCopies = (mark: DiskMark | null): boolean =>
+  mark === null || mark === 'no-new-blogs'
+
+function emptiestOf(members: readonly Member[], copies: Copies): Member | null {
+  return members.toSorted((a, b) => (isEmptier(a, b, copies) ? -1 : 1))[0] ?? null
 }
 
 /** A new blog's replicas: `primary`, and who joins it; see `fillSet`. */

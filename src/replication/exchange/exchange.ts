@@ -190,12 +190,14 @@ export class Exchange {
       clock,
       decideClaim: options.authority?.decideClaim ?? null,
       decideRevoke: options.authority?.decideRevoke ?? null,
+      takeGenesis: (...given) => this.claims.handedOver(...given),
       revoked: this.revocations.of,
       limits: { ...defaultDoorLimits, ...options.limits },
     })
     this.#tails = new Tails({ store, ingest, replicas, submit: this.submit })
     this.claims = new Claims({
       store,
+      ingest,
       council,
       replicas,
       push: this.#push,

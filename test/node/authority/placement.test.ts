@@ -6,8 +6,11 @@ import {
   fillSet,
   leaveSet,
   placeBlog,
+  placeClaim,
 } from '../../../src/node/authority/placement.ts'
+import type { BlogName } from '../../../src/replication/log/entry.ts'
 import type { MemberRecord } from '../../../src/replication/registry/act.ts'
+import type { DiskMark } from '../../../src/replication/registry/heartbeat.ts'
 import type { Member } from '../../../src/replication/registry/roster.ts'
 import { member } from '../../replication/test-council.ts'
 import { type Random, randomOf } from '../../support/simulation/random.ts'
@@ -23,11 +26,14 @@ const place = (primary: Member, others: Member[], n = 3, copies = new Copies()) 
   const { replicas, unmet } = placeBlog(primary, others, n, copies)
   return { names: namesOf(replicas), unmet }
 }
+const peersOf = (members: readonly Member[]) => members.map(({ peer }) => peer)
+let blogs = 0
+const blogOf = () => `blog-${blogs++}` as BlogName
 /** `count` blogs on each of these sets */
 const kept = (...sets: [count: number, ...members: Member[]][]) => {
   const copies = new Copies()
   for (const [count, ...members] of sets)
-    for (let n = 0; n < count; n++) copies.add(members.map(({ peer }) => peer))
+    for (let n = 0; n < count; n++) copies.set(blogOf(), peersOf(members))
   return copies
 }
 
@@ -139,6 +145,57 @@ describe('placeBlog', () => {
   })
 })
 
+describe('placeClaim', () => {
+  const spokes = [1, 2, 3, 4, 5].map((n) => spoke(n))
+  const claim = (
+    marks: Readonly<Record<string, DiskMark>>,
+    { live = spokes, copies = new Copies() } = {},
+  ) => {
+    const mark = (peer: PeerName) =>
+      marks[spokes.find((each) => each.peer === peer)?.name ?? ''] ?? null
+    const placed = placeClaim({ via: spokes[0] as Member, live, mark, n: 3, copies })
+    return placed === null ? null : namesOf(placed.replicas)
+  }
+
+  it('lets the spoke lead the blog at which it was claimed', () => {
+    expect(claim({})?.[0]).toBe('s1')
+    expect(claim({}, { live: [] })).toEqual(['s1'])
+  })
+
+  it.each<DiskMark>(['no-new-blogs', 'no-copies', 'replace'])(
+    'gives a blog claimed at a spoke that is over the mark %s to the emptiest with room',
+    (mark) => {
+      const [, second, third] = spokes as [Member, Member, Member]
+      const copies = kept([5, second], [2, third], [3, ...spokes.slice(3)])
+      const placed = claim({ s1: mark }, { copies })
+      expect(placed?.[0]).toBe('s3')
+      expect(placed).toHaveLength(3)
+      expect(placed).not.toContain('s1')
+    },
+  )
+
+  it('places no copy of a new blog over a mark while there are others', () => {
+    expect(claim({ s2: 'no-new-blogs', s3: 'no-copies' })?.toSorted()).toEqual(['s1', 's4', 's5'])
+  })
+
+  it('takes spokes over the first mark for copies when there are too few others, and no more', () => {
+    const marks = {
+      s1: 'no-new-blogs',
+      s2: 'no-copies',
+      s3: 'replace',
+      s4: 'no-new-blogs',
+    } as const
+    const placed = claim(marks)
+    expect(placed?.[0]).toBe('s5')
+    expect(placed?.toSorted()).toEqual(['s1', 's4', 's5'])
+  })
+
+  it('places nothing when no spoke has room', () => {
+    const marks = { s1: 'no-new-blogs', s2: 'no-new-blogs', s3: 'replace' } as const
+    expect(claim(marks, { live: spokes.slice(0, 3) })).toBeNull()
+  })
+})
+
 describe('fillSet', () => {
   const spokes = [1, 2, 3, 4, 5, 6].map((n) => spoke(n))
   const [first, second, third] = spokes as [Member, Member, Member]
@@ -185,7 +242,7 @@ describe('fillSet', () => {
     const started = performance.now()
     for (let n = 0; n < 200; n++) {
       const { replicas } = placeBlog(many[n * 17] as Member, many, 3, all)
-      all.add(replicas.map(({ peer }) => peer))
+      all.set(blogOf(), peersOf(replicas))
     }
     expect(performance.now() - started).toBeLessThan(5_000)
   })
@@ -242,26 +299,24 @@ describe.each(rosters)('placement of 1,000 blogs on 50 spokes, %s', (_, make) =>
     const random = randomOf(seed, 'claims')
     const copies = new Copies()
     let spokes = Array.from({ length: 50 }, (_each, n) => make(n))
-    let blogs: Member[][] = []
+    const kept = new Map<BlogName, readonly Member[]>()
+    const keep = (blog: BlogName, members: readonly Member[]) => {
+      kept.set(blog, members)
+      copies.set(blog, peersOf(members))
+    }
     return {
       claim(count: number) {
-        for (let n = 0; n < count; n++) {
-          const { replicas } = placeBlog(random.pick(spokes), spokes, 3, copies)
-          copies.add(replicas.map(({ peer }) => peer))
-          blogs.push([...replicas])
-        }
+        for (let n = 0; n < count; n++)
+          keep(blogOf(), placeBlog(random.pick(spokes), spokes, 3, copies).replicas)
       },
       leave(count: number) {
         const gone = new Set(spokes.slice(0, count))
         spokes = spokes.slice(count)
-        blogs = blogs.map((replicas) => {
+        for (const [blog, replicas] of kept) {
           const stay = replicas.filter((each) => !gone.has(each))
-          if (stay.length === 3 || stay.length === 0) return stay
-          copies.remove(replicas.map(({ peer }) => peer))
-          const next = [...stay, ...fillSet({ stay, candidates: spokes, n: 3, copies }).added]
-          copies.add(next.map(({ peer }) => peer))
-          return next
-        })
+          if (stay.length === 3 || stay.length === 0) continue
+          keep(blog, [...stay, ...fillSet({ stay, candidates: spokes, n: 3, copies }).added])
+        }
       },
       join(count: number) {
         spokes = [...spokes, ...Array.from({ length: count }, (_each, n) => make(100 + n))]
@@ -274,7 +329,7 @@ describe.each(rosters)('placement of 1,000 blogs on 50 spokes, %s', (_, make) =>
       },
       /** share of all triples that hold all copies of some blog */
       triples() {
-        const sets = new Set(blogs.map((replicas) => namesOf(replicas).sort().join(' ')))
+        const sets = new Set([...kept.values()].map((each) => namesOf(each).sort().join(' ')))
         const n = spokes.length
         return sets.size / ((n * (n - 1) * (n - 2)) / 6)
       },
@@ -321,22 +376,6 @@ describe('candidatesOf', () => {
     ]
     const given = candidatesOf(members, (each) => each !== spoke(4).peer)
     expect(namesOf(given)).toEqual(['s1', 's6'])
-  })
-})
-
-describe('Copies', () => {
-  it('counts copies and sets, and forgets a set that keeps nothing any more', () => {
-    const [a, b, c] = ['a', 'b', 'c'] as PeerName[] as [PeerName, PeerName, PeerName]
-    const copies = new Copies([{ replicas: [{ peer: a }, { peer: b }] }])
-    copies.add([b, a])
-    copies.add([b, c])
-    expect([a, b, c].map((each) => copies.of(each))).toEqual([2, 3, 1])
-    expect([...copies.setsOf(b).values()].map(({ blogs }) => blogs)).toEqual([2, 1])
-    copies.remove([c, b])
-    expect([a, b, c].map((each) => copies.of(each))).toEqual([2, 2, 0])
-    expect(copies.setsOf(c).size).toBe(0)
-    copies.remove([a, c])
-    expect(copies.of(a)).toBe(2)
   })
 })
 

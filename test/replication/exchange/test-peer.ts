@@ -122,6 +122,7 @@ export class TestPeer {
     this.submit = new Submit({
       ...{ network, ingest, replicas, registry, clock, revoked },
       decideRevoke: null,
+      takeGenesis: (...given) => this.claims.handedOver(...given),
       limits: { ...defaultDoorLimits, ...limits },
       decideClaim: async (...given) => {
         if (this.decideClaim === null) throw new Error('this peer is no authority')
@@ -145,6 +146,7 @@ export class TestPeer {
     this.claims = new Claims({
       ...{
         store,
+        ingest,
         council: this.council,
         replicas,
         push: this.push,

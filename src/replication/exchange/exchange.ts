@@ -202,12 +202,14 @@ export class Exchange {
         const known = council.roster()
         return known === null ? null : authorityOf(known)
       },
+      takeGenesis: (...given) => this.claims.handedOver(...given),
       revoked: this.revocations.of,
       limits: { ...defaultDoorLimits, ...options.limits },
     })
     this.#tails = new Tails({ store, ingest, replicas, submit: this.submit })
     this.claims = new Claims({
       store,
+      ingest,
       council,
       replicas,
       push: this.#push,

@@ -21,7 +21,7 @@ import {
 } from '../network.ts'
 import { maxBareBytes, maxClockSkewMs, moveRetryMs, publishWaitMs, SUBMIT } from '../protocol.ts'
 import { type Assignment, publishedFrom } from '../registry/assignment.ts'
-import { fromSignedRow, type ProofRow, signedRow } from '../registry/proof.ts'
+import { fromSignedRow, type ProofRow, proofRow, signedRow } from '../registry/proof.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { RevokedKey } from '../registry/revoked-keys.ts'
 import {
@@ -64,6 +64,7 @@ const entryAnswer = z.union([
 const request = z.discriminatedUnion('t', [
   z.object({ t: z.literal('entry'), entry: signedShape }),
   z.object({ t: z.literal('claim'), entry: signedShape }),
+  z.object({ t: z.literal('genesis'), entry: signedShape, proof: proofShape }),
   z.object({
     t: z.literal('revoke'),
     certificate: z.string().max(maxBareBytes),
@@ -100,6 +101,9 @@ export type DecideDrain = (
 /** The authority's answer to a claim: the assignment that gives the name. */
 export type DecideClaim = (genesis: Entry, offer: Signed, via: string) => Promise<Verdict<ProofRow>>
 
+/** A primary's answer to the genesis of a blog that it leads, claimed at a spoke without room. */
+export type TakeGenesis = (genesis: Entry, offer: Signed, proof: ProofRow) => Promise<Verdict<Kept>>
+
 /** A revocation on its way to the authority. */
 export type Revoke = {
   /** as it is kept, or gpg's bare certificate when its key is not known here */
@@ -121,6 +125,7 @@ export class Submit {
   readonly #decideRevoke: DecideRevoke | null
   readonly #decideDrain: DecideDrain | null
   readonly #authority: () => PeerName | null
+  readonly #takeGenesis: TakeGenesis
   readonly #revoked: (key: string) => RevokedKey | null
   readonly #door: Door
   readonly #handedIn: Buckets
@@ -138,6 +143,7 @@ export class Submit {
     readonly decideDrain: DecideDrain | null
     /** who decides; null while this peer has no `@roster` */
     readonly authority: () => PeerName | null
+    readonly takeGenesis: TakeGenesis
     /** what the council knows of a key */
     readonly revoked: (key: string) => RevokedKey | null
     readonly limits: DoorLimits
@@ -151,6 +157,7 @@ export class Submit {
     this.#decideRevoke = parts.decideRevoke
     this.#decideDrain = parts.decideDrain
     this.#authority = parts.authority
+    this.#takeGenesis = parts.takeGenesis
     this.#revoked = parts.revoked
     const { now } = parts.clock
     this.#door = new Door(parts.limits, now)
@@ -191,17 +198,17 @@ export class Submit {
           const given = await this.#decideClaim(entry.value, offer, from)
           return given.ok ? { proof: given.value } : refusalAnswer(given)
         }
+        if (body.t === 'genesis') {
+          const taken = await this.#takeGenesis(entry.value, offer, body.proof)
+          return taken.ok ? stateAnswer(await this.#state(taken.value, 0)) : refusalAnswer(taken)
+        }
         const kept = this.#replicas.get(entry.value.log)
         if (kept?.role !== 'primary') {
           return refusalAnswer(
             refuse('NOT_PRIMARY', `This spoke is not the primary of ${entry.value.log}.`),
           )
         }
-        const done = await this.#here(kept, entry.value, offer)
-        if (!done.ok) return refusalAnswer(done)
-        return done.value.kind === 'taken'
-          ? { taken: done.value.head }
-          : { ...done.value, receipts: done.value.receipts.map(signedRow) }
+        return stateAnswer(await this.#here(kept, entry.value, offer))
       }),
     )
   }
@@ -299,6 +306,25 @@ export class Submit {
       { t: 'claim', entry: signedRow(offer) },
       'The claim goes on by itself when it does.',
     )
+  }
+
+  /**
+   * Hands a genesis, with the act that gives its name, to the spoke that leads the blog. What the
+   * answer counts are receipts that hold. Codes: PRIMARY_UNREACHABLE, and those of `Claims.handedOver`.
+   */
+  async handOver(found: Assignment, genesis: Entry, offer: Signed): Promise<Verdict<Submitted>> {
+    const body = { t: 'genesis', entry: signedRow(offer), proof: proofRow(found.proof) }
+    const waitMs = publishWaitMs + 10_000
+    try {
+      const reply = await ask(this.#network, found.primary, SUBMIT, body, entryAnswer, waitMs)
+      const receipts = 'taken' in reply ? [] : reply.receipts.map(fromSignedRow)
+      return accept(countProven(found, genesis, receipts).held)
+    } catch (error) {
+      return (
+        asRefusal(error) ??
+        refuse('PRIMARY_UNREACHABLE', `The spoke that leads ${found.blog} does not answer yet.`)
+      )
+    }
   }
 
   /** Hands a revocation to the authority. Codes: AUTHORITY_UNREACHABLE, and the authority's. */
@@ -407,6 +433,13 @@ export class Submit {
       receipts: covering.map((receipt) => receipt.signed),
     })
   }
+}
+
+function stateAnswer(done: Verdict<Submitted>): unknown {
+  if (!done.ok) return refusalAnswer(done)
+  return done.value.kind === 'taken'
+    ? { taken: done.value.head }
+    : { ...done.value, receipts: done.value.receipts.map(signedRow) }
 }
 
 /** What a primary's answer proves: its word may be a lie, the receipts of other replicas are not. */

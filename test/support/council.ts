@@ -76,6 +76,11 @@ export type Status = {
     readonly published: number
     readonly replicas: number
   }[]
+  readonly scrub: {
+    readonly damaged: number
+    readonly healed: number
+    readonly now: readonly { readonly log: string; readonly seqs: readonly number[] }[]
+  }
   readonly came: Readonly<Record<'submit' | 'gossip' | 'push' | 'pull', number>>
 }
 

@@ -30,6 +30,7 @@ import { Records } from './records.ts'
 import { type Kept, Replicas } from './replica.ts'
 import { Revocations } from './revocations.ts'
 import { Revoking } from './revoking.ts'
+import { Scrub } from './scrub.ts'
 import { Seals } from './seals.ts'
 import { type DecideClaim, type DecideRevoke, Submit } from './submit.ts'
 import { Sync } from './sync.ts'
@@ -65,6 +66,8 @@ export type ExchangeOptions = {
   readonly gossip: boolean
   readonly push: boolean
   readonly pull: boolean
+  /** whether the disk is looked through for damage; left out: it is */
+  readonly scrub?: boolean
   /** what this spoke takes of one blog as its primary; those left out: as by default */
   readonly limits?: Partial<DoorLimits>
   /** the authority's decisions, null at other peers */
@@ -82,6 +85,8 @@ const maxNamesAsked = 5
 /** How long receipts gather before the primary passes them on to its secondaries, ms. */
 const spreadMs = 200
 const checkLaterMs = 500
+/** Pause between two goes of the scrub, ms. */
+const scrubMs = 1_000
 /** How long the authority waits for those that a new act of `@names` is sent to, ms. */
 const tellMs = 1_000
 
@@ -107,6 +112,7 @@ export class Exchange {
   readonly join: Join
   readonly #push: Push
   readonly #gossip: Gossip
+  readonly scrub: Scrub
   readonly #checker: Checker
   readonly #records: Records
   readonly #tails: Tails
@@ -250,6 +256,17 @@ export class Exchange {
     })
     this.join = new Join({ network, store, council, decide: options.authority?.decideJoin ?? null })
     this.#checker = new Checker({ network, ingest, replicas })
+    this.scrub = new Scrub({
+      network,
+      ingest,
+      replicas,
+      council,
+      random: clock.random,
+      isProved: (log, { text, signature, receipts = [] }) =>
+        this.#isProved(log, { text, signature, receipts }),
+      healed: (log) => this.#healed(log),
+      report: world.report,
+    })
     this.#records = new Records({ network, replicas, registry })
   }
 
@@ -289,6 +306,9 @@ export class Exchange {
     this.#cancel = [
       repeat(clock, this.#options.pullMs, () => this.#tick()),
       repeat(clock, checkLaterMs, async () => this.#background('check', this.#checker.run())),
+      ...(this.#options.scrub === false
+        ? []
+        : [repeat(clock, scrubMs, () => this.scrub.run().catch(() => undefined))]),
       repeat(clock, recordPeriodMs, async () => {
         this.#records.startPeriod()
         await this.#tick()
@@ -322,7 +342,20 @@ export class Exchange {
     if (lost.length === 0) return
     this.#storeId = await this.#newStore()
     this.#world.report('store_lost', { blogs: lost, store: this.#storeId })
-    await this.replicas.reload()
+    await this.replicas.renewed()
+  }
+
+  /** Entry 0 of `@roster` is known by its id alone: it is the council's. */
+  #isProved(log: LogName, proof: ProofOfAct): boolean {
+    const act = this.council.checkProof(proof)
+    return act.ok ? act.value.log === log : act.code === 'ACT_LOG' && log === rosterLog
+  }
+
+  /** A damaged replica was silent about the blog: it has something to say again. */
+  #healed(log: LogName): void {
+    const kept = this.replicas.get(log as BlogName)
+    if (kept?.role === 'primary') this.#background('lead', this.#lead(kept))
+    else if (kept?.role === 'secondary') this.#background('give', this.replicas.give(kept))
   }
 
   /** Work that nobody waits for: its failure is told, and what failed comes again by itself. */
@@ -390,6 +423,7 @@ export class Exchange {
   #councilChanged(log: LogName, acts: readonly Act[]): void {
     if (log === rosterLog) {
       this.#gossip.follow()
+      this.#background('read_late', this.#readLate())
       return
     }
     for (const act of acts) {
@@ -399,6 +433,10 @@ export class Exchange {
       if (isOurs || this.replicas.get(decision.blog) !== null)
         this.#background('learn', this.#learnAt(act.seq))
     }
+  }
+
+  async #readLate(): Promise<void> {
+    if (await this.replicas.readLate()) await this.#checkStore()
   }
 
   async #learnAt(seq: number): Promise<void> {

@@ -68,6 +68,7 @@ export type Status = {
     readonly connected: boolean
     readonly follows: boolean
     readonly heard?: boolean
+    readonly cutOff: boolean
   }[]
   readonly blogs: readonly {
     readonly blog: string

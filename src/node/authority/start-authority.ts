@@ -8,6 +8,7 @@ import type { Config } from '../config.ts'
 import type { ComponentLog } from '../logger.ts'
 import { Admissions } from './admissions.ts'
 import { Authority } from './authority.ts'
+import { CutOffs } from './cutoffs.ts'
 import { Moves } from './moves.ts'
 import { Orders } from './orders.ts'
 import { Reach } from './reach.ts'
@@ -21,6 +22,7 @@ export type AuthorityParts = {
   readonly authority: Authority
   readonly admissions: Admissions
   readonly revocations: RevocationDesk
+  readonly cutOffs: CutOffs
   /** runs from the start; the caller stops it */
   readonly watch: Watch
 }
@@ -64,5 +66,6 @@ export async function startAuthority(
   const moves = new Moves({ ...parts, replaceAfterMs: failover.replaceAfterMs })
   const watch = new Watch({ exchange, moves, clock, silenceMs: failover.silenceMs, log })
   watch.start()
-  return { authority, admissions, revocations, watch }
+  const cutOffs = new CutOffs({ council, log, tell })
+  return { authority, admissions, revocations, cutOffs, watch }
 }

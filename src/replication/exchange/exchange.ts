@@ -8,14 +8,14 @@ import { parseStoreId, type StoreId } from '../log/peer-text.ts'
 import type { Receipt } from '../log/receipt.ts'
 import { blogRules, type LogRules } from '../log/rules.ts'
 import { type Disk, LogStore } from '../log/store.ts'
-import type { GossipVerdict, Network, Pubsub } from '../network.ts'
+import { type GossipVerdict, type Network, type Pubsub, refusalOf } from '../network.ts'
 import { recordPeriodMs } from '../protocol.ts'
 import type { Act } from '../registry/act.ts'
 import { CouncilLogs } from '../registry/council-logs.ts'
 import { namesRules, rosterRules } from '../registry/council-rules.ts'
 import { type ProofOfAct, proofRow } from '../registry/proof.ts'
 import { type Dht, Registry } from '../registry/registry.ts'
-import { authorityOf, liveMembers } from '../registry/roster.ts'
+import { authorityOf, isMember, liveMembers } from '../registry/roster.ts'
 import { Acts } from './acts.ts'
 import { Alive, type FetchHello, type Vitals } from './alive.ts'
 import { HeldKeys } from './blog-keys.ts'
@@ -536,10 +536,17 @@ export class Exchange {
       .map((kept) => kept.assignment.blog)
   }
 
+  /** Whoever calls this peer a stranger may know that it was cut off: strangers get `@roster` too. */
+  #wasRefused(peer: PeerName, error: unknown): void {
+    if (refusalOf(error) !== 'NOT_A_MEMBER' || !this.council.isMember(this.#world.signer.peer))
+      return
+    this.join.pullRoster(peer).catch(() => undefined)
+  }
+
   #pullFrom(peer: PeerName, logs: readonly LogName[]): void {
     const wanted = this.#options.pull ? logs : logs.filter((log) => log.startsWith('@'))
     if (peer === this.#world.signer.peer || wanted.length === 0) return
-    this.sync.pull(peer, wanted).catch(() => undefined)
+    this.sync.pull(peer, wanted).catch((error) => this.#wasRefused(peer, error))
   }
 
   /** What waits for the authority goes to it; what it has written of keys is asked for. */
@@ -603,7 +610,9 @@ export class Exchange {
     const dns = liveMembers(roster)
       .filter((member) => member.roles.includes('dns'))
       .map((member) => member.peer)
-    const peers = new Set([authorityOf(roster), ...holders, ...dns])
+    const peers = new Set(
+      [authorityOf(roster), ...holders, ...dns].filter((each) => isMember(roster, each)),
+    )
     peers.delete(this.#world.signer.peer)
     return [...peers].slice(0, maxNamesAsked)
   }

@@ -305,7 +305,7 @@ export class Replicas {
 
   /**
    * Takes an author's entry as the primary: it enters the log and is announced.
-   * Codes: NOT_PRIMARY, NOT_ACTIVE, LOG_DAMAGED.
+   * Codes: NOT_PRIMARY, NOT_ACTIVE, NOT_A_MEMBER, LOG_DAMAGED.
    */
   async write(kept: Kept, offer: Offer): Promise<Verdict<Outcome>> {
     const now = this.#kept.get(kept.assignment.blog)
@@ -328,6 +328,9 @@ export class Replicas {
       )
     }
     const { blog, epoch } = kept.assignment
+    if (this.#roster()?.members.get(this.#signer.peer)?.cutOff === true) {
+      return refuse('NOT_A_MEMBER', 'This spoke was cut off from its council. Use another one.')
+    }
     if (this.isDamaged(blog)) return damagedHere(blog)
     const record = await this.#ingest.record(blog)
     const head = record?.head ?? kept.assignment.head

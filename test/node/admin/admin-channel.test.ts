@@ -51,7 +51,7 @@ async function listen(fetch = app().fetch): Promise<AdminServer> {
 const app = () =>
   createAdminApp(
     {
-      ...{ status: async () => ({ fine: true }), admissions: null, now: () => 0 },
+      ...{ status: async () => ({ fine: true }), admissions: null, cutOffs: null, now: () => 0 },
       ...{ bootstrap: () => null, nameOf: () => null },
     },
     () => undefined,
@@ -114,7 +114,13 @@ describe('createAdminApp', () => {
     expect((await post('/admit', 'x'.repeat(65 * 1024))).status).toBe(413)
     const failing = createAdminApp(
       {
-        ...{ admissions: null, now: () => 0, bootstrap: () => null, nameOf: () => null },
+        ...{
+          admissions: null,
+          cutOffs: null,
+          now: () => 0,
+          bootstrap: () => null,
+          nameOf: () => null,
+        },
         status: () => Promise.reject(new Error('the disk is full')),
       },
       () => undefined,

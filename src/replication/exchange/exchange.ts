@@ -291,6 +291,7 @@ export class Exchange {
     await this.revoking.start()
     this.#gossip.follow()
     for (const kept of this.replicas.all()) this.#assigned(kept)
+    this.#background('learn', this.#learnNamed())
     const { clock } = this.#world
     this.#cancel = [
       repeat(clock, this.#options.pullMs, () => this.#tick()),
@@ -407,6 +408,19 @@ export class Exchange {
       const isOurs = decision.replicas.some(({ peer }) => peer === this.#world.signer.peer)
       if (isOurs || this.replicas.get(decision.blog) !== null)
         this.#background('learn', this.#learnAt(act.seq))
+    }
+  }
+
+  /**
+   * Learns what stands in `@names` here and was not learned when it came: the process ended between
+   * the two writes, or the disk took only the first.
+   */
+  async #learnNamed(): Promise<void> {
+    const { peer } = this.#world.signer
+    for (const { blog, epoch, replicas, seq } of this.council.names()?.blogs.values() ?? []) {
+      const known = this.replicas.get(blog)?.assignment.epoch ?? null
+      const isOurs = known !== null || replicas.some((each) => each.peer === peer)
+      if (isOurs && (known ?? 0) < epoch) await this.#learnAt(seq)
     }
   }
 
@@ -539,6 +553,7 @@ export class Exchange {
       if (kept.role === 'primary') this.#background('lead', this.#lead(kept))
     }
     this.#background('offer', this.#tails.offer())
+    this.#background('learn', this.#learnNamed())
   }
 
   // Whom to stay connected with.

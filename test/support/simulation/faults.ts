@@ -12,11 +12,14 @@ export class Faults {
   /** who is out of reach, and what ends it */
   readonly #out = new Map<Machine, () => void>()
   readonly #healing = new Set<() => void>()
+  readonly #onLost: () => void
   #isOver = false
   readonly counts: FaultCounts = { crashes: 0, lostDisks: 0, cuts: 0, stops: 0 }
 
-  constructor(council: VirtualCouncil, most: number) {
+  /** @param onLost - called when a disk was lost */
+  constructor(council: VirtualCouncil, most: number, onLost: () => void) {
     this.#council = council
+    this.#onLost = onLost
     this.#most = most
   }
 
@@ -83,6 +86,7 @@ export class Faults {
     this.counts.crashes++
     this.counts.lostDisks++
     this.#council.lose(machine)
+    this.#onLost()
     return true
   }
 

@@ -18,7 +18,7 @@ import { Life } from './virtual-clock.ts'
 import { Writer } from './writer.ts'
 
 /** Whether the authority puts another replica in the place of one whose disk is lost. */
-const replacesReplicas = false
+const replacesReplicas = true
 const minutes = 60_000
 /** Virtual time from the end of all faults until everything must be equal. */
 const quietMs = 6 * minutes
@@ -36,8 +36,8 @@ export class Run {
   constructor(plan: RunPlan, council: VirtualCouncil, way: SigningWay) {
     this.plan = plan
     this.council = council
-    this.faults = new Faults(council, plan.mostOut)
     this.told = new Told(council)
+    this.faults = new Faults(council, plan.mostOut, () => this.told.lost())
     this.#chance = council.random('run')
     this.#way = way
   }

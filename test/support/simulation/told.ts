@@ -37,6 +37,22 @@ export class Told {
       this.#council.breach('answer', `${what}: answered as published, and is not`)
   }
 
+  /** A disk is lost: what was stored there alone, and not published, is gone, and its author knows that it may be. */
+  lost(): void {
+    const { machines, witness } = this.#council
+    for (const key of this.stored) {
+      const [blog = '', seq, id] = key.split(' ')
+      const isKept = machines.some(
+        ({ disk, signer }) =>
+          witness.idsOf(signer.peer, blog)[Number(seq)] === id ||
+          ['tail', 'aside'].some((kind) =>
+            disk.rows(`${kind}/${blog}/`).some(([row]) => row.endsWith(`/${id}`)),
+          ),
+      )
+      if (!isKept) this.stored.delete(key)
+    }
+  }
+
   isPublished(entry: Entry): void {
     const key = `${entry.log} ${entry.seq}`
     const known = this.published.get(key)

@@ -72,6 +72,35 @@ export function planRun(seed: number, steps: number): RunPlan {
   }
 }
 
+/**
+ * A plan for directed schedules: three replicas, with one spoke to spare or not, the authority on one
+ * of them or apart, no faults but those of the scenes, and fair weather or less.
+ */
+export function planScenes(seed: number, steps: number): RunPlan {
+  const chance = randomOf(seed, 'scenes')
+  const isApart = chance.chance(0.5)
+  const spokes = 3 + chance.between(0, 1) - (isApart ? 0 : 1)
+  return {
+    seed,
+    replicas: 3,
+    peers: [
+      { name: 'a', roles: isApart ? ['dns', 'authority'] : ['spoke', 'authority'] },
+      ...names.slice(0, spokes).map((name): PeerPlan => ({ name, roles: ['spoke'] })),
+    ],
+    founders: 1 + spokes,
+    weather: {
+      loss: chance.pick([0, 0.02]),
+      duplicates: 0,
+      minMs: 1,
+      maxMs: chance.pick([30, 300]),
+    },
+    mostOut: 3,
+    blogs: 1,
+    isContested: false,
+    steps: Array.from({ length: steps }, () => ({ ...drawStep(chance), waitMs: 400 })),
+  }
+}
+
 function drawStep(chance: Random): Step {
   const isLong = chance.chance(0.02)
   return {

@@ -9,13 +9,15 @@ const failoverMs = 60_000
  * keeps a published entry. They ask for a blog with three replicas or more, and give up, leaving
  * nothing behind but faults that end by themselves, when something else got in the way.
  */
-export const scenes: Readonly<Record<string, (run: Run, blog: string) => Promise<void>>> = {
-  figureEight,
-  emptied,
-  staleLeader,
-}
+export const scenes = { figureEight, emptied, staleLeader, sealedLeader } as const
+export type SceneName = keyof typeof scenes
 
 const epochOf = (run: Run, blog: string) => run.named(blog)?.epoch ?? 0
+
+function isActive(run: Run, blog: string) {
+  const act = run.named(blog)
+  return act !== null && run.council.witness.ledger.isActive(act.id)
+}
 
 function writerOf(run: Run, blog: string) {
   return run.writers.find((each) => each.author.blog === blog && each.isReady)
@@ -31,7 +33,12 @@ async function write(run: Run, blog: string, at: Machine, count: number, ms: num
 }
 
 /** The replicas of a blog that can play a part: a primary that is not the authority, and two others. */
-function cast(run: Run, blog: string): [Machine, Machine, Machine, Machine[]] | null {
+async function cast(
+  run: Run,
+  blog: string,
+): Promise<[Machine, Machine, Machine, Machine[]] | null> {
+  const isReady = () => isActive(run, blog) && writerOf(run, blog)?.isIdle === true
+  if (!(await run.hope(isReady, 30_000))) return null
   const [primary, ...others] = run.replicasOf(blog)
   const { authority } = run.council
   const free = others.filter((each) => each !== authority && !run.faults.isOut(each))
@@ -47,7 +54,7 @@ function cast(run: Run, blog: string): [Machine, Machine, Machine, Machine[]] | 
  * less; when that one is sealed the old primary answers with a log that is longer, and older.
  */
 async function figureEight(run: Run, blog: string): Promise<void> {
-  const parts = cast(run, blog)
+  const parts = await cast(run, blog)
   if (parts === null) return
   const [old] = parts
   const { machines } = run.council
@@ -59,6 +66,8 @@ async function figureEight(run: Run, blog: string): Promise<void> {
   if (!(await run.hope(() => epochOf(run, blog) > epoch, failoverMs))) return
   const next = run.replicasOf(blog)[0]
   if (next === undefined || next === run.council.authority) return
+  await run.hope(() => isActive(run, blog) && writerOf(run, blog)?.isIdle === true, 20_000)
+  writerOf(run, blog)?.switchMachine()
   await write(run, blog, next, 1, 12_000)
   // The old one is heard again, by the authority alone, and the next one by nobody.
   run.faults.cutOff(next, 'both', failoverMs, machines)
@@ -74,7 +83,7 @@ async function figureEight(run: Run, blog: string): Promise<void> {
  * and only one that never heard of it is left (REPLICATION, Words: store).
  */
 async function emptied(run: Run, blog: string): Promise<void> {
-  const parts = cast(run, blog)
+  const parts = await cast(run, blog)
   if (parts === null) return
   const [primary, second, third, more] = parts
   if (!run.mayLose(second)) return
@@ -93,7 +102,7 @@ async function emptied(run: Run, blog: string): Promise<void> {
  * between their answers to the seal and the next act, which is long on its way (REPLICATION 7).
  */
 async function staleLeader(run: Run, blog: string): Promise<void> {
-  const parts = cast(run, blog)
+  const parts = await cast(run, blog)
   if (parts === null) return
   const [old] = parts
   const { authority, witness } = run.council
@@ -107,4 +116,23 @@ async function staleLeader(run: Run, blog: string): Promise<void> {
   run.faults.part(authority, old, 'both', 20_000)
   run.faults.goBack(old)
   await write(run, blog, old, 3, 5_000)
+}
+
+/**
+ * A primary that the authority has given up is back when the seal goes out, promises like the others,
+ * and is asked to write on while the next act is long on its way (REPLICATION 3 and 7).
+ */
+async function sealedLeader(run: Run, blog: string): Promise<void> {
+  const parts = await cast(run, blog)
+  if (parts === null) return
+  const [old] = parts
+  const { authority } = run.council
+  if (run.faults.isOut(authority)) return
+  run.faults.cutOff(old, 'both', failoverMs)
+  run.faults.busy(authority, 2_500, failoverMs)
+  const isAway = () =>
+    authority.exchange?.council.roster()?.members.get(old.signer.peer)?.away === true
+  if (!(await run.hope(isAway, failoverMs))) return
+  run.faults.goBack(old)
+  await write(run, blog, old, 12, 1_500)
 }

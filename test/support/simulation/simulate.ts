@@ -3,8 +3,9 @@ import type { SigningWay } from './author.ts'
 import type { Rule } from './breach.ts'
 import { type BrokenRule, tamperFor } from './broken-rules.ts'
 import { Broken, VirtualCouncil } from './council.ts'
-import { planRun } from './plan.ts'
+import { planRun, planScenes } from './plan.ts'
 import { Run } from './run.ts'
+import { type SceneName, scenes } from './scenes.ts'
 
 export type SimulateOptions = {
   readonly seed: number
@@ -12,6 +13,8 @@ export type SimulateOptions = {
   readonly steps: number
   /** which of them are done; null: all */
   readonly only?: ReadonlySet<number> | null
+  /** a directed schedule: of the steps every tenth is this scene, the others are writes */
+  readonly scene?: SceneName | null
   /** authors' signatures by openpgp.js */
   readonly way?: SigningWay
   /** a rule that nobody keeps, to see that this is noticed */
@@ -53,15 +56,23 @@ const runMs = 60 * 60_000
  * every promise must hold all the time.
  */
 export async function simulate(options: SimulateOptions): Promise<Outcome> {
-  const { seed, steps, only = null, way = 'node', without = null, deafTo = [] } = options
-  const plan = planRun(seed, steps)
-  const chosen = plan.steps.filter((_, index) => only === null || only.has(index))
-  using tampered = tamperFor(without)
-  using council = await VirtualCouncil.open({ ...plan, ...tampered, deafTo })
+  const { seed, steps, only = null, scene = null, way = 'node', without = null } = options
+  const plan = scene === null ? planRun(seed, steps) : planScenes(seed, steps)
+  const chosen = [...plan.steps.entries()].filter(([index]) => only === null || only.has(index))
+  const { deafTo = [] } = options
+  using council = await VirtualCouncil.open({ ...plan, ...tamperFor(without), deafTo })
   const run = new Run(plan, council, way)
   let violation: Outcome['violation'] = null
   try {
-    await council.run(() => run.go(chosen, (step) => perform(run, step)), runMs)
+    await council.run(
+      () =>
+        run.go(chosen, ([index, step]) => {
+          if (scene === null) perform(run, step)
+          else if (index % 10 === 9) return scenes[scene](run, run.blogs[0] as string)
+          else run.writers[0]?.write(null)
+        }),
+      runMs,
+    )
   } catch (error) {
     violation =
       error instanceof Broken

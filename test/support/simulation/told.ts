@@ -39,18 +39,20 @@ export class Told {
 
   /** A disk is lost: what was stored there alone, and not published, is gone, and its author knows that it may be. */
   lost(): void {
+    for (const key of this.stored) if (!this.isSomewhere(key)) this.stored.delete(key)
+  }
+
+  /** Whether any spoke keeps an entry, in its log or aside. */
+  isSomewhere(key: string): boolean {
     const { machines, witness } = this.#council
-    for (const key of this.stored) {
-      const [blog = '', seq, id] = key.split(' ')
-      const isKept = machines.some(
-        ({ disk, signer }) =>
-          witness.idsOf(signer.peer, blog)[Number(seq)] === id ||
-          ['tail', 'aside'].some((kind) =>
-            disk.rows(`${kind}/${blog}/`).some(([row]) => row.endsWith(`/${id}`)),
-          ),
-      )
-      if (!isKept) this.stored.delete(key)
-    }
+    const [blog = '', seq, id] = key.split(' ')
+    return machines.some(
+      ({ disk, signer }) =>
+        witness.idsOf(signer.peer, blog)[Number(seq)] === id ||
+        ['tail', 'aside'].some((kind) =>
+          disk.rows(`${kind}/${blog}/`).some(([row]) => row.endsWith(`/${id}`)),
+        ),
+    )
   }
 
   isPublished(entry: Entry): void {

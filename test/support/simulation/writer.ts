@@ -35,6 +35,8 @@ export class Writer {
   /** signed, and not known to be held by anybody */
   #pending: SignedEntry[] = []
   #isWaiting = false
+  /** the last one that she was told is published */
+  #published: Entry | null = null
   /** whether somebody else has the name */
   isTooLate = false
 
@@ -57,6 +59,13 @@ export class Writer {
   /** Whether she has an answer to all she sent, or gave up waiting. */
   get isIdle(): boolean {
     return !this.#isWaiting
+  }
+
+  /** She goes on at another machine of hers, which knows what is published and nothing else. */
+  switchMachine(): void {
+    if (this.#isWaiting || this.#published === null) return
+    this.#head = this.#published
+    this.#pending = []
   }
 
   /** Hands her genesis in, at one spoke after the other, until the name is hers or another's. */
@@ -91,6 +100,7 @@ export class Writer {
     this.#council.note(`${entry.log} is claimed`)
     this.#told.isPublished(entry)
     this.#head = entry
+    this.#published = entry
   }
 
   /**
@@ -126,6 +136,7 @@ export class Writer {
     const chosen = published[0] ?? held[0]
     if (chosen !== undefined) {
       this.#head = chosen.entry
+      if (chosen.answer.published) this.#published = chosen.entry
       this.#pending = []
       return
     }

@@ -8,6 +8,7 @@ import { type PeerName, type PeerSigner, peerSigner } from '../auth/peer-signatu
 import { KeyRing } from '../auth/public-key.ts'
 import { accept, refuse, type Verdict } from '../auth/verdict.ts'
 import { wait } from '../replication/clock.ts'
+import type { Vitals } from '../replication/exchange/alive.ts'
 import { Exchange } from '../replication/exchange/exchange.ts'
 import { rosterLog } from '../replication/log/log.ts'
 import { parseStoreId, type StoreId } from '../replication/log/peer-text.ts'
@@ -18,17 +19,21 @@ import {
   formatBootstrap,
   parseBootstrap,
 } from '../replication/registry/bootstrap.ts'
+import type { DiskMark } from '../replication/registry/heartbeat.ts'
 import { invitationSigner, parseInvitation } from '../replication/registry/invitation.ts'
+import { authorityOf, isMember } from '../replication/registry/roster.ts'
 import { createApp } from '../web/app.ts'
 import { trustedProxies } from '../web/client.ts'
 import { KeptPages } from '../web/kept-pages.ts'
 import { RateLimits } from '../web/rate-limit.ts'
 import { StoredAccounts } from './accounts.ts'
 import { serveAdmin } from './admin/admin-app.ts'
+import { lookAtCopies } from './admin/look-at-copies.ts'
 import { askDns } from './ask-dns.ts'
 import { type AuthorityParts, startAuthority } from './authority/start-authority.ts'
 import { realClock } from './clock.ts'
 import type { Config } from './config.ts'
+import { markOf, usedPercentOf } from './disk-mark.ts'
 import { DnsServer } from './dns/dns-server.ts'
 import { ZoneKeeper } from './dns/zone-keeper.ts'
 import { fetchHello } from './fetch-hello.ts'
@@ -86,6 +91,9 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     listen: config.peer.listen,
     announce: config.peer.announce,
     isMember: (name) => holder.exchange?.council.isMember(name) ?? false,
+    // At the authority it is a stranger: it may ask to be let in, and is told why it is not.
+    letsKnock: config.authority !== undefined,
+    isCutOff: (name) => holder.exchange?.council.isCutOff(name) ?? false,
     records: {
       validate: async (record, value) => {
         const verdict = await holder.exchange?.registry.validateRecord(record, value)
@@ -111,7 +119,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       signer,
       keys,
       newStoreId: () => parseStoreId(randomBytes(16).toString('hex')) as StoreId,
-      vitals: vitalsOf(config.data),
+      vitals: vitalsOf(config),
       fetchHello,
       askDns: (blog) => askDns(exchange.council.roster(), blog),
       report: (event, fields) => log.info(event, fields),
@@ -130,6 +138,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
               decideClaim: async (genesis, offer, via) =>
                 authority?.authority.decideClaim(genesis, offer, via as PeerName) ?? starting,
               decideRevoke: async (asked) => authority?.revocations.decide(asked) ?? starting,
+              decideDrain: async (asked) => authority?.moves.drain(asked) ?? starting,
             },
     },
   )
@@ -203,6 +212,11 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     {
       status,
       admissions: authority?.admissions ?? null,
+      moves: authority?.moves ?? null,
+      self: signer.peer,
+      copiesOf: (blog) => lookAtCopies(blog, exchange, (each) => authority?.stuck(each) ?? null),
+      drainSelf: (asked) => exchange.submit.drain(asked),
+      cutOffs: authority?.cutOffs ?? null,
       bootstrap: (invite) => bootstrapOf(exchange, peer, invite),
       nameOf: (name) => exchange.council.roster()?.members.get(name)?.name ?? null,
       now: realClock.now,
@@ -400,7 +414,9 @@ function wantedPeers(self: PeerName, exchange: Exchange, bootstrap: Bootstrap | 
   const roster = exchange.council.roster()
   // A newcomer would take up a stranger's place at every member; it only asks to be let in.
   if (roster === null || !roster.members.has(self)) return []
-  return exchange.partners().map((peer) => {
+  // Who is cut off is let in by nobody; from the authority it hears when that is over.
+  const wanted = isMember(roster, self) ? exchange.partners() : [authorityOf(roster)]
+  return wanted.map((peer) => {
     const given = (bootstrap?.peers ?? []).filter((address) => address.endsWith(`/p2p/${peer}`))
     return { peer, addresses: [...(roster.members.get(peer)?.addresses ?? []), ...given] }
   })
@@ -414,15 +430,17 @@ async function dialAny(peer: Peer, addresses: readonly string[]): Promise<PeerNa
   return null
 }
 
-/** Free bytes of the disk with the logs, and thousandths of a core used since the last time. */
-function vitalsOf(folder: string): () => Promise<{ freeBytes: number; load: number }> {
+/** Free bytes of the disk with the logs, its mark, and thousandths of a core used since the last time. */
+function vitalsOf({ data, disk }: Pick<Config, 'data' | 'disk'>): () => Promise<Vitals> {
   let last = { cpu: process.cpuUsage(), atMs: realClock.now() }
+  let mark: DiskMark | null = null
   return async () => {
-    const { bavail, bsize } = await statfs(folder)
+    const room = await statfs(data)
+    mark = markOf(usedPercentOf(room), disk, mark)
     const now = { cpu: process.cpuUsage(), atMs: realClock.now() }
     const usedMs = (now.cpu.user + now.cpu.system - last.cpu.user - last.cpu.system) / 1_000
     const load = Math.round((1_000 * usedMs) / Math.max(1, now.atMs - last.atMs))
     last = now
-    return { freeBytes: bavail * bsize, load: Math.max(0, load) }
+    return { freeBytes: room.bavail * room.bsize, load: Math.max(0, load), mark }
   }
 }

@@ -77,6 +77,11 @@ export class CouncilLogs {
     this.#listeners.push(listener)
   }
 
+  /** This peer's name. */
+  get self(): PeerName {
+    return this.#signer.peer
+  }
+
   roster(): Roster | null {
     return this.#roster
   }
@@ -369,6 +374,10 @@ export class CouncilLogs {
   /** Whether `peer` may be spoken with as a member of the council. */
   isMember(peer: PeerName): boolean {
     return isMember(this.#roster, peer)
+  }
+
+  isCutOff(peer: PeerName): boolean {
+    return this.#roster?.members.get(peer)?.cutOff === true
   }
 
   checkProof(proof: ProofOfAct): Verdict<Act> {

@@ -281,12 +281,15 @@ export class VirtualCouncil {
         gossip: true,
         push: true,
         pull: true,
+        // Disks lose what was not synced here, and alter nothing.
+        scrub: false,
         authority: plan.roles.includes('authority')
           ? {
               decideJoin: (...asked) => parts().admissions.decideJoin(...asked),
               decideClaim: (genesis, offer, via) =>
                 parts().authority.decideClaim(genesis, offer, via as PeerName),
               decideRevoke: (asked) => parts().revocations.decide(asked),
+              decideDrain: (asked) => parts().moves.drain(asked),
             }
           : null,
       },

@@ -74,6 +74,11 @@ export class Ledger {
     return this.#terms.get(act)?.active != null
   }
 
+  /** Whether any act of a blog was ever active: only then is it anybody's to write. */
+  isEstablished(blog: string): boolean {
+    return [...this.#terms.values()].some((term) => term.blog === blog && term.active !== null)
+  }
+
   /** Ids of the entries of a blog that w replicas gave receipts for, by seq. */
   published(blog: string): readonly (Published | undefined)[] {
     return this.#published.get(blog) ?? []

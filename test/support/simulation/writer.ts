@@ -73,17 +73,15 @@ export class Writer {
     const { entry, offer } = await this.author.genesis()
     if (entry.kind !== 'genesis') throw new Error('no genesis')
     for (;;) {
-      const claim = await this.#ask(null, async ({ exchange }) => {
+      const record = await this.#ask(null, async ({ exchange }) => {
         // Asked first: handed in again, a claim that was refused is looked at anew.
         const known = await exchange?.claims.record(entry.id)
         const isDecided = known?.state === 'refused' || known?.state === 'ready'
         const claimed = isDecided ? null : await exchange?.claims.claim(entry, offer)
         if (claimed?.ok === false && !passing.has(claimed.code))
           this.#council.breach('conduct', `the claim of ${entry.log}: ${claimed.reason}`)
-        const record = await exchange?.claims.record(entry.id)
-        return { record, kept: exchange?.replicas.get(entry.log) }
+        return exchange?.claims.record(entry.id)
       })
-      const { record, kept } = claim ?? {}
       if (record?.state === 'refused') {
         this.isTooLate = true
         if (!isContested)
@@ -91,8 +89,11 @@ export class Writer {
         return
       }
       if (record?.state === 'ready') {
-        if (kept?.role !== 'none' && kept?.receipts.isActive() !== true)
-          this.#council.breach('answer', `${entry.log} is called ready before its act is active`)
+        if (!this.#council.witness.ledger.isEstablished(entry.log))
+          this.#council.breach(
+            'answer',
+            `${entry.log} is called ready before any act of it is active`,
+          )
         break
       }
       await this.#council.clock.wait(2_000)

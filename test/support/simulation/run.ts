@@ -181,6 +181,7 @@ export class Run {
   #unequal(): string[] {
     const { machines, authority, witness } = this.council
     const missing: string[] = []
+    if (this.writers.some(({ isIdle }) => !isIdle)) missing.push('an author waits for an answer')
     for (const machine of machines.filter(({ hasStarted }) => hasStarted)) {
       const { council, alive } = machine.exchange ?? {}
       if (council === undefined) return [`${machine.name} is down`]
@@ -225,7 +226,12 @@ export class Run {
   async #check(): Promise<void> {
     const { machines, witness } = this.council
     for (const blog of this.blogs) {
-      for (const machine of this.#liveReplicas(blog)) await this.#checkLog(machine, blog)
+      for (const machine of this.#liveReplicas(blog)) await this.#verify(machine, blog)
+    }
+    // A tail that was offered meanwhile may have come into the log.
+    await this.until('all replicas are equal again', quietMs, () => this.#unequal())
+    for (const blog of this.blogs) {
+      for (const machine of this.#liveReplicas(blog)) this.#compare(machine, blog)
     }
     for (const key of this.told.stored) {
       if (!this.told.isSomewhere(key))
@@ -246,9 +252,9 @@ export class Run {
     }
   }
 
-  /** One replica's log, from the genesis on, by another door; and all that was promised is in it. */
-  async #checkLog(machine: Machine, blog: string): Promise<void> {
-    const { clock, keys, authority, witness } = this.council
+  /** One replica's log, from the genesis on, by another door. */
+  async #verify(machine: Machine, blog: string): Promise<void> {
+    const { clock, keys, authority } = this.council
     const council = authority.exchange?.council.roster()?.council as string
     const rules = blogRules(() => council, keys)
     const empty = new VirtualDisk(clock, this.#chance)
@@ -267,6 +273,11 @@ export class Run {
         'end',
         `${blog} at ${machine.name} does not verify: ${JSON.stringify(outcome)}`,
       )
+  }
+
+  /** All that was promised is in a replica's log. */
+  #compare(machine: Machine, blog: string): void {
+    const { witness } = this.council
     const ids = witness.idsOf(machine.signer.peer, blog)
     const lost = (seq: number, id: EntryId | undefined) => id !== undefined && ids[seq] !== id
     for (const [key, id] of this.told.published) {

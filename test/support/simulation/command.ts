@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { type BrokenRule, brokenRules } from './broken-rules.ts'
 import { CheapSignatures } from './cheap-signatures.ts'
+import { type SceneName, scenes } from './scenes.ts'
 import { shrink } from './shrink.ts'
 import { type Outcome, type SimulateOptions, simulate } from './simulate.ts'
 
@@ -29,6 +30,7 @@ type Options = {
   readonly workers: number
   readonly realKeys: boolean
   readonly without: BrokenRule | null
+  readonly scene: SceneName | null
   readonly only: ReadonlySet<number> | null
   readonly trace: boolean
   readonly shrink: boolean
@@ -46,6 +48,11 @@ const program = new Command('simulate')
   .addOption(
     new Option('--without <rule>', 'leave a rule out, to see that it is missed')
       .choices(brokenRules)
+      .default(null),
+  )
+  .addOption(
+    new Option('--scene <name>', 'directed schedules in place of those by chance')
+      .choices(Object.keys(scenes))
       .default(null),
   )
   .option('--only <steps>', 'of a schedule these steps alone: 0-12,40', toSteps, null)
@@ -69,10 +76,18 @@ function toSteps(value: string): ReadonlySet<number> {
   return new Set(steps)
 }
 
-async function runOne({ from, steps, without, only, realKeys, ...how }: Options): Promise<void> {
+async function runOne({
+  from,
+  steps,
+  without,
+  scene,
+  only,
+  realKeys,
+  ...how
+}: Options): Promise<void> {
   using _ = realKeys ? null : new CheapSignatures()
   const run: SimulateOptions = {
-    ...{ seed: from, steps, without, only },
+    ...{ seed: from, steps, without, scene, only },
     way: realKeys ? 'openpgp' : 'node',
   }
   const outcome = await simulate(run)
@@ -112,8 +127,8 @@ async function runMany(how: Options): Promise<void> {
     const worker = fork(fileURLToPath(new URL('worker.ts', import.meta.url)))
     while (next < end && broken.length < maxViolations) {
       const seeds = Math.min(seedsPerJob, end - next)
-      const { steps, without, realKeys } = how
-      const job: Job = { from: next, seeds, steps, without, realKeys }
+      const { steps, without, scene, realKeys } = how
+      const job: Job = { from: next, seeds, steps, without, scene, realKeys }
       next += seeds
       await runJob(worker, job, take)
     }
@@ -153,10 +168,11 @@ function runJob(worker: ChildProcess, job: Job, take: (answer: Answer) => void):
   })
 }
 
-function replay({ steps, without, realKeys }: Options, seed: number): string {
+function replay({ steps, without, scene, realKeys }: Options, seed: number): string {
   const more = [
     ...(steps === 200 ? [] : [`--steps ${steps}`]),
     ...(without === null ? [] : [`--without ${without}`]),
+    ...(scene === null ? [] : [`--scene ${scene}`]),
     ...(realKeys ? ['--real-keys'] : []),
   ]
   return ['npm run simulate -- --seeds 1 --from', seed, ...more].join(' ')

@@ -25,7 +25,7 @@ const sceneSeeds = seedsFrom(1, 8)
  */
 const missed: Readonly<Record<BrokenRule, { scene: SceneName; deafTo: readonly Rule[] }>> = {
   sync: { scene: 'figureEight', deafTo: [] },
-  own: { scene: 'sealedLeader', deafTo: [] },
+  own: { scene: 'movedLeader', deafTo: ['promise'] },
   promise: { scene: 'staleLeader', deafTo: ['promise'] },
   prefix: { scene: 'figureEight', deafTo: [] },
   active: { scene: 'figureEight', deafTo: [] },
@@ -34,7 +34,7 @@ const missed: Readonly<Record<BrokenRule, { scene: SceneName; deafTo: readonly R
 }
 const seen: Readonly<Record<BrokenRule, Rule>> = {
   sync: 'receipt',
-  own: 'promise',
+  own: 'published',
   promise: 'published',
   prefix: 'receipt',
   active: 'door',

@@ -18,6 +18,8 @@ const kinds: readonly (readonly [share: number, act: (run: Run, draws: Step['dra
     [10, busyAuthority],
     [8, full],
     [15, arrive],
+    [12, transfer],
+    [6, drain],
     [6, scene],
     // The rest.
     [1_000, write],
@@ -115,6 +117,21 @@ function arrive(run: Run, draws: Step['draws']): void {
   const next = run.council.machines.find(({ hasStarted }) => !hasStarted)
   if (next === undefined) write(run, draws)
   else run.council.launch(next)
+}
+
+/** An operator lets another spoke lead a blog; what the authority says to it does not matter here. */
+function transfer(run: Run, draws: Step['draws']): void {
+  const [a, b] = draws
+  const blog = pick(run.blogs, a)
+  const spoke = pick(run.council.spokes, b)
+  if (blog === undefined || spoke === undefined || !run.move(blog, spoke)) write(run, draws)
+}
+
+/** An operator lets everything move away from a spoke, and later lets it keep copies again. */
+function drain(run: Run, draws: Step['draws']): void {
+  const [a, , c] = draws
+  const spoke = pick(run.council.spokes, a)
+  if (spoke === undefined || !run.drain(spoke, 10_000 + howLong(c))) write(run, draws)
 }
 
 /** One of the directed schedules, while everything else goes on. */

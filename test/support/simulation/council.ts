@@ -58,6 +58,8 @@ export type Machine = {
   readonly web: string
   life: Life | null
   exchange: Exchange | null
+  /** what it decides with as the authority, while it runs */
+  authority: AuthorityParts | null
   /** whether it was ever started: some join later */
   hasStarted: boolean
   /** the store id that its disk names; null when it is empty */
@@ -112,6 +114,7 @@ export class VirtualCouncil {
         web: `http://10.${index + 1}.0.1:80`,
         life: null,
         exchange: null,
+        authority: null,
         hasStarted: false,
         storeOnDisk: () => {
           const value = disk.read('store')
@@ -230,6 +233,7 @@ export class VirtualCouncil {
     machine.life.isOver = true
     machine.life = null
     machine.exchange = null
+    machine.authority = null
     this.network.leave(machine.signer.peer)
     this.dht.leave(machine.signer.peer)
     machine.disk.end(how)
@@ -312,6 +316,7 @@ export class VirtualCouncil {
           failover: { silenceMs, replaceAfterMs },
         },
       )
+      machine.authority = holder.parts
     }
     this.#join(machine, exchange, clock, logger.forComponent('council:join'))
   }

@@ -30,7 +30,7 @@ export class Faults {
   /** Takes a machine out of reach, unless enough are; @param back - puts it back */
   #take(machine: Machine, ms: number, back: () => void): boolean {
     if (this.isOut(machine) || this.#out.size >= this.#most || this.#isOver) return false
-    const end = this.#for(ms, () => {
+    const end = this.for(ms, () => {
       this.#out.delete(machine)
       back()
     })
@@ -43,7 +43,8 @@ export class Faults {
     this.#out.get(machine)?.()
   }
 
-  #for(ms: number, heal: () => void): () => void {
+  /** Calls `heal` after `ms`, or when all faults end, whichever is first. */
+  for(ms: number, heal: () => void): () => void {
     const once = () => {
       if (this.#healing.delete(once)) heal()
     }
@@ -110,7 +111,7 @@ export class Faults {
     this.counts.cuts++
     this.#council.note(`${one.name} and ${other.name}: parted, ${ways}`)
     const mend = this.#cut(one, other, ways)
-    this.#for(ms, () => {
+    this.for(ms, () => {
       this.#council.note(`${one.name} and ${other.name}: joined`)
       mend()
     })
@@ -147,7 +148,7 @@ export class Faults {
     if (this.#isOver) return
     this.#council.note(`${machine.name}: up to ${lateMs} ms late`)
     this.#council.network.delay(machine.signer.peer, lateMs)
-    this.#for(ms, () => this.#council.network.delay(machine.signer.peer, 0))
+    this.for(ms, () => this.#council.network.delay(machine.signer.peer, 0))
   }
 
   /** Each sync of a machine's disk takes `busyMs` and more. */
@@ -155,7 +156,7 @@ export class Faults {
     if (this.#isOver) return
     this.#council.note(`${name}: syncs take ${busyMs} ms`)
     disk.busyMs = busyMs
-    this.#for(ms, () => {
+    this.for(ms, () => {
       disk.busyMs = 0
     })
   }
@@ -165,7 +166,7 @@ export class Faults {
     if (this.#isOver) return
     this.#council.note(`${name}: the disk is full`)
     disk.failing = failing
-    this.#for(ms, () => {
+    this.for(ms, () => {
       disk.failing = 0
     })
   }

@@ -1,4 +1,5 @@
 import { decode } from 'cborg'
+import type { Verdict } from '../../../src/auth/verdict.ts'
 import type { BlogName } from '../../../src/replication/log/entry.ts'
 import { Ingest } from '../../../src/replication/log/ingest.ts'
 import { namesLog, rosterLog } from '../../../src/replication/log/log.ts'
@@ -132,6 +133,44 @@ export class Run {
     const peers = named.replicas.map(({ peer }) => peer)
     return [named.primary, ...peers.filter((peer) => peer !== named.primary)].map((peer) =>
       this.machineOf(peer),
+    )
+  }
+
+  /** Orders a blog to be led by another spoke. @returns whether there is an authority to be asked */
+  move(blog: string, { name }: Machine): boolean {
+    const desk = this.#desk()
+    if (desk === null) return false
+    this.council.note(`${blog} is to be led by ${name}`)
+    const asked = { blog, spoke: name, reason: 'it is ordered', evidence: null, dryRun: false }
+    this.#order(desk.transfer(asked))
+    return true
+  }
+
+  /** Orders everything away from a spoke for a while. @returns whether there is an authority to be asked */
+  drain({ name }: Machine, ms: number): boolean {
+    const desk = this.#desk()
+    if (desk === null) return false
+    this.council.note(`${name} is to be drained`)
+    const asked = { spoke: name, reason: 'it is ordered', dryRun: false }
+    this.#order(desk.drain({ ...asked, undo: false }))
+    this.faults.for(ms, () => {
+      this.council.note(`${name} may keep copies again`)
+      const now = this.#desk()
+      if (now !== null) this.#order(now.drain({ ...asked, undo: true }))
+    })
+    return true
+  }
+
+  #desk() {
+    const { authority, life } = this.council.authority
+    return life?.isStopped === false ? (authority?.moves ?? null) : null
+  }
+
+  /** An order may be refused, or end with the authority's process, or at its full disk. */
+  #order(asked: Promise<Verdict<unknown>>): void {
+    asked.then(
+      (answer) => this.council.note(() => (answer.ok ? 'it is ordered' : answer.reason)),
+      (error: Error) => this.council.note(`not ordered: ${error.message}`),
     )
   }
 

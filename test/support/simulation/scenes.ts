@@ -9,7 +9,7 @@ const failoverMs = 60_000
  * keeps a published entry. They ask for a blog with three replicas or more, and give up, leaving
  * nothing behind but faults that end by themselves, when something else got in the way.
  */
-export const scenes = { figureEight, emptied, staleLeader, sealedLeader } as const
+export const scenes = { figureEight, emptied, staleLeader, sealedLeader, movedLeader } as const
 export type SceneName = keyof typeof scenes
 
 const epochOf = (run: Run, blog: string) => run.named(blog)?.epoch ?? 0
@@ -135,4 +135,27 @@ async function sealedLeader(run: Run, blog: string): Promise<void> {
   if (!(await run.hope(isAway, failoverMs))) return
   run.faults.goBack(old)
   await write(run, blog, old, 12, 1_500)
+}
+
+/**
+ * A blog is moved away from a primary that lives: it promises, and one secondary that has not heard
+ * of the seal would still take what it writes (REPLICATION 3).
+ */
+async function movedLeader(run: Run, blog: string): Promise<void> {
+  const parts = await cast(run, blog)
+  if (parts === null) return
+  const [old, deaf, next] = parts
+  const { authority, witness } = run.council
+  if (run.faults.isOut(authority)) return
+  let hasPromised = false
+  witness.onPromise((from) => {
+    if (from === old.signer.peer) hasPromised = true
+  })
+  run.faults.part(authority, deaf, 'both', 30_000)
+  run.faults.part(next, deaf, 'both', 30_000)
+  run.faults.busy(authority, 1_500, 20_000)
+  if (!run.move(blog, next) || !(await run.hope(() => hasPromised, 30_000))) return
+  run.faults.part(authority, old, 'both', 10_000)
+  run.faults.part(next, old, 'both', 10_000)
+  await write(run, blog, old, 4, 2_500)
 }

@@ -34,7 +34,7 @@ export class Witness {
   /** ids of all entries that ever lay in a log */
   readonly #entries = new Set<EntryId>()
   readonly #ids = new WeakMap<Uint8Array, Row>()
-  readonly #promises: (() => void)[] = []
+  readonly #promises: ((from: PeerName) => void)[] = []
   /** receipts for blogs that were held against a disk */
   receipts = 0
 
@@ -45,7 +45,7 @@ export class Witness {
   }
 
   /** Called whenever a replica lets out a promise. */
-  onPromise(listener: () => void): void {
+  onPromise(listener: (from: PeerName) => void): void {
     this.#promises.push(listener)
   }
 
@@ -113,7 +113,7 @@ export class Witness {
     const before = promised.get(log)
     if (before === undefined || before.epoch < epoch)
       promised.set(log, { epoch, seq: head?.seq ?? -1 })
-    for (const listener of this.#promises) listener()
+    for (const listener of this.#promises) listener(from)
   }
 
   /**

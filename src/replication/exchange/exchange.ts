@@ -528,6 +528,7 @@ export class Exchange {
   connected(peer: PeerName): void {
     this.#pullFrom(peer, [...this.#councilLogs(), ...this.#sharedWith(peer)])
     this.#pullRevocations(peer)
+    this.#askAboutOthers(peer)
     // An authority that has just started counts as alive only whom it has heard.
     const roster = this.council.roster()
     if (roster !== null && authorityOf(roster) === peer) this.alive.send().catch(() => undefined)
@@ -556,6 +557,21 @@ export class Exchange {
           (knowsNames || kept.assignment.replicas.some((each) => each.peer === peer)),
       )
       .map((kept) => kept.assignment.blog)
+  }
+
+  /**
+   * A blog that is kept here, but not as its replica, may have an act that names this peer: one that
+   * has learned it is named next, and nobody else asks when what it was told is lost.
+   */
+  #askAboutOthers(peer: PeerName): void {
+    if (this.alive.carriesNames() || !this.#namesPeers().includes(peer)) return
+    const others = this.replicas.all().filter((kept) => kept.role === 'none')
+    this.sync
+      .learnLater(
+        peer,
+        others.map((kept) => kept.assignment.blog),
+      )
+      .catch(() => undefined)
   }
 
   /** Whoever calls this peer a stranger may know that it was cut off: strangers get `@roster` too. */
@@ -593,6 +609,7 @@ export class Exchange {
         : connected[Math.floor(this.#world.clock.random() * connected.length)]
     for (const peer of connected) {
       this.#pullRevocations(peer)
+      this.#askAboutOthers(peer)
       const logs = [...(peer === source ? this.#councilLogs() : []), ...this.#sharedWith(peer)]
       if (logs.length === 0 || this.#pulling.has(peer)) continue
       // Nobody waits for it: one peer that answers slowly must not hold up the pulls from others.

@@ -89,6 +89,14 @@ export class Ledger {
     return [...this.#published.values()].reduce((sum, ids) => sum + ids.length, 0)
   }
 
+  /** A blog's acts in force, the newest first, back to the last that is active: all their sets count (REPLICATION 9). */
+  line(blog: string): AssignFields[] {
+    const terms = [...this.#terms.values()].filter((term) => term.blog === blog)
+    terms.sort((a, b) => b.epoch - a.epoch)
+    const last = terms.findIndex(({ active }) => active !== null)
+    return last < 0 ? terms : terms.slice(0, last + 1)
+  }
+
   /** Acts of later epochs, and those of them that name other replicas than the act before. */
   changes(): { failovers: number; replacements: number } {
     const later = [...this.#terms.values()].filter(({ epoch }) => epoch > 1)

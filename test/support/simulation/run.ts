@@ -18,8 +18,6 @@ import { Told } from './told.ts'
 import { Life } from './virtual-clock.ts'
 import { Writer } from './writer.ts'
 
-/** Whether the authority puts another replica in the place of one whose disk is lost. */
-const replacesReplicas = true
 const minutes = 60_000
 /** Virtual time from the end of all faults until everything must be equal. */
 const quietMs = 6 * minutes
@@ -180,16 +178,16 @@ export class Run {
    */
   mayLose(machine: Machine): boolean {
     if (machine === this.council.authority) return false
-    return this.blogs.every((blog) => {
-      const replicas = this.named(blog)?.replicas ?? []
-      const isNamed = replicas.some(({ peer }) => peer === machine.signer.peer)
-      if (!isNamed) return true
+    // The act that answers a claim may name this store and no other.
+    if (this.writers.some(({ isReady, isTooLate }) => !isReady && !isTooLate)) return false
+    const acts = this.blogs.flatMap((blog) => this.council.witness.ledger.line(blog))
+    return acts.every(({ replicas }) => {
+      if (!replicas.some(({ peer }) => peer === machine.signer.peer)) return true
       const gone = replicas.filter(({ peer, store }) => {
         const each = this.machineOf(peer)
         return each === machine || each.storeOnDisk() !== store
       })
-      const isSafe = gone.length <= Math.floor((replicas.length - 1) / 2)
-      return isSafe && (replacesReplicas || this.replicasOf(blog)[0] !== machine)
+      return gone.length <= Math.floor((replicas.length - 1) / 2)
     })
   }
 

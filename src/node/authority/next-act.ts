@@ -168,5 +168,6 @@ function primaryOf(
   )
     return wanted
   const answered = replicas.flatMap(({ peer }) => counted.get(peer) ?? [])
-  return bestOf(answered)?.peer ?? null
+  // One that holds nothing yet fetches the head from whoever has it.
+  return bestOf(answered)?.peer ?? answered[0]?.replica.peer ?? null
 }

@@ -333,6 +333,7 @@ export class Exchange {
     await this.revoking.start()
     this.#gossip.follow()
     for (const kept of this.replicas.all()) this.#assigned(kept)
+    this.#background('learn', this.#learnNamed())
     const { clock } = this.#world
     this.#cancel = [
       repeat(clock, this.#options.pullMs, () => this.#tick()),
@@ -488,6 +489,19 @@ export class Exchange {
     }
   }
 
+  /**
+   * Learns what stands in `@names` here and was not learned when it came: the process ended between
+   * the two writes, or the disk took only the first.
+   */
+  async #learnNamed(): Promise<void> {
+    const { peer } = this.#world.signer
+    for (const { blog, epoch, replicas, seq } of this.council.names()?.blogs.values() ?? []) {
+      const known = this.replicas.get(blog)?.assignment.epoch ?? null
+      const isOurs = known !== null || replicas.some((each) => each.peer === peer)
+      if (isOurs && (known ?? 0) < epoch) await this.#learnAt(seq)
+    }
+  }
+
   async #readLate(): Promise<void> {
     if (await this.replicas.readLate()) await this.#checkStore()
   }
@@ -550,6 +564,7 @@ export class Exchange {
   connected(peer: PeerName): void {
     this.#pullFrom(peer, [...this.#councilLogs(), ...this.#sharedWith(peer)])
     this.#pullRevocations(peer)
+    this.#askAboutOthers(peer)
     // An authority that has just started counts as alive only whom it has heard.
     const roster = this.council.roster()
     if (roster !== null && authorityOf(roster) === peer) this.alive.send().catch(() => undefined)
@@ -578,6 +593,21 @@ export class Exchange {
           (knowsNames || kept.assignment.replicas.some((each) => each.peer === peer)),
       )
       .map((kept) => kept.assignment.blog)
+  }
+
+  /**
+   * A blog that is kept here, but not as its replica, may have an act that names this peer: one that
+   * has learned it is named next, and nobody else asks when what it was told is lost.
+   */
+  #askAboutOthers(peer: PeerName): void {
+    if (this.alive.carriesNames() || !this.#namesPeers().includes(peer)) return
+    const others = this.replicas.all().filter((kept) => kept.role === 'none')
+    this.sync
+      .learnLater(
+        peer,
+        others.map((kept) => kept.assignment.blog),
+      )
+      .catch(() => undefined)
   }
 
   /** Whoever calls this peer a stranger may know that it was cut off: strangers get `@roster` too. */
@@ -615,6 +645,7 @@ export class Exchange {
         : connected[Math.floor(this.#world.clock.random() * connected.length)]
     for (const peer of connected) {
       this.#pullRevocations(peer)
+      this.#askAboutOthers(peer)
       const logs = [...(peer === source ? this.#councilLogs() : []), ...this.#sharedWith(peer)]
       if (logs.length === 0 || this.#pulling.has(peer)) continue
       // Nobody waits for it: one peer that answers slowly must not hold up the pulls from others.
@@ -628,6 +659,7 @@ export class Exchange {
       if (kept.role === 'primary') this.#background('lead', this.#lead(kept))
     }
     this.#background('offer', this.#tails.offer())
+    this.#background('learn', this.#learnNamed())
   }
 
   // Whom to stay connected with.

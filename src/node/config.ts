@@ -118,6 +118,8 @@ export type Config = {
     readonly copiesPercent: number
     /** It asks to be replaced, and gives receipts until it is. Default 97. */
     readonly replacePercent: number
+    /** Size of the file `reserve` in `data`, which makes room for what has to be written on a full disk, MiB, 0–65536. Default 64. */
+    readonly reserveMiB: number
   }
   /** What this spoke takes of one blog of which it is the primary. */
   readonly limits: {
@@ -278,6 +280,7 @@ const sections = {
       newBlogsPercent: whole(1, 100).default(85),
       copiesPercent: whole(1, 100).default(92),
       replacePercent: whole(1, 100).default(97),
+      reserveMiB: whole(0, 65_536).default(64),
     })
     .prefault({}),
   limits: z

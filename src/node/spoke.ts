@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, statfs } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
-import { Level } from 'level'
 import { MemoryLevel } from 'memory-level'
 import { type PeerName, type PeerSigner, peerSigner } from '../auth/peer-signature.ts'
 import { KeyRing } from '../auth/public-key.ts'
@@ -19,7 +18,6 @@ import {
   formatBootstrap,
   parseBootstrap,
 } from '../replication/registry/bootstrap.ts'
-import type { DiskMark } from '../replication/registry/heartbeat.ts'
 import { invitationSigner, parseInvitation } from '../replication/registry/invitation.ts'
 import { createApp } from '../web/app.ts'
 import { trustedProxies } from '../web/client.ts'
@@ -31,7 +29,7 @@ import { askDns } from './ask-dns.ts'
 import { type AuthorityParts, startAuthority } from './authority/start-authority.ts'
 import { realClock } from './clock.ts'
 import type { Config } from './config.ts'
-import { markOf, usedPercentOf } from './disk-mark.ts'
+import { DiskRoom } from './disk-room.ts'
 import { DnsServer } from './dns/dns-server.ts'
 import { ZoneKeeper } from './dns/zone-keeper.ts'
 import { fetchHello } from './fetch-hello.ts'
@@ -43,6 +41,7 @@ import type { Logger } from './logger.ts'
 import { Peer, type Wanted } from './peer.ts'
 import { openPeerKey } from './peer-key.ts'
 import { readStatus } from './status.ts'
+import { StoreDisk } from './store-disk.ts'
 import { SpokeForWeb } from './web-spoke.ts'
 
 /** A running peer: all sections of its config, started. Disposing stops them in reverse order. */
@@ -75,9 +74,24 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
   const signer = peerSigner(key)
   const bootstrap = readBootstrap(config)
 
-  const disk = new Level<string, Uint8Array>(join(config.data, 'store'), { valueEncoding: 'view' })
-  await disk.open()
-  stack.defer(() => disk.close())
+  const diskLog = logger.forComponent('council:disk')
+  const room = new DiskRoom({
+    folder: config.data,
+    marks: config.disk,
+    reserveBytes: config.disk.reserveMiB * 1024 * 1024,
+    clock: realClock,
+    log: diskLog,
+  })
+  await room.start()
+  stack.defer(() => room.stop())
+  const disk = await StoreDisk.open(join(config.data, 'store'), {
+    ...{ room, clock: realClock, log: diskLog },
+    fatal: (error) => {
+      diskLog.error('store_lost_writes', { error })
+      process.exit(1)
+    },
+  })
+  stack.use(disk)
 
   const holder: { exchange: Exchange | null; joining: Joining | null } = {
     exchange: null,
@@ -114,7 +128,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       signer,
       keys,
       newStoreId: () => parseStoreId(randomBytes(16).toString('hex')) as StoreId,
-      vitals: vitalsOf(config),
+      vitals: vitalsOf(room),
       fetchHello,
       askDns: (blog) => askDns(exchange.council.roster(), blog),
       report: (event, fields) => log.info(event, fields),
@@ -418,16 +432,13 @@ async function dialAny(peer: Peer, addresses: readonly string[]): Promise<PeerNa
 }
 
 /** Free bytes of the disk with the logs, its mark, and thousandths of a core used since the last time. */
-function vitalsOf({ data, disk }: Pick<Config, 'data' | 'disk'>): () => Promise<Vitals> {
+function vitalsOf(room: DiskRoom): () => Promise<Vitals> {
   let last = { cpu: process.cpuUsage(), atMs: realClock.now() }
-  let mark: DiskMark | null = null
   return async () => {
-    const room = await statfs(data)
-    mark = markOf(usedPercentOf(room), disk, mark)
     const now = { cpu: process.cpuUsage(), atMs: realClock.now() }
     const usedMs = (now.cpu.user + now.cpu.system - last.cpu.user - last.cpu.system) / 1_000
     const load = Math.round((1_000 * usedMs) / Math.max(1, now.atMs - last.atMs))
     last = now
-    return { freeBytes: room.bavail * room.bsize, load: Math.max(0, load), mark }
+    return { freeBytes: room.freeBytes, load: Math.max(0, load), mark: room.mark }
   }
 }

@@ -81,6 +81,7 @@ const hostPort = ({ host, port }: { readonly host: string; readonly port: number
 const causes: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another program listens there. End it, or choose another port',
   EADDRNOTAVAIL: 'this machine has no such address. Choose one that it has',
+  ENOSPC: 'its disk is full. Make room on it',
   EACCES: 'this user may not. Ports below 1024 need a privilege; folders must be writable',
 }
 

@@ -148,6 +148,7 @@ describe('parseConfig', () => {
     ['disk', { copiesPercent: 84 }, 'disk.copiesPercent: want at least newBlogsPercent, got 84'],
     ['disk', { newBlogsPercent: 93 }, 'disk.copiesPercent: want at least newBlogsPercent, got 92'],
     ['disk', { replacePercent: 91 }, 'disk.replacePercent: want at least copiesPercent, got 91'],
+    ['disk', { reserveMiB: -1 }, 'disk.reserveMiB: want 0–65536, got -1'],
     ['limits', { blogBurst: 0 }, 'limits.blogBurst: want 1–100000, got 0'],
     ['limits', { blogBytes: 10 }, 'limits.blogBytes: want 1000000–100000000000, got 10'],
     [
@@ -231,7 +232,7 @@ describe('parseConfig', () => {
       keys: { servers: [], wkd: false, allowPrivate: false },
       failover: { silenceMs: 15_000 },
       exchange: { pullMs: 30_000, gossip: true, push: true, pull: true },
-      disk: { newBlogsPercent: 85, copiesPercent: 92, replacePercent: 97 },
+      disk: { newBlogsPercent: 85, copiesPercent: 92, replacePercent: 97, reserveMiB: 64 },
       limits: { blogBurst: 500, blogHourly: 60, blogBytes: 200_000_000 },
       log: { level: 'info' },
     })

@@ -19,12 +19,14 @@ import {
   parseBootstrap,
 } from '../replication/registry/bootstrap.ts'
 import { invitationSigner, parseInvitation } from '../replication/registry/invitation.ts'
+import { authorityOf, isMember } from '../replication/registry/roster.ts'
 import { createApp } from '../web/app.ts'
 import { trustedProxies } from '../web/client.ts'
 import { KeptPages } from '../web/kept-pages.ts'
 import { RateLimits } from '../web/rate-limit.ts'
 import { StoredAccounts } from './accounts.ts'
 import { serveAdmin } from './admin/admin-app.ts'
+import { lookAtCopies } from './admin/look-at-copies.ts'
 import { askDns } from './ask-dns.ts'
 import { type AuthorityParts, startAuthority } from './authority/start-authority.ts'
 import { realClock } from './clock.ts'
@@ -103,6 +105,9 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     listen: config.peer.listen,
     announce: config.peer.announce,
     isMember: (name) => holder.exchange?.council.isMember(name) ?? false,
+    // At the authority it is a stranger: it may ask to be let in, and is told why it is not.
+    letsKnock: config.authority !== undefined,
+    isCutOff: (name) => holder.exchange?.council.isCutOff(name) ?? false,
     records: {
       validate: async (record, value) => {
         const verdict = await holder.exchange?.registry.validateRecord(record, value)
@@ -147,6 +152,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
               decideClaim: async (genesis, offer, via) =>
                 authority?.authority.decideClaim(genesis, offer, via as PeerName) ?? starting,
               decideRevoke: async (asked) => authority?.revocations.decide(asked) ?? starting,
+              decideDrain: async (asked) => authority?.moves.drain(asked) ?? starting,
             },
     },
   )
@@ -170,7 +176,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
         log: logger.forComponent('council:authority'),
         fetchHello,
         signer,
-        silenceMs: config.failover.silenceMs,
+        failover: config.failover,
       },
     )
     const { watch } = authority
@@ -220,6 +226,11 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     {
       status,
       admissions: authority?.admissions ?? null,
+      moves: authority?.moves ?? null,
+      self: signer.peer,
+      copiesOf: (blog) => lookAtCopies(blog, exchange, (each) => authority?.stuck(each) ?? null),
+      drainSelf: (asked) => exchange.submit.drain(asked),
+      cutOffs: authority?.cutOffs ?? null,
       bootstrap: (invite) => bootstrapOf(exchange, peer, invite),
       nameOf: (name) => exchange.council.roster()?.members.get(name)?.name ?? null,
       now: realClock.now,
@@ -417,7 +428,9 @@ function wantedPeers(self: PeerName, exchange: Exchange, bootstrap: Bootstrap | 
   const roster = exchange.council.roster()
   // A newcomer would take up a stranger's place at every member; it only asks to be let in.
   if (roster === null || !roster.members.has(self)) return []
-  return exchange.partners().map((peer) => {
+  // Who is cut off is let in by nobody; from the authority it hears when that is over.
+  const wanted = isMember(roster, self) ? exchange.partners() : [authorityOf(roster)]
+  return wanted.map((peer) => {
     const given = (bootstrap?.peers ?? []).filter((address) => address.endsWith(`/p2p/${peer}`))
     return { peer, addresses: [...(roster.members.get(peer)?.addresses ?? []), ...given] }
   })

@@ -35,7 +35,7 @@ export type PeerSettings = {
     readonly push?: boolean
     readonly pull?: boolean
   }
-  readonly failover?: { readonly silenceMs: number }
+  readonly failover?: { readonly silenceMs: number; readonly replaceAfterMs?: number }
   /** marks of the disk; by default none is ever reached, so that a test goes well on a full one */
   readonly disk?: Readonly<Record<string, number>>
   /** key servers that each spoke asks; none by default */
@@ -76,6 +76,7 @@ export type Status = {
     readonly follows: boolean
     readonly heard?: boolean
     readonly mark?: string | null
+    readonly cutOff: boolean
   }[]
   readonly blogs: readonly {
     readonly blog: string
@@ -84,6 +85,11 @@ export type Status = {
     readonly published: number
     readonly replicas: number
   }[]
+  readonly scrub: {
+    readonly damaged: number
+    readonly healed: number
+    readonly now: readonly { readonly log: string; readonly seqs: readonly number[] }[]
+  }
   readonly came: Readonly<Record<'submit' | 'gossip' | 'push' | 'pull', number>>
 }
 

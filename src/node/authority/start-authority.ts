@@ -3,13 +3,20 @@ import type { KeyRing } from '../../auth/public-key.ts'
 import type { Clock } from '../../replication/clock.ts'
 import type { FetchHello } from '../../replication/exchange/alive.ts'
 import type { Exchange } from '../../replication/exchange/exchange.ts'
+import type { BlogName } from '../../replication/log/entry.ts'
 import type { AdmissionPolicy, EditForm } from '../../replication/registry/act.ts'
+import type { Config } from '../config.ts'
 import type { ComponentLog } from '../logger.ts'
 import { Admissions } from './admissions.ts'
 import { Authority } from './authority.ts'
+import { CutOffs } from './cutoffs.ts'
+import { MoveDesk } from './move-desk.ts'
+import { Moves } from './moves.ts'
+import { Orders } from './orders.ts'
 import { Reach } from './reach.ts'
 import { RevocationDesk } from './revoking.ts'
-import { Sealing } from './seal.ts'
+import { Sealing, type Stuck } from './seal.ts'
+import { Survey } from './survey.ts'
 import { Watch } from './watch.ts'
 
 /** The parts of a running authority. */
@@ -17,6 +24,10 @@ export type AuthorityParts = {
   readonly authority: Authority
   readonly admissions: Admissions
   readonly revocations: RevocationDesk
+  readonly moves: MoveDesk
+  /** why a blog waits for its next act */
+  readonly stuck: (blog: string) => Stuck | null
+  readonly cutOffs: CutOffs
   /** runs from the start; the caller stops it */
   readonly watch: Watch
 }
@@ -36,10 +47,10 @@ export async function startAuthority(
     readonly log: ComponentLog
     readonly fetchHello: FetchHello
     readonly signer: PeerSigner
-    readonly silenceMs: number
+    readonly failover: Config['failover']
   },
 ): Promise<AuthorityParts> {
-  const { exchange, keys, clock, log, fetchHello, signer, silenceMs } = world
+  const { exchange, keys, clock, log, fetchHello, signer, failover } = world
   const self = signer.peer
   const { council, alive, store } = exchange
   const tell: Exchange['tell'] = (name, proof, replicas) => exchange.tell(name, proof, replicas)
@@ -51,8 +62,17 @@ export async function startAuthority(
   const admissions = new Admissions({ council, store, clock, log, reach, self, policy, tell })
   await admissions.load()
   const revocations = new RevocationDesk(exchange, log)
-  const sealing = new Sealing({ exchange, signer, clock, log })
-  const watch = new Watch({ exchange, sealing, clock, silenceMs, log })
+  const survey = new Survey(exchange)
+  await survey.load()
+  const orders = new Orders(store)
+  await orders.load()
+  const sealing = new Sealing({ exchange, survey, signer, clock, log })
+  const parts = { exchange, survey, sealing, orders, clock, log }
+  const moves = new Moves({ ...parts, replaceAfterMs: failover.replaceAfterMs })
+  const watch = new Watch({ exchange, moves, clock, silenceMs: failover.silenceMs, log })
   watch.start()
-  return { authority, admissions, revocations, watch }
+  const stuck = (blog: string) => sealing.stuck(blog as BlogName)
+  const desk = new MoveDesk({ exchange, orders, moves, sealing, clock, log })
+  const cutOffs = new CutOffs({ council, log, tell })
+  return { authority, admissions, revocations, cutOffs, moves: desk, stuck, watch }
 }

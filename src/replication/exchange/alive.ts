@@ -145,6 +145,11 @@ export class Alive {
     return last !== undefined && this.#clock.now() - last.atMs < this.#silenceMs ? last.beat : null
   }
 
+  /** When a heartbeat of a peer was heard last, ms; null: never since the start. */
+  lastBeatMs(peer: PeerName): number | null {
+    return this.#heard.get(peer)?.atMs ?? null
+  }
+
   /** When a peer's last heartbeat was heard, or this peer began to listen: the later of the two, ms. */
   lastHeardMs(peer: PeerName): number {
     return Math.max(this.#heard.get(peer)?.atMs ?? 0, this.#startedMs)

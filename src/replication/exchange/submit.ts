@@ -3,7 +3,7 @@ import type { PeerName } from '../../auth/peer-signature.ts'
 import { keyStateAt } from '../../auth/public-key.ts'
 import { readSignature } from '../../auth/signature.ts'
 import { accept, type Refusal, refuse, type Verdict } from '../../auth/verdict.ts'
-import type { Clock } from '../clock.ts'
+import { type Clock, wait } from '../clock.ts'
 import type { Author } from '../log/author.ts'
 import { decodeEntry, type Entry } from '../log/entry.ts'
 import type { Ingest } from '../log/ingest.ts'
@@ -19,7 +19,7 @@ import {
   refusalAnswer,
   signedShape,
 } from '../network.ts'
-import { maxBareBytes, maxClockSkewMs, publishWaitMs, SUBMIT } from '../protocol.ts'
+import { maxBareBytes, maxClockSkewMs, moveRetryMs, publishWaitMs, SUBMIT } from '../protocol.ts'
 import { type Assignment, publishedFrom } from '../registry/assignment.ts'
 import { fromSignedRow, type ProofRow, proofRow, signedRow } from '../registry/proof.ts'
 import type { Registry } from '../registry/registry.ts'
@@ -70,8 +70,33 @@ const request = z.discriminatedUnion('t', [
     certificate: z.string().max(maxBareBytes),
     blog: z.string().max(40).nullable(),
   }),
+  z.object({
+    t: z.literal('drain'),
+    undo: z.boolean(),
+    reason: z.string().max(300),
+    dryRun: z.boolean(),
+  }),
 ])
 const actAnswer = z.object({ proof: proofShape })
+
+const drainAnswer = z.object({
+  spoke: z.string().max(60),
+  isDraining: z.boolean(),
+  copies: z.number().int().min(0),
+  leads: z.number().int().min(0),
+})
+
+/** What a spoke asks of the authority about its own copies, and how far that has come. */
+export type AskedDrain = {
+  readonly undo: boolean
+  readonly reason: string
+  readonly dryRun: boolean
+}
+export type Drained = z.infer<typeof drainAnswer>
+/** The authority's answer to a spoke that wants to be emptied, or to keep copies again. */
+export type DecideDrain = (
+  asked: AskedDrain & { readonly spoke: PeerName },
+) => Promise<Verdict<Drained>>
 
 /** The authority's answer to a claim: the assignment that gives the name. */
 export type DecideClaim = (genesis: Entry, offer: Signed, via: string) => Promise<Verdict<ProofRow>>
@@ -98,6 +123,8 @@ export class Submit {
   readonly #clock: Clock
   readonly #decideClaim: DecideClaim | null
   readonly #decideRevoke: DecideRevoke | null
+  readonly #decideDrain: DecideDrain | null
+  readonly #authority: () => PeerName | null
   readonly #takeGenesis: TakeGenesis
   readonly #revoked: (key: string) => RevokedKey | null
   readonly #door: Door
@@ -113,6 +140,9 @@ export class Submit {
     /** null at peers without the section `authority` */
     readonly decideClaim: DecideClaim | null
     readonly decideRevoke: DecideRevoke | null
+    readonly decideDrain: DecideDrain | null
+    /** who decides; null while this peer has no `@roster` */
+    readonly authority: () => PeerName | null
     readonly takeGenesis: TakeGenesis
     /** what the council knows of a key */
     readonly revoked: (key: string) => RevokedKey | null
@@ -125,6 +155,8 @@ export class Submit {
     this.#clock = parts.clock
     this.#decideClaim = parts.decideClaim
     this.#decideRevoke = parts.decideRevoke
+    this.#decideDrain = parts.decideDrain
+    this.#authority = parts.authority
     this.#takeGenesis = parts.takeGenesis
     this.#revoked = parts.revoked
     const { now } = parts.clock
@@ -149,6 +181,13 @@ export class Submit {
           return refusalAnswer(refuseRate(words, buckets.waitMs(from)))
         }
         if (body.t === 'revoke') return this.#decided(body)
+        if (body.t === 'drain') {
+          const { undo, reason, dryRun } = body
+          const drained = await this.#decideDrain?.({ undo, reason, dryRun, spoke: from })
+          if (drained === undefined)
+            return refusalAnswer(refuse('NOT_THE_AUTHORITY', 'This peer does not move blogs.'))
+          return drained.ok ? drained.value : refusalAnswer(drained)
+        }
         const offer = fromSignedRow(body.entry)
         const entry = decodeEntry(offer.text)
         if (!entry.ok) return refusalAnswer(entry)
@@ -189,6 +228,17 @@ export class Submit {
    * PRIMARY_UNREACHABLE, those of the primary's door (RATE_LIMITED, BLOG_FULL among them), and those of the log's rules.
    */
   async submit(entry: Entry, offer: Signed): Promise<Verdict<Submitted>> {
+    let done = await this.#tryOnce(entry, offer)
+    // A blog that is just being moved has no primary for a moment; nothing was stored meanwhile.
+    for (const ms of moveRetryMs) {
+      if (done.ok || !['NOT_ACTIVE', 'NOT_PRIMARY'].includes(done.code)) break
+      await wait(this.#clock, ms)
+      done = await this.#tryOnce(entry, offer)
+    }
+    return done
+  }
+
+  async #tryOnce(entry: Entry, offer: Signed): Promise<Verdict<Submitted>> {
     let last: Refusal | null = null
     for (const maxAgeMs of [60_000, 0]) {
       const found = await this.#registry.lookUp(entry.log, { maxAgeMs })
@@ -280,6 +330,22 @@ export class Submit {
   /** Hands a revocation to the authority. Codes: AUTHORITY_UNREACHABLE, and the authority's. */
   revoke(authority: PeerName, asked: Revoke): Promise<Verdict<ProofRow>> {
     return this.#decision(authority, { t: 'revoke', ...asked }, 'Try again in a minute.')
+  }
+
+  /**
+   * Asks the authority to move everything away from this spoke. Codes: NOT_READY,
+   * AUTHORITY_UNREACHABLE, and the authority's.
+   */
+  async drain(asked: AskedDrain): Promise<Verdict<Drained>> {
+    const authority = this.#authority()
+    if (authority === null) return refuse('NOT_READY', 'This peer has not joined its council yet.')
+    try {
+      const body = { t: 'drain', ...asked }
+      return accept(await ask(this.#network, authority, SUBMIT, body, drainAnswer, 20_000))
+    } catch (error) {
+      const silent = 'The authority of the zone does not answer. Try again in a minute.'
+      return asRefusal(error) ?? refuse('AUTHORITY_UNREACHABLE', silent)
+    }
   }
 
   async #decision(authority: PeerName, body: object, later: string): Promise<Verdict<ProofRow>> {

@@ -4,6 +4,7 @@ import { type CommandIo, plainLine } from './blogger/io.ts'
 import { type Config, readConfig } from './config.ts'
 import { createLogger } from './logger.ts'
 import { startPeer } from './spoke.ts'
+import { Watchdog } from './watchdog.ts'
 
 export type StartOptions = { readonly config: string; readonly json?: boolean }
 
@@ -18,6 +19,8 @@ export async function start(
   await using peer = await startPeer(config.value, createLogger(config.value.log.level)).catch(
     explain,
   )
+  await using watchdog = new Watchdog()
+  watchdog.start()
   if (!options.json) for (const line of describePeer(peer, config.value)) io.say(line)
   peer.onPending((reason) => {
     for (const line of describeWait(peer, plainLine(reason))) io.say(line)

@@ -12,6 +12,7 @@ import { Exchange } from '../replication/exchange/exchange.ts'
 import { rosterLog } from '../replication/log/log.ts'
 import { parseStoreId, type StoreId } from '../replication/log/peer-text.ts'
 import type { Disk } from '../replication/log/store.ts'
+import { maxBusyBlogs } from '../replication/protocol.ts'
 import type { MemberRecord, Role } from '../replication/registry/act.ts'
 import {
   type Bootstrap,
@@ -23,7 +24,9 @@ import { authorityOf, isMember } from '../replication/registry/roster.ts'
 import { createApp } from '../web/app.ts'
 import { trustedProxies } from '../web/client.ts'
 import { KeptPages } from '../web/kept-pages.ts'
+import { placeReader } from '../web/places.ts'
 import { RateLimits } from '../web/rate-limit.ts'
+import { ReadCounts } from '../web/read-counts.ts'
 import { StoredAccounts } from './accounts.ts'
 import { serveAdmin } from './admin/admin-app.ts'
 import { lookAtCopies } from './admin/look-at-copies.ts'
@@ -120,6 +123,10 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
   })
   stack.use(peer)
 
+  const reads = new ReadCounts({
+    isKept: (blog) => (holder.exchange?.replicas.get(blog)?.role ?? 'none') !== 'none',
+    now: realClock.now,
+  })
   const keys = new KeyRing()
   let authority: AuthorityParts | null = null
   const exchange = new Exchange(
@@ -133,7 +140,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       signer,
       keys,
       newStoreId: () => parseStoreId(randomBytes(16).toString('hex')) as StoreId,
-      vitals: vitalsOf(room),
+      vitals: vitalsOf(room, () => reads.busiest(config.load.quietPerMinute, maxBusyBlogs)),
       fetchHello,
       askDns: (blog) => askDns(exchange.council.roster(), blog),
       report: (event, fields) => log.info(event, fields),
@@ -177,6 +184,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
         fetchHello,
         signer,
         failover: config.failover,
+        load: config.load,
       },
     )
     const { watch } = authority
@@ -192,7 +200,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
   const http =
     config.spoke === undefined
       ? null
-      : await serveWeb(config, zone, { exchange, signer, logger, status, stack })
+      : await serveWeb(config, zone, { exchange, signer, logger, status, stack, reads })
   if (http !== null) stack.use(http)
   const dns =
     config.dns === undefined
@@ -291,12 +299,13 @@ type Parts = {
   logger: Logger
   stack: AsyncDisposableStack
   status: () => Promise<object>
+  reads: ReadCounts
 }
 
 function serveWeb(
   config: Config,
   zone: string,
-  { exchange, signer, logger, status, stack }: Parts,
+  { exchange, signer, logger, status, stack, reads }: Parts,
 ): Promise<HttpServer> {
   const { host, port, addresses } = config.spoke as NonNullable<Config['spoke']>
   const log = logger.forComponent('council:web')
@@ -325,6 +334,7 @@ function serveWeb(
     status,
   })
   const kept = new KeptPages(spoke)
+  const placeOf = placeReader(spoke)
   const rates = new RateLimits(randomBytes(16).toString('hex'))
   const isTrustedProxy = trustedProxies(config.web.trustedProxies)
   const report = (error: unknown) => log.error('request_failed', { error })
@@ -333,7 +343,10 @@ function serveWeb(
     host,
     port,
     isTrustedProxy,
-    findKept: (request) => kept.find(request),
+    findKept: (request) => {
+      reads.count(placeOf(request.host))
+      return kept.find(request)
+    },
   })
 }
 
@@ -444,14 +457,14 @@ async function dialAny(peer: Peer, addresses: readonly string[]): Promise<PeerNa
   return null
 }
 
-/** Free bytes of the disk with the logs, its mark, and thousandths of a core used since the last time. */
-function vitalsOf(room: DiskRoom): () => Promise<Vitals> {
+/** Free bytes of the disk with the logs, its mark, thousandths of a core used since the last time, and what is read a lot. */
+function vitalsOf(room: DiskRoom, busy: () => NonNullable<Vitals['busy']>): () => Promise<Vitals> {
   let last = { cpu: process.cpuUsage(), atMs: realClock.now() }
   return async () => {
     const now = { cpu: process.cpuUsage(), atMs: realClock.now() }
     const usedMs = (now.cpu.user + now.cpu.system - last.cpu.user - last.cpu.system) / 1_000
     const load = Math.round((1_000 * usedMs) / Math.max(1, now.atMs - last.atMs))
     last = now
-    return { freeBytes: room.freeBytes, load: Math.max(0, load), mark: room.mark }
+    return { freeBytes: room.freeBytes, load: Math.max(0, load), mark: room.mark, busy: busy() }
   }
 }

@@ -71,3 +71,23 @@ describe('a council of which some spokes have little room', () => {
     expect((await council.roles('last')).primary.map(({ name }) => name)).toEqual(['e'])
   })
 })
+
+describe('a spoke that is lost with all copies that it kept', () => {
+  it('is replaced by several others alike, not by one for all blogs', async () => {
+    await using council = await startCouncil({
+      spokes: 3,
+      failover: { silenceMs: 2_000, replaceAfterMs: 1_000 },
+    })
+    const signers = await Promise.all([makeSigner(), makeSigner(), makeSigner()])
+    const names = ['one', 'two', 'three', 'four', 'five', 'six']
+    await Promise.all(
+      names.map((name, at) => council.claim(name, signers[at % 3] as (typeof signers)[number])),
+    )
+    await Promise.all(['d', 'e'].map((name) => council.join(name)))
+    await council.ready()
+    await council.peer('c').stop()
+    const kept = async (name: string) =>
+      (await council.peer(name).status()).blogs.filter(({ role }) => role !== 'none').length
+    await soon(async () => expect([await kept('d'), await kept('e')]).toEqual([3, 3]))
+  })
+})

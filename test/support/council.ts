@@ -38,6 +38,8 @@ export type PeerSettings = {
   readonly failover?: { readonly silenceMs: number; readonly replaceAfterMs?: number }
   /** marks of the disk; by default none is ever reached, so that a test goes well on a full one */
   readonly disk?: Readonly<Record<string, number>>
+  /** when a blog gets more copies for its readers; by default as the config has it */
+  readonly load?: Readonly<Record<string, number>>
   /** key servers that each spoke asks; none by default */
   readonly keys?: { readonly servers: readonly string[]; readonly allowPrivate: boolean }
   /** what each spoke takes of one blog; by default as the config has it */
@@ -156,7 +158,7 @@ export class TestCouncil {
 
   async #add(name: string, bootstrap: string | null): Promise<TestPeer> {
     const { replicas = 3, admission = 'open', exchange, failover, limits } = this.#init
-    const { ownAddresses, authority, dns, keys, disk } = this.#init
+    const { ownAddresses, authority, dns, keys, disk, load } = this.#init
     const host = ownAddresses === true ? `127.0.20.${11 + this.peers.length}` : '127.0.0.1'
     const isSpoke = bootstrap !== null || authority !== 'apart'
     const folder = join(this.#folder, name)
@@ -175,6 +177,7 @@ export class TestCouncil {
       exchange: { pullMs: 1_000, ...exchange },
       failover: failover ?? { silenceMs: 6_000 },
       disk: disk ?? noMarks,
+      ...(load === undefined ? {} : { load }),
       ...(limits === undefined ? {} : { limits }),
       ...(keys === undefined ? {} : { keys }),
       log: { level: 'warn' },

@@ -9,6 +9,7 @@ import type { NamedBlog, Names } from '../../replication/registry/names.ts'
 import type { Member, Roster } from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
 import { Copies } from './copies.ts'
+import type { Demand } from './demand.ts'
 import type { NextSet } from './next-act.ts'
 import { finishOf, type Need, needOf, type Order, type Standing, type View } from './next-set.ts'
 import type { Orders } from './orders.ts'
@@ -36,12 +37,15 @@ export class Moves {
   readonly #sealing: Sealing
   readonly #survey: Survey
   readonly #orders: Orders
+  readonly #demand: Demand
   readonly #clock: Clock
   readonly #log: ComponentLog
   readonly #replaceAfterMs: number
   /** since when a peer is out, as this process has seen it */
   readonly #outMs = new Map<PeerName, number>()
   readonly #copies = new Copies()
+  /** blogs that `#copies` has as they were planned at the last look */
+  #planned: BlogName[] = []
   #isLooking = false
   #isLearning = false
   #surveyedMs = Number.NEGATIVE_INFINITY
@@ -53,6 +57,7 @@ export class Moves {
     readonly sealing: Sealing
     readonly survey: Survey
     readonly orders: Orders
+    readonly demand: Demand
     readonly clock: Clock
     readonly log: ComponentLog
     /** how long a spoke may be out before its copies are made anew elsewhere */
@@ -62,6 +67,7 @@ export class Moves {
     this.#sealing = parts.sealing
     this.#survey = parts.survey
     this.#orders = parts.orders
+    this.#demand = parts.demand
     this.#clock = parts.clock
     this.#log = parts.log
     this.#replaceAfterMs = parts.replaceAfterMs
@@ -83,6 +89,8 @@ export class Moves {
     const roster = council.roster()
     const names = council.names()
     if (roster === null || names === null) return
+    await this.#hear(roster, names)
+    this.#forgetPlans(names)
     const viewOf = this.#views(roster, names)
     const ready = new Map<BlogName, NextSet>()
     const unfinished = await this.#sealing.unfinished()
@@ -99,6 +107,8 @@ export class Moves {
       const view = viewOf(blog)
       if (view.order?.primary.peer === blog.primary) await this.#orders.forget(blog.blog)
       const need = needOf(blog, view)
+      // So that those placed after it know of it: else all would go to the same few spokes.
+      if (need !== null) this.#plan(blog.blog, need.next)
       if (need === null || (need.isPlanned && !isActive)) continue
       if (need.learners.length === 0) ready.set(blog.blog, need.next)
       else if (learning.length < maxLearning) learning.push([blog, need])
@@ -106,6 +116,30 @@ export class Moves {
     this.#background('learn', this.#letLearn(learning))
     this.#background('survey', this.#lookAt(unknown))
     await this.#sealing.change(ready)
+  }
+
+  /** What spokes say of the readers of blogs. */
+  async #hear({ members, wanted }: Roster, names: Names): Promise<void> {
+    const { alive } = this.#exchange
+    const live = [...members.keys()].filter((peer) => alive.isLive(peer))
+    const busy = new Map(live.map((peer) => [peer, alive.busy(peer)]))
+    await this.#demand.look(names, busy, { wanted, nowMs: this.#clock.now() })
+  }
+
+  #plan(blog: BlogName, { replicas }: NextSet): void {
+    const peers = replicas.map(({ peer }) => peer)
+    this.#copies.set(blog, peers)
+    this.#planned.push(blog)
+  }
+
+  #forgetPlans(names: Names): void {
+    for (const blog of this.#planned.splice(0)) {
+      const { replicas = [] } = names.blogs.get(blog) ?? {}
+      this.#copies.set(
+        blog,
+        replicas.map(({ peer }) => peer),
+      )
+    }
   }
 
   /** What takes long, and must not hold up the blogs whose primary is lost. */
@@ -241,7 +275,7 @@ export class Moves {
       return order !== null && standingOf(order.primary) === 'live' ? order : null
     }
     return ({ blog }) => ({
-      ...{ standingOf, nameOf, fill, leave, wanted: roster.wanted },
+      ...{ standingOf, nameOf, fill, leave, wanted: this.#demand.wantedOf(blog, roster.wanted) },
       order: orderOf(blog),
     })
   }

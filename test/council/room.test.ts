@@ -91,3 +91,23 @@ describe('a spoke that is lost with all copies that it kept', () => {
     await soon(async () => expect([await kept('d'), await kept('e')]).toEqual([3, 3]))
   })
 })
+
+describe('a spoke that asks to be replaced', () => {
+  it('keeps its copies until others have them, and then keeps none, though it led', async () => {
+    await using council = await startCouncil({ spokes: 4, failover: { silenceMs: 3_000 } })
+    const blog = await council.claim('maria', await makeSigner(), council.peer('b'))
+    await blog.publish('one', council.peer('b'))
+    const keepers = async () => {
+      const { primary, secondary } = await council.roles('maria')
+      return new Set([...primary, ...secondary].map(({ name }) => name))
+    }
+    expect(await keepers()).toContain('b')
+    await council.peer('b').stop()
+    await council.peer('b').start(over(1, 1, 1))
+    await soon(async () => expect(await keepers()).toEqual(new Set(['a', 'c', 'd'])))
+    await blog.publish('two', council.peer('b'))
+    for (const name of ['a', 'c', 'd']) await blog.whenWhole(council.peer(name))
+    const acts = (await council.peer('a').ask('/acts', 'blogs.localhost')).body.toString()
+    expect(acts).toContain('b has no room any more')
+  })
+})

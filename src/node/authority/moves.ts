@@ -9,6 +9,7 @@ import type { NamedBlog, Names } from '../../replication/registry/names.ts'
 import type { Member, Roster } from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
 import { Copies } from './copies.ts'
+import type { Demand } from './demand.ts'
 import type { NextSet } from './next-act.ts'
 import { finishOf, type Need, needOf, type Order, type Standing, type View } from './next-set.ts'
 import type { Orders } from './orders.ts'
@@ -38,6 +39,7 @@ export class Moves {
   readonly #sealing: Sealing
   readonly #survey: Survey
   readonly #orders: Orders
+  readonly #demand: Demand
   readonly #clock: Clock
   readonly #log: ComponentLog
   readonly #replaceAfterMs: number
@@ -47,6 +49,8 @@ export class Moves {
   /** blogs that a replica says are sealed and not moved, and when that was believed last */
   readonly #reported = new Set<BlogName>()
   readonly #reopenedMs = new Map<BlogName, number>()
+  /** blogs that `#copies` has as they were planned at the last look */
+  #planned: BlogName[] = []
   #isLooking = false
   #isLearning = false
   #surveyedMs = Number.NEGATIVE_INFINITY
@@ -58,6 +62,7 @@ export class Moves {
     readonly sealing: Sealing
     readonly survey: Survey
     readonly orders: Orders
+    readonly demand: Demand
     readonly clock: Clock
     readonly log: ComponentLog
     /** how long a spoke may be out before its copies are made anew elsewhere */
@@ -67,6 +72,7 @@ export class Moves {
     this.#sealing = parts.sealing
     this.#survey = parts.survey
     this.#orders = parts.orders
+    this.#demand = parts.demand
     this.#clock = parts.clock
     this.#log = parts.log
     this.#replaceAfterMs = parts.replaceAfterMs
@@ -88,6 +94,8 @@ export class Moves {
     const roster = council.roster()
     const names = council.names()
     if (roster === null || names === null || !council.mayWrite()) return
+    await this.#hear(roster, names)
+    this.#forgetPlans(names)
     const viewOf = this.#views(roster, names)
     const ready = new Map<BlogName, Change>()
     const unfinished = await this.#sealing.unfinished()
@@ -108,6 +116,8 @@ export class Moves {
       const view = viewOf(blog)
       if (view.order?.primary.peer === blog.primary) await this.#orders.forget(blog.blog)
       const need = needOf(blog, view)
+      // So that those placed after it know of it: else all would go to the same few spokes.
+      if (need !== null) this.#plan(blog.blog, need.next)
       if (need === null || (need.isPlanned && !isActive)) continue
       if (need.learners.length === 0) ready.set(blog.blog, { ...need.next, act: blog.id })
       else if (learning.length < maxLearning) learning.push([blog, need])
@@ -132,6 +142,30 @@ export class Moves {
       this.#reopenedMs.set(blog, nowMs)
       this.#reported.add(blog)
       this.#log.warn('sealed_without_next', { blog, from })
+    }
+  }
+
+  /** What spokes say of the readers of blogs. */
+  async #hear({ members, wanted }: Roster, names: Names): Promise<void> {
+    const { alive } = this.#exchange
+    const live = [...members.keys()].filter((peer) => alive.isLive(peer))
+    const busy = new Map(live.map((peer) => [peer, alive.busy(peer)]))
+    await this.#demand.look(names, busy, { wanted, nowMs: this.#clock.now() })
+  }
+
+  #plan(blog: BlogName, { replicas }: NextSet): void {
+    const peers = replicas.map(({ peer }) => peer)
+    this.#copies.set(blog, peers)
+    this.#planned.push(blog)
+  }
+
+  #forgetPlans(names: Names): void {
+    for (const blog of this.#planned.splice(0)) {
+      const { replicas = [] } = names.blogs.get(blog) ?? {}
+      this.#copies.set(
+        blog,
+        replicas.map(({ peer }) => peer),
+      )
     }
   }
 
@@ -273,7 +307,7 @@ export class Moves {
       return order !== null && standingOf(order.primary) === 'live' ? order : null
     }
     return ({ blog }) => ({
-      ...{ standingOf, nameOf, fill, leave, wanted: roster.wanted },
+      ...{ standingOf, nameOf, fill, leave, wanted: this.#demand.wantedOf(blog, roster.wanted) },
       order: orderOf(blog),
     })
   }

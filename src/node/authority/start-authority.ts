@@ -11,6 +11,7 @@ import type { ComponentLog } from '../logger.ts'
 import { Admissions } from './admissions.ts'
 import { Authority } from './authority.ts'
 import { CutOffs } from './cutoffs.ts'
+import { Demand, defaultLoad } from './demand.ts'
 import { KeepHolders } from './keep-holders.ts'
 import { MoveDesk } from './move-desk.ts'
 import { Moves } from './moves.ts'
@@ -53,9 +54,11 @@ export async function startAuthority(
     readonly fetchHello: FetchHello
     readonly signer: PeerSigner
     readonly failover: Config['failover']
+    /** left out: `defaultLoad` */
+    readonly load?: Config['load']
   },
 ): Promise<AuthorityParts> {
-  const { exchange, keys, clock, log, fetchHello, signer, failover } = world
+  const { exchange, keys, clock, log, fetchHello, signer, failover, load = defaultLoad } = world
   const self = signer.peer
   const { council, alive, store } = exchange
   const tell: Exchange['tell'] = (name, proof, replicas) => exchange.tell(name, proof, replicas)
@@ -76,7 +79,9 @@ export async function startAuthority(
   const orders = new Orders(store)
   await orders.load()
   const sealing = new Sealing({ exchange, survey, signer, clock, log })
-  const parts = { exchange, survey, sealing, orders, clock, log }
+  const demand = new Demand({ store, marks: load, log })
+  await demand.load()
+  const parts = { exchange, survey, sealing, orders, demand, clock, log }
   const moves = new Moves({ ...parts, replaceAfterMs: failover.replaceAfterMs })
   const holders = new KeepHolders({ ...parts, replaceAfterMs: failover.replaceAfterMs })
   const { silenceMs } = failover

@@ -2,7 +2,6 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { z } from 'zod'
 import { SpokeClient } from './blogger/client.ts'
 import { CommandError } from './blogger/failure.ts'
 import type { CommandIo } from './blogger/io.ts'
@@ -11,14 +10,8 @@ import { DemoAuthor } from './demo/author.ts'
 import { askAll, until } from './demo/checks.ts'
 import { Child } from './demo/child.ts'
 import { type DemoBlog, readDemoBlogs } from './demo/content.ts'
-import {
-  type DemoPlan,
-  frontDoorHost,
-  type PlannedPeer,
-  peerConfig,
-  planDemo,
-} from './demo/plan.ts'
-import { writePeer } from './init.ts'
+import { type DemoPeer, DemoPeers } from './demo/peers.ts'
+import { type DemoPlan, frontDoorHost, planDemo } from './demo/plan.ts'
 
 export type DemoOptions = {
   readonly spokes: number
@@ -71,20 +64,6 @@ async function openFolder(dir: string | undefined, folders: AsyncDisposableStack
   return folder
 }
 
-/** What `start --json` says. */
-const readyLine = z.object({
-  peerId: z.string(),
-  council: z.string(),
-  bootstrap: z.string(),
-  addresses: z.array(z.string()).min(1),
-})
-type RunningPeer = PlannedPeer & {
-  readonly child: Child
-  readonly dir: string
-  readonly config: string
-  readonly ready: z.infer<typeof readyLine>
-}
-
 type DemoParts = {
   readonly plan: DemoPlan
   readonly folder: string
@@ -96,10 +75,23 @@ type DemoParts = {
 
 class DemoRun {
   readonly #parts: DemoParts
+  readonly #peers: DemoPeers
   readonly #startMs: number
 
   constructor(parts: DemoParts) {
+    const { plan, folder, io, processes, signal } = parts
     this.#parts = parts
+    this.#peers = processes.use(
+      new DemoPeers({
+        ...{ plan, folder, env: io.env, signal, readyMs: stageMs },
+        lost: ({ name, isAuthority, config }) => {
+          const title = isAuthority ? 'authority' : `spoke ${name}`
+          io.say(
+            `  ✗ ${title} is down and stays down. Start it again: ./council start --config ${config}`,
+          )
+        },
+      }),
+    )
     this.#startMs = parts.io.now()
   }
 
@@ -108,14 +100,17 @@ class DemoRun {
     const { plan, io } = this.#parts
     const { zone, port } = plan
     io.say('council demo · everything stays on this machine · Ctrl-C stops it')
+    await this.#peers.relays.start()
     const [authority, blogs] = await Promise.all([
-      this.#startPeer(plan.authority, null),
+      this.#peers.start(plan.authority, null),
       readDemoBlogs(),
       this.#startFrontDoor(),
     ])
     this.#done('authority', `dns ${plan.authority.host}:${plan.dnsPort}`)
-    const { bootstrap, council } = authority.ready
-    const spokes = await Promise.all(plan.spokes.map((spoke) => this.#startPeer(spoke, bootstrap)))
+    const { bootstrap, council } = await authority.ready
+    const spokes = await Promise.all(
+      plan.spokes.map((spoke) => this.#peers.start(spoke, bootstrap)),
+    )
     const places = plan.spokes.map(({ name, host }) => `${name} ${host}`)
     this.#done('spokes', `${places.join('   ')}   (port ${port})`)
     await this.#waitForZone()
@@ -135,27 +130,11 @@ class DemoRun {
         zone,
         council,
         front: `http://${zone}:${port}`,
-        ...this.#peers(authority, spokes),
+        ...(await this.#describe(authority, spokes)),
       }
       io.data(JSON.stringify(line))
     }
     await this.#fill(authors)
-  }
-
-  async #startPeer(peer: PlannedPeer, bootstrap: string | null): Promise<RunningPeer> {
-    const { plan, folder } = this.#parts
-    const dir = join(folder, peer.name)
-    const { config } = await writePeer(dir, peerConfig(plan, peer, bootstrap))
-    const name = peer.isAuthority ? 'authority' : `spoke ${peer.name}`
-    const args = ['start', '--config', config, '--json', '--until-input-ends']
-    const child = this.#startChild(name, args, join(dir, 'log.jsonl'))
-    const ready = readyLine.parse(await child.ready(stageMs))
-    child.onLost(() => {
-      this.#parts.io.say(
-        `  ✗ ${name} is down and stays down. Start it again: ./council start --config ${config}`,
-      )
-    })
-    return { ...peer, child, dir, config, ready }
   }
 
   async #startFrontDoor(): Promise<void> {
@@ -239,13 +218,13 @@ class DemoRun {
 
   #showScreen(
     blog: DemoBlog,
-    spokes: readonly RunningPeer[],
+    spokes: readonly DemoPeer[],
     holders: readonly string[],
     articles: number,
   ): void {
     const { zone, port, authority, dnsPort } = this.#parts.plan
     const held = spokes.filter(({ host }) => holders.includes(host))
-    const victim = held.find(({ hasDns }) => !hasDns) ?? held[0] ?? (spokes[0] as RunningPeer)
+    const victim = held.find(({ hasDns }) => !hasDns) ?? held[0] ?? (spokes[0] as DemoPeer)
     const lines = [
       '',
       `  Open      http://${zone}:${port}`,
@@ -254,32 +233,32 @@ class DemoRun {
       '',
       '  Try       open a post, and paste its lines for gpg into another terminal',
       `            dig @${authority.host} -p ${dnsPort} ${blog.name}.${zone}`,
-      `            kill ${victim.child.pid}   ends spoke ${victim.name}, which has a copy of ${blog.name}: reload, it stays up`,
+      `            kill ${victim.pid}   ends spoke ${victim.name}, which has a copy of ${blog.name}: reload, it stays up`,
       '',
       `  Filling   goes on behind this screen: ${articles} articles in six languages, in turns`,
     ]
     for (const line of lines) this.#parts.io.say(line)
   }
 
-  #peers(authority: RunningPeer, spokes: readonly RunningPeer[]) {
+  async #describe(authority: DemoPeer, spokes: readonly DemoPeer[]) {
     const { plan } = this.#parts
-    const common = ({ ready, child, dir }: RunningPeer) => ({
-      peerId: ready.peerId,
-      pid: child.pid,
-      multiaddr: ready.addresses[0],
-      dir,
-    })
+    const common = async ({ ready, pid, dir }: DemoPeer) => {
+      const { peerId, addresses } = await ready
+      return { peerId, pid, multiaddr: addresses[0], dir }
+    }
     return {
       dns: [authority, ...spokes]
         .filter(({ hasDns }) => hasDns)
         .map(({ host }) => ({ host, port: plan.dnsPort })),
-      authority: common(authority),
-      spokes: spokes.map((spoke) => ({
-        name: spoke.name,
-        http: `http://${spoke.host}:${plan.port}`,
-        ...common(spoke),
-        config: spoke.config,
-      })),
+      authority: await common(authority),
+      spokes: await Promise.all(
+        spokes.map(async (spoke) => ({
+          name: spoke.name,
+          http: `http://${spoke.host}:${plan.port}`,
+          ...(await common(spoke)),
+          config: spoke.config,
+        })),
+      ),
     }
   }
 

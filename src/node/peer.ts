@@ -15,7 +15,7 @@ import { type KadDHT, type KadDHTComponents, type KadDHTInit, kadDHT } from '@li
 import { noise } from '@libp2p/noise'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { type Ping, ping } from '@libp2p/ping'
-import { tcp } from '@libp2p/tcp'
+import { type TCPOptions, tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { decode, encode } from 'cborg'
@@ -160,6 +160,8 @@ export class Peer {
     readonly folder: string
     readonly listen: readonly string[]
     readonly announce: readonly string[]
+    /** IP address from which others are dialled; left out or null: the system chooses */
+    readonly dialFrom?: string | null
     readonly isMember: (peer: PeerName) => boolean
     readonly records: RecordRules
     readonly clock: Clock
@@ -175,7 +177,7 @@ export class Peer {
         datastore,
         logger: init.logger,
         addresses: { listen: [...init.listen], announce: [...init.announce] },
-        transports: [tcp()],
+        transports: [tcp(tcpOptions(init.dialFrom ?? null))],
         connectionEncrypters: [noise()],
         streamMuxers: [yamux()],
         connectionManager: {
@@ -470,6 +472,13 @@ export class Peer {
     await this.#libp2p.stop()
     await this.#datastore.close()
   }
+}
+
+/** `localAddress` goes on to `net.connect`, though the type names only some of its options. */
+function tcpOptions(dialFrom: string | null): TCPOptions {
+  if (dialFrom === null) return {}
+  const dialOpts: TCPOptions['dialOpts'] & { localAddress: string } = { localAddress: dialFrom }
+  return { dialOpts }
 }
 
 const isGossip = (protocol: string) => protocol.startsWith('/meshsub/')

@@ -85,6 +85,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     folder: config.data,
     listen: config.peer.listen,
     announce: config.peer.announce,
+    dialFrom: config.peer.dialFrom,
     isMember: (name) => holder.exchange?.council.isMember(name) ?? false,
     records: {
       validate: async (record, value) => {

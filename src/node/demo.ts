@@ -10,12 +10,15 @@ import { DemoAuthor } from './demo/author.ts'
 import { askAll, until } from './demo/checks.ts'
 import { Child } from './demo/child.ts'
 import { type DemoBlog, readDemoBlogs } from './demo/content.ts'
+import { DemoControl } from './demo/control.ts'
 import { type DemoPeer, DemoPeers } from './demo/peers.ts'
-import { type DemoPlan, frontDoorHost, planDemo } from './demo/plan.ts'
+import { type DemoPlan, defaultPort, frontDoorHost, planDemo } from './demo/plan.ts'
 
 export type DemoOptions = {
   readonly spokes: number
   readonly port: number
+  /** seconds of silence after which a peer counts as down */
+  readonly silence?: number
   readonly dir?: string
   readonly json?: boolean
 }
@@ -35,7 +38,8 @@ export async function demo(
   io: CommandIo,
   stop: Promise<void>,
 ): Promise<void> {
-  const plan = planDemo(options)
+  const { silence = 15 } = options
+  const plan = planDemo({ ...options, silenceMs: silence * 1_000 })
   await checkAddresses(plan)
   await using folders = new AsyncDisposableStack()
   const folder = await openFolder(options.dir, folders)
@@ -64,6 +68,10 @@ async function openFolder(dir: string | undefined, folders: AsyncDisposableStack
   return folder
 }
 
+/** The line that tells this demo something. */
+const command = (plan: DemoPlan, words: string) =>
+  `./council demo ${words}${plan.port === defaultPort ? '' : ` --port ${plan.port}`}`
+
 type DemoParts = {
   readonly plan: DemoPlan
   readonly folder: string
@@ -76,6 +84,7 @@ type DemoParts = {
 class DemoRun {
   readonly #parts: DemoParts
   readonly #peers: DemoPeers
+  #authors: readonly DemoAuthor[] | null = null
   readonly #startMs: number
 
   constructor(parts: DemoParts) {
@@ -84,11 +93,9 @@ class DemoRun {
     this.#peers = processes.use(
       new DemoPeers({
         ...{ plan, folder, env: io.env, signal, readyMs: stageMs },
-        lost: ({ name, isAuthority, config }) => {
+        lost: ({ name, isAuthority }) => {
           const title = isAuthority ? 'authority' : `spoke ${name}`
-          io.say(
-            `  ✗ ${title} is down and stays down. Start it again: ./council start --config ${config}`,
-          )
+          io.say(`  ✗ ${title} is down and stays down. Start it again: ${command(plan, 'heal')}`)
         },
       }),
     )
@@ -101,6 +108,7 @@ class DemoRun {
     const { zone, port } = plan
     io.say('council demo · everything stays on this machine · Ctrl-C stops it')
     await this.#peers.relays.start()
+    await this.#listen()
     const [authority, blogs] = await Promise.all([
       this.#peers.start(plan.authority, null),
       readDemoBlogs(),
@@ -125,6 +133,7 @@ class DemoRun {
     this.#showScreen(first.blog, spokes, holders, blogs.length * first.blog.articles.length)
 
     await Promise.all(others.map((author) => this.#begin(author)))
+    this.#authors = authors
     if (json) {
       const line = {
         zone,
@@ -135,6 +144,15 @@ class DemoRun {
       io.data(JSON.stringify(line))
     }
     await this.#fill(authors)
+  }
+
+  /** For `demo kill` and its like. Without it the demo runs all the same. */
+  async #listen(): Promise<void> {
+    const { plan, io, processes } = this.#parts
+    const control = new DemoControl({ plan, peers: this.#peers, authors: () => this.#authors })
+    const server = await control.listen(io.env)
+    if (server.ok) processes.use(server.value)
+    else io.say(`  ✗ no commands reach this demo: ${server.reason}`)
   }
 
   async #startFrontDoor(): Promise<void> {
@@ -233,7 +251,8 @@ class DemoRun {
       '',
       '  Try       open a post, and paste its lines for gpg into another terminal',
       `            dig @${authority.host} -p ${dnsPort} ${blog.name}.${zone}`,
-      `            kill ${victim.pid}   ends spoke ${victim.name}, which has a copy of ${blog.name}: reload, it stays up`,
+      `            ${command(this.#parts.plan, `kill ${victim.name}`)}   ends spoke ${victim.name}, which has a copy of ${blog.name}: reload, it stays up`,
+      `            ${command(this.#parts.plan, 'heal')}   brings back what was ended or cut off`,
       '',
       `  Filling   goes on behind this screen: ${articles} articles in six languages, in turns`,
     ]

@@ -22,6 +22,8 @@ export type DemoPlan = {
   readonly spokes: readonly PlannedPeer[]
 }
 
+/** TCP port of the pages, unless another one is asked for. */
+export const defaultPort = 8_380
 export const frontDoorHost = '127.0.0.1'
 
 /**

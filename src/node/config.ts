@@ -99,6 +99,8 @@ export type Config = {
   readonly failover: {
     /** Silence after which a spoke counts as down, ms, 1000–600000; heartbeats go every third of it. Default 15000. */
     readonly silenceMs: number
+    /** How long a spoke may be out before its copies are made anew at others, ms, 0–86400000; at once where a blog cannot publish without. Default 60000. */
+    readonly replaceAfterMs: number
   }
   /** The three ways in which entries come and go; each can be switched off to test the others. */
   readonly exchange: {
@@ -255,7 +257,12 @@ const sections = {
       allowPrivate: flag.default(false),
     })
     .prefault({}),
-  failover: z.strictObject({ silenceMs: whole(1_000, 600_000).default(15_000) }).prefault({}),
+  failover: z
+    .strictObject({
+      silenceMs: whole(1_000, 600_000).default(15_000),
+      replaceAfterMs: whole(0, 86_400_000).default(60_000),
+    })
+    .prefault({}),
   exchange: z
     .strictObject({
       pullMs: whole(200, 600_000).default(30_000),

@@ -83,7 +83,7 @@ export function planConfig(options: InitOptions): object {
       ? { authority: { admission: 'open', replicas: 3, edit: 'dotted' } }
       : {}),
     keys: { servers: [], wkd: false, allowPrivate: false },
-    failover: { silenceMs: 15_000 },
+    failover: { silenceMs: 15_000, replaceAfterMs: 60_000 },
     exchange: { pullMs: 30_000, gossip: true, push: true, pull: true },
     limits: { ...defaultDoorLimits },
     log: { level: 'info' },

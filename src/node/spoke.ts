@@ -154,7 +154,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
         log: logger.forComponent('council:authority'),
         fetchHello,
         signer,
-        silenceMs: config.failover.silenceMs,
+        failover: config.failover,
       },
     )
     const { watch } = authority

@@ -70,6 +70,10 @@ export const maxRecordAgeMs = 48 * 3_600_000
 export const recordPeriodMs = 12 * 3_600_000
 /** Seals that one message carries: their acts' proofs fit in a frame. */
 export const maxSealsAtOnce = 100
+/** Acts that are written, and go to a holder, in one message. */
+export const maxActsAtOnce = 100
+/** Acts that one message asks to copy: their proofs fit in a frame. */
+export const maxLearntAtOnce = 100
 /** Replicas that one assignment may name. */
 export const maxReplicas = 31
 /** How long a replica may be silent after gossip before it gets everything by push, ms. */
@@ -78,6 +82,8 @@ export const pushAfterMs = 300
 export const pushRetryMs = [300, 1_000, 3_000, 10_000] as const
 /** How long `POST /log` waits for w receipts before it answers 202, ms. */
 export const publishWaitMs = 5_000
+/** Waits before an entry goes again to a blog that is being moved, ms. */
+export const moveRetryMs = [300, 600, 1_200, 2_400] as const
 /** How long one request on a stream may take, ms. */
 export const requestTimeoutMs = 10_000
 /** How long a reader waits for another spoke before the answer is 404, ms (DESIGN 4). */

@@ -229,7 +229,7 @@ describe('parseConfig', () => {
       spoke: { host: '192.0.2.7', port: 80, addresses: ['http://192.0.2.7:80'] },
       dns: { host: '2001:db8::7', port: 53, addresses: ['2001:db8::7 53'] },
       keys: { servers: [], wkd: false, allowPrivate: false },
-      failover: { silenceMs: 15_000 },
+      failover: { silenceMs: 15_000, replaceAfterMs: 60_000 },
       exchange: { pullMs: 30_000, gossip: true, push: true, pull: true },
       limits: { blogBurst: 500, blogHourly: 60, blogBytes: 200_000_000 },
       log: { level: 'info' },
@@ -275,7 +275,7 @@ describe('parseConfig', () => {
       country: 'CL',
       spoke: { port: 8381, addresses: ['http://192.0.2.7:8381'] },
       dns: { host: '192.0.2.7', port: 53 },
-      failover: { silenceMs: 5_000 },
+      failover: { silenceMs: 5_000, replaceAfterMs: 60_000 },
       exchange: { pullMs: 200, gossip: false, push: true },
       peer: { listen: ['/ip4/127.0.0.1/tcp/0'] },
     })

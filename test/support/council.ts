@@ -32,7 +32,7 @@ export type PeerSettings = {
     readonly push?: boolean
     readonly pull?: boolean
   }
-  readonly failover?: { readonly silenceMs: number }
+  readonly failover?: { readonly silenceMs: number; readonly replaceAfterMs?: number }
   /** key servers that each spoke asks; none by default */
   readonly keys?: { readonly servers: readonly string[]; readonly allowPrivate: boolean }
   /** what each spoke takes of one blog; by default as the config has it */

@@ -15,7 +15,7 @@ import { type ProofOfAct, type ProofRow, proofRow } from '../../replication/regi
 import { isMember, type Member, type Roster } from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
 import { decideClaim, skeletonOf } from './claims.ts'
-import { candidatesOf, placeBlog } from './placement.ts'
+import { candidatesOf, copiesOf, placeBlog } from './placement.ts'
 
 /**
  * The peer that writes `@roster` and `@names`: founds the council and gives out names. Whom it
@@ -168,7 +168,7 @@ export class Authority {
 
   #assign(genesis: Entry, via: PeerName): Decision {
     const roster = this.#council.roster() as Roster
-    const copies = this.#copies()
+    const copies = copiesOf(this.#council.names()?.blogs.values() ?? [])
     const primary = roster.members.get(via) as Member
     const candidates = candidatesOf(
       roster.members.values(),
@@ -191,14 +191,6 @@ export class Authority {
       unmet,
       evidence: null,
     }
-  }
-
-  #copies(): Map<PeerName, number> {
-    const copies = new Map<PeerName, number>()
-    for (const blog of this.#council.names()?.blogs.values() ?? []) {
-      for (const { peer } of blog.replicas) copies.set(peer, (copies.get(peer) ?? 0) + 1)
-    }
-    return copies
   }
 
   /** Skeleton → name, brought up to date with `@names`. */

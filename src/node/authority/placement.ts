@@ -41,6 +41,30 @@ export function placeBlog(primary: Member, candidates: readonly Candidate[], n: 
   }
 }
 
+/** Chooses who joins the replicas of a blog that stay, so that there are `n`; as `placeBlog`. Pure. */
+export function fillSet(
+  stay: readonly Member[],
+  candidates: readonly Candidate[],
+  n: number,
+): { readonly added: readonly Member[]; readonly unmet: string | null } {
+  const chosen = [...stay]
+  const left = candidates.filter(({ member }) => !stay.some(({ peer }) => peer === member.peer))
+  while (chosen.length < n && left.length > 0) {
+    left.sort(
+      (a, b) =>
+        shared(a.member, chosen).length - shared(b.member, chosen).length ||
+        a.copies - b.copies ||
+        (a.member.peer < b.member.peer ? -1 : 1),
+    )
+    chosen.push((left.shift() as Candidate).member)
+  }
+  const unmet = new Set(chosen.flatMap((member, index) => shared(member, chosen.slice(0, index))))
+  return {
+    added: chosen.slice(stay.length),
+    unmet: unmet.size === 0 ? null : `not all different: ${[...unmet].join(', ')}`,
+  }
+}
+
 /** What a spoke has in common with those chosen before it. */
 function shared(member: Member, chosen: readonly Member[]): string[] {
   const common: string[] = []
@@ -75,4 +99,15 @@ export function candidatesOf(
         member.roles.includes('spoke') && !member.cutOff && !member.away && isLive(member.peer),
     )
     .map((member) => ({ member, copies: copiesOf(member.peer) }))
+}
+
+/** How many copies each spoke keeps. */
+export function copiesOf(
+  blogs: Iterable<{ readonly replicas: readonly { readonly peer: PeerName }[] }>,
+): Map<PeerName, number> {
+  const copies = new Map<PeerName, number>()
+  for (const { replicas } of blogs) {
+    for (const { peer } of replicas) copies.set(peer, (copies.get(peer) ?? 0) + 1)
+  }
+  return copies
 }

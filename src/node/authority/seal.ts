@@ -1,73 +1,88 @@
 import type { PeerName, PeerSigner } from '../../auth/peer-signature.ts'
-import type { Clock } from '../../replication/clock.ts'
+import { type Clock, within } from '../../replication/clock.ts'
 import type { Exchange } from '../../replication/exchange/exchange.ts'
 import type { SealAnswer, SealOrder } from '../../replication/exchange/seals.ts'
 import type { BlogName } from '../../replication/log/entry.ts'
 import { namesLog } from '../../replication/log/log.ts'
 import type { EntryId } from '../../replication/log/text.ts'
-import { maxSealsAtOnce } from '../../replication/protocol.ts'
-import type { NamedBlog } from '../../replication/registry/names.ts'
-import type { ProofOfAct } from '../../replication/registry/proof.ts'
+import { maxActsAtOnce, maxSealsAtOnce } from '../../replication/protocol.ts'
+import type { Decision } from '../../replication/registry/act.ts'
+import type { Assignment } from '../../replication/registry/assignment.ts'
+import type { WrittenAct } from '../../replication/registry/council-logs.ts'
 import { signSeal } from '../../replication/registry/seal.ts'
 import type { ComponentLog } from '../logger.ts'
-import { planFailover } from './failover.ts'
+import { type NextSet, planNextAct } from './next-act.ts'
+import type { Survey } from './survey.ts'
 
 /** How long a replica may take to answer a seal, ms. */
 const sealMs = 3_000
 /** A blog that too few replicas answered for is tried again after this time, ms. */
 const retryMs = 5_000
-/** What the authority wants with an act, kept before the first seal (REPLICATION 12). */
-type Intent = { readonly reason: string; readonly evidence: string | null }
-type IntentRow = Intent & { readonly act: EntryId }
+/** What is wanted with an act, kept before the first seal (REPLICATION 12). */
+type IntentRow = NextSet & { readonly act: EntryId }
 const intentKey = (blog: string) => `sealing/${blog}`
+/** Acts of one blog that may be unknown to be active; all their sets must answer. */
+type Line = readonly [Assignment, ...Assignment[]]
+
+/** A blog that stays sealed, and why. */
+export type Stuck = { readonly sinceMs: number; readonly code: string; readonly reason: string }
 
 /**
  * Ends acts and writes the next ones. The intent is stored before the first seal, so that what was
  * sealed is finished after a crash of the authority at any step: until then the blog is read only.
  */
 export class Sealing {
-  readonly #exchange: Pick<Exchange, 'council' | 'seals' | 'store' | 'tell'>
+  readonly #exchange: Pick<Exchange, 'alive' | 'council' | 'seals' | 'store' | 'tell'>
+  readonly #survey: Survey
   readonly #signer: PeerSigner
   readonly #clock: Clock
   readonly #log: ComponentLog
   readonly #running = new Set<BlogName>()
   /** when a blog that waits for its replicas was tried last */
   readonly #triedMs = new Map<BlogName, number>()
+  readonly #stuck = new Map<BlogName, Stuck>()
   #round = 0
 
   constructor(parts: {
-    readonly exchange: Pick<Exchange, 'council' | 'seals' | 'store' | 'tell'>
+    readonly exchange: Pick<Exchange, 'alive' | 'council' | 'seals' | 'store' | 'tell'>
+    readonly survey: Survey
     readonly signer: PeerSigner
     readonly clock: Clock
     readonly log: ComponentLog
   }) {
     this.#exchange = parts.exchange
+    this.#survey = parts.survey
     this.#signer = parts.signer
     this.#clock = parts.clock
     this.#log = parts.log
   }
 
   /** Blogs that were to be sealed and have no next act yet. */
-  async unfinished(): Promise<Map<BlogName, Intent>> {
+  async unfinished(): Promise<Map<BlogName, NextSet>> {
     const { council, store } = this.#exchange
-    const open = new Map<BlogName, Intent>()
+    const open = new Map<BlogName, NextSet>()
     for (const [key, value] of await store.values(intentKey(''))) {
       const blog = key.slice(intentKey('').length) as BlogName
-      const { act, reason, evidence } = value as IntentRow
+      const { act, ...next } = value as IntentRow
       // The next act was written, and the crash came before this was forgotten.
       if (council.names()?.blogs.get(blog)?.id !== act) await store.write([{ type: 'del', key }])
-      else open.set(blog, { reason, evidence })
+      else open.set(blog, next)
     }
     return open
   }
 
+  /** Why a blog has been sealed for a while without a next act; null: it is not, or only just. */
+  stuck(blog: BlogName): Stuck | null {
+    return this.#stuck.get(blog) ?? null
+  }
+
   /**
-   * Ends the acts in force of these blogs and writes the next: the same replicas, led by one that
-   * answers. Those that too few replicas answer for stay sealed, and are tried again with a later call.
+   * Ends the acts in force of these blogs and writes the next. Those that too few replicas answer
+   * for stay sealed, and are tried again with a later call.
    */
-  async failOver(intents: ReadonlyMap<BlogName, Intent>): Promise<void> {
+  async change(wanted: ReadonlyMap<BlogName, NextSet>): Promise<void> {
     const nowMs = this.#clock.now()
-    const fresh = [...intents.keys()].filter(
+    const fresh = [...wanted.keys()].filter(
       (blog) =>
         !this.#running.has(blog) && nowMs - (this.#triedMs.get(blog) ?? -Infinity) >= retryMs,
     )
@@ -77,7 +92,7 @@ export class Sealing {
     }
     try {
       for (let at = 0; at < fresh.length; at += maxSealsAtOnce)
-        await this.#endSome(fresh.slice(at, at + maxSealsAtOnce), intents)
+        await this.#endSome(fresh.slice(at, at + maxSealsAtOnce), wanted)
     } finally {
       for (const blog of fresh) this.#running.delete(blog)
     }
@@ -85,98 +100,125 @@ export class Sealing {
 
   async #endSome(
     blogs: readonly BlogName[],
-    intents: ReadonlyMap<BlogName, Intent>,
+    wanted: ReadonlyMap<BlogName, NextSet>,
   ): Promise<void> {
     const { council, store } = this.#exchange
-    const named = blogs.flatMap((blog) => council.names()?.blogs.get(blog) ?? [])
+    const lines: Line[] = []
+    for (const blog of blogs) {
+      const named = council.names()?.blogs.get(blog)
+      if (named !== undefined) lines.push(await this.#survey.line(named))
+    }
     await store.write(
-      named.map(({ blog, id }) =>
-        store.putValue(intentKey(blog), { ...intents.get(blog), act: id }),
+      lines.map(([{ id, blog }]) =>
+        store.putValue(intentKey(blog), { ...(wanted.get(blog) as NextSet), act: id }),
       ),
     )
-    const orders = new Map<BlogName, SealOrder>()
     // A round is asked once, also after a restart or when the clock was set back.
     this.#round = Math.max(this.#round + 1, this.#clock.now())
-    for (const each of named) {
-      const proof = await council.proof(namesLog, each.seq)
-      if (proof !== null) orders.set(each.blog, { proof, seal: this.#seal(each) })
-    }
-    const answers = await this.#askAll(named, orders)
-    for (const each of named) {
-      const intent = intents.get(each.blog) as Intent
-      await this.#next(each, answers.get(each.blog) ?? new Map(), intent)
-    }
+    const answers = await this.#askAll(lines, (given) =>
+      lines.every(([{ blog }], at) => {
+        const line = lines[at] as Line
+        const next = wanted.get(blog) as NextSet
+        return planNextAct(line, given.get(blog) ?? new Map(), next).ok
+      }),
+    )
+    await this.#writeNext(lines, answers, wanted)
   }
 
-  #seal({ blog, id, epoch }: NamedBlog) {
-    const { council } = this.#exchange.council.roster() ?? { council: '' }
+  /**
+   * Asks every replica of every line. Those that are heard are waited for, since what only they hold
+   * should not be lost; the others only where too few have answered.
+   */
+  async #askAll(
+    lines: readonly Line[],
+    isEnough: (answers: ReadonlyMap<BlogName, Map<PeerName, SealAnswer>>) => boolean,
+  ): Promise<ReadonlyMap<BlogName, Map<PeerName, SealAnswer>>> {
+    const { alive, seals } = this.#exchange
+    const byPeer = new Map<PeerName, SealOrder[]>()
+    for (const line of lines) {
+      const [{ proof }] = line
+      const order = { proof, seal: this.#seal(line[0]) }
+      const peers = new Set(line.flatMap(({ replicas }) => replicas.map(({ peer }) => peer)))
+      for (const peer of peers) byPeer.set(peer, [...(byPeer.get(peer) ?? []), order])
+    }
+    const acts = new Map(lines.map(([act]) => [act.blog, act]))
+    const answers = new Map<BlogName, Map<PeerName, SealAnswer>>()
+    const round = this.#round
+    const asked = [...byPeer].map(async ([peer, orders]) => {
+      const given = await seals.ask(peer, orders, sealMs).catch(() => null)
+      for (const [blog, answer] of given ?? []) {
+        const { promise } = answer
+        // Answers count for the round that asked.
+        if (promise.round !== round || promise.act !== acts.get(blog)?.id) continue
+        if (promise.epoch !== acts.get(blog)?.epoch) continue
+        answers.set(blog, (answers.get(blog) ?? new Map()).set(peer, answer))
+      }
+    })
+    const peers = [...byPeer.keys()]
+    await Promise.all(asked.filter((_, at) => alive.isLive(peers[at] as PeerName)))
+    if (!isEnough(answers)) await within(this.#clock, sealMs, Promise.all(asked), null)
+    return answers
+  }
+
+  #seal({ blog, id, epoch, council }: Assignment) {
     const atMs = this.#clock.now()
     return signSeal(this.#signer, {
       ...{ council, log: blog, act: id, epoch, round: this.#round, atMs },
     })
   }
 
-  async #askAll(
-    named: readonly NamedBlog[],
-    orders: ReadonlyMap<BlogName, SealOrder>,
-  ): Promise<Map<BlogName, Map<PeerName, SealAnswer>>> {
-    const byPeer = new Map<PeerName, SealOrder[]>()
-    for (const { blog, replicas } of named) {
-      const order = orders.get(blog)
-      if (order === undefined) continue
-      for (const { peer } of replicas) byPeer.set(peer, [...(byPeer.get(peer) ?? []), order])
-    }
-    const answers = new Map<BlogName, Map<PeerName, SealAnswer>>()
-    await Promise.all(
-      [...byPeer].map(async ([peer, wanted]) => {
-        const given = await this.#exchange.seals.ask(peer, wanted, sealMs).catch(() => null)
-        for (const [blog, answer] of given ?? []) {
-          const { promise } = answer
-          const asked = named.find((each) => each.blog === blog)
-          // Answers count for the round that asked.
-          if (promise.round !== this.#round || promise.act !== asked?.id) continue
-          if (promise.epoch !== asked.epoch) continue
-          answers.set(blog, (answers.get(blog) ?? new Map()).set(peer, answer))
-        }
-      }),
-    )
-    return answers
-  }
-
-  async #next(
-    before: NamedBlog,
-    answers: ReadonlyMap<PeerName, SealAnswer>,
-    intent: Intent,
+  async #writeNext(
+    lines: readonly Line[],
+    answers: ReadonlyMap<BlogName, Map<PeerName, SealAnswer>>,
+    wanted: ReadonlyMap<BlogName, NextSet>,
   ): Promise<void> {
     const { council, store } = this.#exchange
-    const { blog } = before
-    const planned = planFailover(before, answers, intent)
-    if (!planned.ok) {
-      this.#log.warn('seal_waits', { blog, code: planned.code, reason: planned.reason })
-      return
+    const planned = new Map<EntryId, Decision & { readonly kind: 'assign' }>()
+    for (const line of lines) {
+      const [act] = line
+      const given = answers.get(act.blog) ?? new Map()
+      for (const { receipts } of given.values()) await this.#survey.note(act, receipts)
+      // The answers may show that the act was active: then the sets before it have no say.
+      const counted = this.#survey.isActive(act) ? ([act] as const) : line
+      const next = planNextAct(counted, given, wanted.get(act.blog) as NextSet)
+      if (next.ok) planned.set(act.id, next.value)
+      else this.#waits(act.blog, next.code, next.reason)
     }
+    const decisions = [...planned.values()]
     const roster = council.roster()
     if (roster === null) return
-    const written = await council.write(namesLog, roster.council, () =>
-      council.names()?.blogs.get(blog)?.id === before.id ? planned.value : null,
-    )
-    if (!written.ok) {
-      this.#log.warn('seal_waits', { blog, code: written.code, reason: written.reason })
-      return
+    for (let at = 0; at < decisions.length; at += maxActsAtOnce) {
+      const some = decisions.slice(at, at + maxActsAtOnce)
+      const written = await council.writeAll(namesLog, roster.council, () =>
+        some.filter(({ blog, ends }) => council.names()?.blogs.get(blog)?.id === ends),
+      )
+      if (!written.ok) {
+        for (const { blog } of some) this.#waits(blog, written.code, written.reason)
+        continue
+      }
+      await store.write(some.map(({ blog }) => ({ type: 'del', key: intentKey(blog) })))
+      for (const { blog } of some) {
+        this.#triedMs.delete(blog)
+        this.#stuck.delete(blog)
+      }
+      this.#announce(written.value)
     }
-    await store.write([{ type: 'del', key: intentKey(blog) }])
-    this.#triedMs.delete(blog)
-    if (written.value === null) return
-    const { epoch, primary, replicas } = planned.value
-    this.#log.info('fail_over', { blog, epoch, primary })
-    this.#tell(
-      written.value.proof,
-      replicas.map(({ peer }) => peer),
-    )
+  }
+
+  #waits(blog: BlogName, code: string, reason: string): void {
+    const { sinceMs = this.#clock.now() } = this.#stuck.get(blog) ?? {}
+    this.#stuck.set(blog, { sinceMs, code, reason })
+    this.#log.warn('seal_waits', { blog, code, reason })
   }
 
   /** Not waited for: a dead replica must not hold up the blogs behind this one. */
-  #tell(proof: ProofOfAct, replicas: readonly PeerName[]): void {
-    void this.#exchange.tell(namesLog, proof, replicas).catch(() => undefined)
+  #announce(written: readonly WrittenAct[]): void {
+    for (const { act, proof } of written) {
+      if (act.decision.kind !== 'assign') continue
+      const { blog, epoch, primary, replicas, reason } = act.decision
+      const peers = replicas.map(({ peer }) => peer)
+      this.#log.info('assign', { blog, epoch, primary, replicas: peers, reason })
+      void this.#exchange.tell(namesLog, proof, peers).catch(() => undefined)
+    }
   }
 }

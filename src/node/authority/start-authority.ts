@@ -4,12 +4,16 @@ import type { Clock } from '../../replication/clock.ts'
 import type { FetchHello } from '../../replication/exchange/alive.ts'
 import type { Exchange } from '../../replication/exchange/exchange.ts'
 import type { AdmissionPolicy, EditForm } from '../../replication/registry/act.ts'
+import type { Config } from '../config.ts'
 import type { ComponentLog } from '../logger.ts'
 import { Admissions } from './admissions.ts'
 import { Authority } from './authority.ts'
+import { Moves } from './moves.ts'
+import { Orders } from './orders.ts'
 import { Reach } from './reach.ts'
 import { RevocationDesk } from './revoking.ts'
 import { Sealing } from './seal.ts'
+import { Survey } from './survey.ts'
 import { Watch } from './watch.ts'
 
 /** The parts of a running authority. */
@@ -36,10 +40,10 @@ export async function startAuthority(
     readonly log: ComponentLog
     readonly fetchHello: FetchHello
     readonly signer: PeerSigner
-    readonly silenceMs: number
+    readonly failover: Config['failover']
   },
 ): Promise<AuthorityParts> {
-  const { exchange, keys, clock, log, fetchHello, signer, silenceMs } = world
+  const { exchange, keys, clock, log, fetchHello, signer, failover } = world
   const self = signer.peer
   const { council, alive, store } = exchange
   const tell: Exchange['tell'] = (name, proof, replicas) => exchange.tell(name, proof, replicas)
@@ -51,8 +55,14 @@ export async function startAuthority(
   const admissions = new Admissions({ council, store, clock, log, reach, self, policy, tell })
   await admissions.load()
   const revocations = new RevocationDesk(exchange, log)
-  const sealing = new Sealing({ exchange, signer, clock, log })
-  const watch = new Watch({ exchange, sealing, clock, silenceMs, log })
+  const survey = new Survey(exchange)
+  await survey.load()
+  const orders = new Orders(store)
+  await orders.load()
+  const sealing = new Sealing({ exchange, survey, signer, clock, log })
+  const parts = { exchange, survey, sealing, orders, clock, log }
+  const moves = new Moves({ ...parts, replaceAfterMs: failover.replaceAfterMs })
+  const watch = new Watch({ exchange, moves, clock, silenceMs: failover.silenceMs, log })
   watch.start()
   return { authority, admissions, revocations, watch }
 }

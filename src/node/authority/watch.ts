@@ -6,8 +6,7 @@ import type { Decision } from '../../replication/registry/act.ts'
 import { answered, decodeDial } from '../../replication/registry/dial.ts'
 import { liveMembers, type Member } from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
-import { isSelfSuspect } from './failover.ts'
-import type { Sealing } from './seal.ts'
+import type { Moves } from './moves.ts'
 
 /** A silence that ends within this time moves nothing, ms (REPLICATION, Silence). */
 const flapMs = 5_000
@@ -21,7 +20,7 @@ const maxHelpers = 2
  */
 export class Watch {
   readonly #exchange: Pick<Exchange, 'council' | 'alive' | 'tell'>
-  readonly #sealing: Sealing
+  readonly #moves: Pick<Moves, 'look'>
   readonly #clock: Clock
   readonly #silenceMs: number
   readonly #log: ComponentLog
@@ -34,13 +33,13 @@ export class Watch {
 
   constructor(parts: {
     readonly exchange: Pick<Exchange, 'council' | 'alive' | 'tell'>
-    readonly sealing: Sealing
+    readonly moves: Pick<Moves, 'look'>
     readonly clock: Clock
     readonly silenceMs: number
     readonly log: ComponentLog
   }) {
     this.#exchange = parts.exchange
-    this.#sealing = parts.sealing
+    this.#moves = parts.moves
     this.#clock = parts.clock
     this.#silenceMs = parts.silenceMs
     this.#log = parts.log
@@ -72,7 +71,7 @@ export class Watch {
     }
     this.#isSuspect = false
     await Promise.all(fresh.map((member) => this.#judge(member)))
-    await this.#moveBlogs()
+    void this.#moves.look().catch((error: Error) => this.#log.error('moves_failed', { error }))
   }
 
   /** A spoke that was out and is heard at two looks is back. */
@@ -140,24 +139,6 @@ export class Watch {
       .join('\n')
   }
 
-  /** Blogs whose primary is out, and those that were sealed and not finished. */
-  async #moveBlogs(): Promise<void> {
-    const { council, alive } = this.#exchange
-    const roster = council.roster()
-    const intents = await this.#sealing.unfinished()
-    const out = (roster === null ? [] : liveMembers(roster)).filter(
-      ({ away, peer }) => away && !alive.isLive(peer),
-    )
-    const nameOf = new Map(out.map(({ peer, name }) => [peer, name]))
-    for (const { blog, primary, replicas } of council.names()?.blogs.values() ?? []) {
-      const name = nameOf.get(primary)
-      // With one copy there is nobody to go on: it waits for its server.
-      if (name === undefined || replicas.length === 1 || intents.has(blog)) continue
-      intents.set(blog, { reason: `${name}, which took the writes, is out`, evidence: null })
-    }
-    await this.#sealing.failOver(intents)
-  }
-
   async #write(decision: Decision): Promise<void> {
     const { council, tell } = this.#exchange
     const roster = council.roster()
@@ -170,4 +151,14 @@ export class Watch {
       await tell.call(this.#exchange, rosterLog, written.value.proof, [])
     }
   }
+}
+
+/**
+ * Whether the silence is more likely the authority's own: then nothing is moved (REPLICATION,
+ * Silence). Pure.
+ *
+ * @param silent - members that are not heard now, those that were out before left aside
+ */
+export function isSelfSuspect(silent: number, members: number): boolean {
+  return silent > members / 2
 }

@@ -23,6 +23,7 @@ import { Checker } from './checker.ts'
 import { Claims, type NameInDns } from './claim.ts'
 import { Gossip } from './gossip.ts'
 import { type Decide, Join } from './join.ts'
+import { Learners } from './learners.ts'
 import { Push } from './push.ts'
 import { type DoorLimits, defaultDoorLimits } from './rates.ts'
 import { Reader } from './read.ts'
@@ -79,6 +80,8 @@ export type ExchangeOptions = {
 const fullMeshMembers = 20
 /** Peers that carry `@names`, asked for a blog that is not known here. */
 const maxNamesAsked = 5
+/** Peers beside the act's replicas that a new primary asks for the head. */
+const maxHeadAsked = 20
 /** How long receipts gather before the primary passes them on to its secondaries, ms. */
 const spreadMs = 200
 const checkLaterMs = 500
@@ -100,6 +103,7 @@ export class Exchange {
   readonly claims: Claims
   readonly alive: Alive
   readonly seals: Seals
+  readonly learners: Learners
   readonly acts: Acts
   readonly heldKeys: HeldKeys
   readonly revocations: Revocations
@@ -134,7 +138,7 @@ export class Exchange {
       signer,
       storeId,
       clock,
-      askHolder: (holder, log, act) => this.#push.askHolder(holder, log, act),
+      askHolder: (holder, log, acts) => this.#push.askHolder(holder, log, acts),
     })
     this.replicas = new Replicas({ signer, storeId, store, ingest, roster, clock })
     const { council, replicas } = this
@@ -153,6 +157,7 @@ export class Exchange {
     this.sync = new Sync({ network, store, ingest, replicas, council })
     const { sync } = this
     this.seals = new Seals({ network, council, replicas })
+    this.learners = new Learners({ network, council, ingest, sync, clock })
     this.revocations = new Revocations({
       network,
       store,
@@ -168,6 +173,7 @@ export class Exchange {
       sync,
       revocations: this.revocations,
       seals: this.seals,
+      learners: this.learners,
       clock,
       enabled: options.push,
     })
@@ -355,7 +361,10 @@ export class Exchange {
     const { head, replicas, epoch } = kept.assignment
     // The genesis comes with the claim.
     if (epoch === 1) return false
-    for (const { peer } of replicas) {
+    const named = replicas.map(({ peer }) => peer)
+    // A replica that the act leaves out may be the one that has it.
+    const others = this.#world.network.connected().filter((peer) => !named.includes(peer))
+    for (const peer of [...named, ...others.slice(0, maxHeadAsked)]) {
       if (peer === this.#world.signer.peer) continue
       await this.sync.pullRange(peer, kept, head).catch(() => undefined)
       if ((await this.replicas.lead(kept)) !== null) return true

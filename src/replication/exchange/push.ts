@@ -1,10 +1,11 @@
 import { z } from 'zod'
 import type { PeerName } from '../../auth/peer-signature.ts'
-import { refuse } from '../../auth/verdict.ts'
+import { refuse, type Verdict } from '../../auth/verdict.ts'
 import { type Clock, wait } from '../clock.ts'
 import type { BlogName } from '../log/entry.ts'
 import type { Ingest } from '../log/ingest.ts'
-import type { LogName } from '../log/log.ts'
+import { type LogName, namesLog, rosterLog } from '../log/log.ts'
+import type { Receipt } from '../log/receipt.ts'
 import type { LogStore } from '../log/store.ts'
 import type { EntryId, Signed } from '../log/text.ts'
 import {
@@ -16,7 +17,7 @@ import {
   refusalOf,
   signedShape,
 } from '../network.ts'
-import { maxPageEntries, pushAfterMs, pushRetryMs, REPLICA } from '../protocol.ts'
+import { maxActsAtOnce, maxPageEntries, pushAfterMs, pushRetryMs, REPLICA } from '../protocol.ts'
 import type { CouncilLogs } from '../registry/council-logs.ts'
 import {
   fromProofRow,
@@ -25,6 +26,7 @@ import {
   type SignedRow,
   signedRow,
 } from '../registry/proof.ts'
+import { type Learners, learnShape } from './learners.ts'
 import type { Kept, Replicas } from './replica.ts'
 import type { Revocations } from './revocations.ts'
 import { type Seals, sealShape } from './seals.ts'
@@ -44,11 +46,16 @@ const request = z.discriminatedUnion('t', [
   z.object({ t: z.literal('receipts'), receipts: z.array(signedShape).max(maxPageEntries) }),
   z.object({ t: z.literal('act'), proof: proofShape }),
   sealShape,
-  z.object({ t: z.literal('hold'), log: z.enum(['@roster', '@names']), act: signedShape }),
+  learnShape,
+  z.object({
+    t: z.literal('hold'),
+    log: z.enum(['@roster', '@names']),
+    acts: z.array(signedShape).min(1).max(maxActsAtOnce),
+  }),
 ])
 const pushAnswer = z.union([z.object({ receipt: signedShape }), z.object({ need: seq })])
 const done = z.object({ ok: z.literal(true) })
-const holdAnswer = z.object({ receipts: z.array(signedShape).max(2) })
+const holdAnswer = z.object({ receipts: z.array(signedShape).max(2 * maxActsAtOnce) })
 
 /** Receipts that are checked before others get their turn. */
 const receiptsAtOnce = 50
@@ -71,6 +78,7 @@ export class Push {
   readonly #sync: Sync
   readonly #revocations: Pick<Revocations, 'takeFrom'>
   readonly #seals: Pick<Seals, 'answer'>
+  readonly #learners: Pick<Learners, 'answer'>
   readonly #clock: Clock
   readonly #enabled: boolean
   /** pushes under way, by blog and peer */
@@ -90,6 +98,7 @@ export class Push {
     readonly sync: Sync
     readonly revocations: Pick<Revocations, 'takeFrom'>
     readonly seals: Pick<Seals, 'answer'>
+    readonly learners: Pick<Learners, 'answer'>
     readonly clock: Clock
     /** false only in tests of the other ways */
     readonly enabled: boolean
@@ -102,6 +111,7 @@ export class Push {
     this.#sync = parts.sync
     this.#revocations = parts.revocations
     this.#seals = parts.seals
+    this.#learners = parts.learners
     this.#clock = parts.clock
     this.#enabled = parts.enabled
   }
@@ -127,8 +137,10 @@ export class Push {
           }
           case 'seal':
             return this.#seals.answer(from, body.seals)
+          case 'learn':
+            return this.#learners.answer(from, body.acts)
           case 'hold': {
-            const given = await this.#council.hold(body.log, fromSignedRow(body.act))
+            const given = await this.#held(from, body.log, body.acts.map(fromSignedRow))
             return given.ok
               ? { receipts: given.value.map((receipt) => signedRow(receipt.signed)) }
               : refusalAnswer(given)
@@ -136,6 +148,18 @@ export class Push {
         }
       }),
     )
+  }
+
+  /** A holder that is behind the acts pulls what is missing, and looks again. */
+  async #held(
+    from: PeerName,
+    log: LogName,
+    acts: readonly Signed[],
+  ): Promise<Verdict<readonly Receipt[]>> {
+    const given = await this.#council.hold(log, acts)
+    if (given.ok || given.code !== 'HOLDER_BEHIND') return given
+    await this.#sync.pull(from, [rosterLog, namesLog]).catch(() => undefined)
+    return this.#council.hold(log, acts)
   }
 
   /**
@@ -324,14 +348,18 @@ export class Push {
     await ask(this.#network, peer, REPLICA, { t: 'act', proof: proofRow(proof) }, done)
   }
 
-  /** Asks another holder for its receipts for a new act of the council's logs. */
-  async askHolder(peer: PeerName, log: LogName, act: Signed): Promise<readonly Signed[]> {
+  /** Asks another holder for its receipts for new acts of one of the council's logs. */
+  async askHolder(
+    peer: PeerName,
+    log: LogName,
+    acts: readonly Signed[],
+  ): Promise<readonly Signed[]> {
     try {
       const { receipts } = await ask(
         this.#network,
         peer,
         REPLICA,
-        { t: 'hold', log, act: signedRow(act) },
+        { t: 'hold', log, acts: acts.map(signedRow) },
         holdAnswer,
       )
       return receipts.map(fromSignedRow)

@@ -178,8 +178,9 @@ export class Replicas {
 
   /**
    * Ends an act for the authority: what is being written is drained, the promise is synced, and then
-   * the head is told (REPLICATION 7). The caller has checked who asks, and knows of no later act.
-   * Codes: SEAL_LATER_ACT, SEAL_NOT_NAMED (the act names another store of this peer, or not this peer).
+   * the head is told (REPLICATION 7). A replica of an earlier act answers too: until the later one
+   * is known to be active, its word is needed (REPLICATION 9). The caller has checked who asks.
+   * Codes: SEAL_LATER_ACT, SEAL_NOT_NAMED (the act names another store of this peer).
    */
   async seal(kept: Kept, seal: Seal): Promise<Verdict<Promised>> {
     const { blog, epoch, id } = kept.assignment
@@ -187,9 +188,9 @@ export class Replicas {
       return refuse('SEAL_LATER_ACT', `This replica of ${blog} knows an act of epoch ${epoch}.`)
     }
     const replica = this.self()
-    if (!names(kept.assignment, replica)) {
-      return refuse('SEAL_NOT_NAMED', `The act of ${blog} does not name this peer with its store.`)
-    }
+    const isNamed = kept.assignment.replicas.some(({ peer }) => peer === replica.peer)
+    if (isNamed && !names(kept.assignment, replica))
+      return refuse('SEAL_NOT_NAMED', `The act of ${blog} names another store of this peer.`)
     return this.#ingest.alone(blog, async () => {
       // Before the head is read: a receipt that leaves from now on could cover what the answer lacks.
       this.#promised.set(blog, Math.max(seal.epoch, this.#promised.get(blog) ?? 0))

@@ -3,7 +3,7 @@ import type { PeerName } from '../../auth/peer-signature.ts'
 import { keyStateAt } from '../../auth/public-key.ts'
 import { readSignature } from '../../auth/signature.ts'
 import { accept, type Refusal, refuse, type Verdict } from '../../auth/verdict.ts'
-import type { Clock } from '../clock.ts'
+import { type Clock, wait } from '../clock.ts'
 import type { Author } from '../log/author.ts'
 import { decodeEntry, type Entry } from '../log/entry.ts'
 import type { Ingest } from '../log/ingest.ts'
@@ -19,7 +19,7 @@ import {
   refusalAnswer,
   signedShape,
 } from '../network.ts'
-import { maxBareBytes, maxClockSkewMs, publishWaitMs, SUBMIT } from '../protocol.ts'
+import { maxBareBytes, maxClockSkewMs, moveRetryMs, publishWaitMs, SUBMIT } from '../protocol.ts'
 import { type Assignment, publishedFrom } from '../registry/assignment.ts'
 import { fromSignedRow, type ProofRow, signedRow } from '../registry/proof.ts'
 import type { Registry } from '../registry/registry.ts'
@@ -182,6 +182,17 @@ export class Submit {
    * PRIMARY_UNREACHABLE, those of the primary's door (RATE_LIMITED, BLOG_FULL among them), and those of the log's rules.
    */
   async submit(entry: Entry, offer: Signed): Promise<Verdict<Submitted>> {
+    let done = await this.#tryOnce(entry, offer)
+    // A blog that is just being moved has no primary for a moment; nothing was stored meanwhile.
+    for (const ms of moveRetryMs) {
+      if (done.ok || !['NOT_ACTIVE', 'NOT_PRIMARY'].includes(done.code)) break
+      await wait(this.#clock, ms)
+      done = await this.#tryOnce(entry, offer)
+    }
+    return done
+  }
+
+  async #tryOnce(entry: Entry, offer: Signed): Promise<Verdict<Submitted>> {
     let last: Refusal | null = null
     for (const maxAgeMs of [60_000, 0]) {
       const found = await this.#registry.lookUp(entry.log, { maxAgeMs })

@@ -5,7 +5,7 @@ import { ReplicationError } from '../errors.ts'
 import { type BlogName, decodeEntry } from '../log/entry.ts'
 import type { Ingest, Outcome } from '../log/ingest.ts'
 import { type Head, type LogName, namesLog, rosterLog } from '../log/log.ts'
-import { decodeReceipt } from '../log/receipt.ts'
+import { decodeReceipt, type Receipt } from '../log/receipt.ts'
 import type { Offer } from '../log/rules.ts'
 import type { LogStore, Stored } from '../log/store.ts'
 import { parseEntryId } from '../log/text.ts'
@@ -85,6 +85,9 @@ export function toOffer(row: Page['entries'][number]): Offer {
     ? { text, signature }
     : { text, signature, receipts: receipts.map(fromSignedRow) }
 }
+
+/** What a peer says of one blog: the epoch that it knows, and receipts, its own first. */
+export type HeadSaid = { readonly epoch: number; readonly receipts: readonly Receipt[] }
 
 /** Pull, both sides: "what heads do you have?" and "log L from seq a" (DESIGN 4). */
 export class Sync {
@@ -204,6 +207,24 @@ export class Sync {
       }
     }
     if (bad !== null) throw bad
+  }
+
+  /**
+   * What a peer says of blogs, nothing is pulled. Blogs that it does not know are left out, receipts
+   * that do not hold too. Throws as `ask` does.
+   */
+  async heads(peer: PeerName, blogs: readonly BlogName[]): Promise<Map<BlogName, HeadSaid>> {
+    const asked = { t: 'heads', logs: blogs }
+    const { heads } = await ask(this.#network, peer, SYNC, asked, headsShape)
+    return new Map(
+      heads.map(({ log, epoch, receipts }) => {
+        const good = receipts.flatMap((row) => {
+          const receipt = decodeReceipt(fromSignedRow(row))
+          return receipt.ok && receipt.value.log === log ? [receipt.value] : []
+        })
+        return [log as BlogName, { epoch, receipts: good }]
+      }),
+    )
   }
 
   /** Pulls acts of `@roster` or `@names` up to a peer's head. */

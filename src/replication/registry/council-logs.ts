@@ -3,10 +3,11 @@ import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import type { Clock } from '../clock.ts'
 import type { Ingest, Outcome, Way } from '../log/ingest.ts'
 import { type Head, type LogName, namesLog, rosterLog } from '../log/log.ts'
-import type { Replica } from '../log/peer-text.ts'
+import { type Replica, sameReplica } from '../log/peer-text.ts'
 import { decodeReceipt, majority, type Receipt, signReceipt } from '../log/receipt.ts'
-import type { LogStore } from '../log/store.ts'
+import type { LogStore, Write } from '../log/store.ts'
 import type { EntryId, Signed } from '../log/text.ts'
+import { maxActsAtOnce } from '../protocol.ts'
 import { type Act, type Decision, decodeAct } from './act.ts'
 import { checkNamed } from './council-rules.ts'
 import type { Names } from './names.ts'
@@ -23,8 +24,15 @@ import {
 } from './roster.ts'
 import { signAct } from './sign-act.ts'
 
-/** Asks another holder for its receipts for a new act, one per set that names it; none when it does not answer. */
-export type AskHolder = (holder: PeerName, log: LogName, act: Signed) => Promise<readonly Signed[]>
+/** Asks another holder for its receipts for new acts, one per act and set that names it; none when it does not answer. */
+export type AskHolder = (
+  holder: PeerName,
+  log: LogName,
+  acts: readonly Signed[],
+) => Promise<readonly Signed[]>
+
+/** An act that has come into force, and what shows it. */
+export type WrittenAct = { readonly act: Act; readonly proof: ProofOfAct }
 
 /**
  * `@roster` and `@names` at one peer: what they say, writing them (the authority), and giving
@@ -124,79 +132,121 @@ export class CouncilLogs {
    * Codes: ACT_NOT_IN_FORCE (too few holders answered: it is offered to them again by the next
    * write), and those of the log's rules.
    */
-  write(
+  async write(
     log: LogName,
     council: string,
     decide: () => Decision | null,
-  ): Promise<Verdict<{ act: Act; proof: ProofOfAct } | null>> {
-    const run = this.#writing.then(() => this.#write(log, council, decide))
+  ): Promise<Verdict<WrittenAct | null>> {
+    const written = await this.writeAll(log, council, () => {
+      const decision = decide()
+      return decision === null ? [] : [decision]
+    })
+    return written.ok ? accept(written.value[0] ?? null) : written
+  }
+
+  /**
+   * The same for several acts of `@names` at once, each about another blog: one sync, and one
+   * question to each holder. All come into force, or none is shown.
+   *
+   * @param decide - at most `maxActsAtOnce` decisions, made when all earlier acts are in the log
+   */
+  writeAll(
+    log: LogName,
+    council: string,
+    decide: () => readonly Decision[],
+  ): Promise<Verdict<readonly WrittenAct[]>> {
+    const run = this.#writing.then(() => this.#writeAll(log, council, decide))
     this.#writing = run.catch(() => undefined)
     return run
   }
 
-  async #write(
+  async #writeAll(
     log: LogName,
     council: string,
-    decide: () => Decision | null,
-  ): Promise<Verdict<{ act: Act; proof: ProofOfAct } | null>> {
-    const waiting = await this.#waiting(log)
-    if (waiting !== null) {
+    decide: () => readonly Decision[],
+  ): Promise<Verdict<readonly WrittenAct[]>> {
+    for (;;) {
+      const waiting = await this.#waiting(log)
+      if (waiting.length === 0) break
       const finished = await this.#putInForce(log, waiting)
       if (!finished.ok) return finished
     }
-    const decision = decide()
-    if (decision === null) return accept(null)
     const before = log === rosterLog ? this.#roster : this.#names
-    const written = signAct(
-      this.#signer,
-      {
-        council,
-        log,
-        head: before?.head ?? null,
-        roster: this.#roster?.head ?? null,
-        // Dates never fall within a log, whatever the clock does.
-        dateMs: Math.max(this.#clock.now(), before?.dateMs ?? 0),
-      },
-      decision,
-    )
-    if (!written.ok) return written
-    const proof = await this.#putInForce(log, written.value.signed)
-    return proof.ok ? accept({ act: written.value.act, proof: proof.value }) : proof
-  }
-
-  /** An act that this holder gave a receipt for, and that did not get into force yet. */
-  async #waiting(log: LogName): Promise<Signed | null> {
-    const next = (this.head(log)?.seq ?? -1) + 1
-    const row = (await this.#store.value(heldKey(log, next))) as
-      | { text: Uint8Array; signature: Uint8Array }
-      | undefined
-    return row === undefined ? null : { text: row.text, signature: row.signature }
-  }
-
-  async #putInForce(log: LogName, signed: Signed): Promise<Verdict<ProofOfAct>> {
-    const act = decodeAct(signed.text)
-    if (!act.ok) return act
-    const roster = this.#rosterFor(act.value)
-    if (!roster.ok) return roster
-    const receipts: Signed[] = []
-    const sets = holdersFor(roster.value, act.value)
-    const holders = new Set(sets.flatMap((set) => set.holders.map((holder) => holder.peer)))
-    for (const holder of holders) {
-      if (holder === this.#signer.peer) {
-        const own = await this.hold(log, signed)
-        if (!own.ok) return own
-        receipts.push(...own.value.map((receipt) => receipt.signed))
-      } else {
-        receipts.push(...(await this.#askHolder(holder, log, signed)))
-      }
-      if (sets.every((set) => covered(set, act.value, receipts))) break
+    // Dates never fall within a log, whatever the clock does.
+    const dateMs = Math.max(this.#clock.now(), before?.dateMs ?? 0)
+    const roster = this.#roster?.head ?? null
+    let head = before?.head ?? null
+    const signed: Signed[] = []
+    for (const decision of decide()) {
+      const next = signAct(this.#signer, { council, log, head, roster, dateMs }, decision)
+      if (!next.ok) return next
+      signed.push(next.value.signed)
+      head = { seq: next.value.act.seq, id: next.value.act.id }
     }
-    const proof = { ...signed, receipts }
-    const outcome = await this.take(log, [proof], 'submit')
-    if (outcome.kind === 'held') return accept(proof)
+    return signed.length === 0 ? accept([]) : this.#putInForce(log, signed)
+  }
+
+  /** Acts that this holder gave a receipt for, and that did not get into force yet. */
+  async #waiting(log: LogName): Promise<Signed[]> {
+    const waiting: Signed[] = []
+    for (let seq = (this.head(log)?.seq ?? -1) + 1; waiting.length < maxActsAtOnce; seq++) {
+      const row = (await this.#store.value(heldKey(log, seq))) as HeldRow | undefined
+      if (row === undefined) break
+      waiting.push({ text: row.text, signature: row.signature })
+    }
+    return waiting
+  }
+
+  async #putInForce(
+    log: LogName,
+    signed: readonly Signed[],
+  ): Promise<Verdict<readonly WrittenAct[]>> {
+    const acts: Act[] = []
+    for (const each of signed) {
+      const act = decodeAct(each.text)
+      if (!act.ok) return act
+      acts.push(act.value)
+    }
+    const first = acts[0] as Act
+    const roster = this.#rosterFor(first)
+    if (!roster.ok) return roster
+    const sets = holdersFor(roster.value, first)
+    const own = await this.hold(log, signed)
+    if (!own.ok && own.code !== 'HOLDER_NOT_NAMED') return own
+    const receipts = own.ok ? own.value.map((receipt) => receipt.signed) : []
+    const isCovered = () => acts.every((act) => sets.every((set) => covered(set, act, receipts)))
+    await this.#askOthers(log, signed, sets, (given) => {
+      receipts.push(...given)
+      return isCovered()
+    })
+    const proofs = signed.map((each, at) => ({
+      ...each,
+      receipts: receipts.filter((receipt) => isFor(receipt, acts[at] as Act)),
+    }))
+    const outcome = await this.take(log, proofs, 'submit')
+    if (outcome.kind === 'held')
+      return accept(proofs.map((proof, at) => ({ act: acts[at] as Act, proof })))
     return outcome.kind === 'refused'
       ? outcome.refusal
       : refuse('ACT_PLACE', `The act does not fit behind the head of ${log} (${outcome.kind}).`)
+  }
+
+  /** Asks all holders but this one side by side, until `isEnough` says so or all have answered. */
+  async #askOthers(
+    log: LogName,
+    signed: readonly Signed[],
+    sets: readonly HolderTerm[],
+    isEnough: (given: readonly Signed[]) => boolean,
+  ): Promise<void> {
+    const holders = new Set(sets.flatMap((set) => set.holders.map((holder) => holder.peer)))
+    holders.delete(this.#signer.peer)
+    if (isEnough([])) return
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const asked = [...holders].map(async (holder) => {
+      if (isEnough(await this.#askHolder(holder, log, signed))) resolve()
+    })
+    void Promise.allSettled(asked).then(() => resolve())
+    await promise
   }
 
   /** The roster by which an act's holders are known: for `@roster` entry 0 the one it founds. */
@@ -205,82 +255,105 @@ export class CouncilLogs {
   }
 
   /**
-   * A holder's receipts for a new act, one per set of holders that names this peer and store. It
-   * gives one for one act per seq, ever, and only after the sync (REPLICATION 14).
+   * A holder's receipts for new acts, in order: for each, one per set of holders that names this peer
+   * and store. It gives one for one act per seq, ever, and only after the sync (REPLICATION 14).
    *
    * Codes: HOLDER_NOT_NAMED, HOLDER_OTHER_ACT (another one for that seq already), HOLDER_BEHIND
    * (it must catch up first), ACT_SIGNATURE, ACT_LOG, ACT_PLACE and ACT_COUNCIL (it does not follow
    * the head here), those of the log's rules, and those of `decodeAct`.
    */
-  async hold(log: LogName, signed: Signed): Promise<Verdict<Receipt[]>> {
+  async hold(log: LogName, signed: readonly Signed[]): Promise<Verdict<Receipt[]>> {
     return this.#ingest.alone(`hold ${log}`, async () => {
-      const decoded = decodeAct(signed.text)
-      if (!decoded.ok) return decoded
-      const act = decoded.value
-      if (act.log !== log) return refuse('ACT_LOG', `The act belongs in ${act.log}, not ${log}.`)
-      const roster = this.#rosterFor(act)
-      if (!roster.ok) return roster
-      if (act.roster !== null && reaches(roster.value, act.roster) !== 'yes') {
-        return refuse(
-          'HOLDER_BEHIND',
-          `This holder's @roster does not have the entry ${act.roster.seq} that the act names.`,
-        )
+      const receipts: Receipt[] = []
+      const writes: Write[] = []
+      let behind: Act | null = null
+      const blogs = new Set<string>()
+      for (const each of signed) {
+        const decoded = decodeAct(each.text)
+        if (!decoded.ok) return decoded
+        const act = decoded.value
+        const sets = this.#setsHeld(log, act, each)
+        if (!sets.ok) return sets
+        const held = await this.#heldId(log, act.seq)
+        if (held !== null && held !== act.id) {
+          return refuse(
+            'HOLDER_OTHER_ACT',
+            `This holder gave a receipt for another act as ${log} ${act.seq}.`,
+          )
+        }
+        if (held === null) {
+          const fits = await this.#fits(log, act, behind)
+          if (!fits.ok) return fits
+          writes.push(this.#store.putValue(heldKey(log, act.seq), { ...each, id: act.id }))
+        }
+        // What one act of a message says of a blog, the rules of the next one do not know yet.
+        if (act.decision.kind === 'assign') {
+          if (blogs.has(act.decision.blog))
+            return refuse('ACT_PLACE', 'Two acts of one message are about the same blog.')
+          blogs.add(act.decision.blog)
+        }
+        behind = act
+        receipts.push(...this.#receiptsFor(act, sets.value))
       }
-      const self = { peer: this.#signer.peer, store: this.#storeId() }
-      const sets = holdersFor(roster.value, act).filter((set) =>
-        set.holders.some((holder) => holder.peer === self.peer && holder.store === self.store),
-      )
-      if (sets.length === 0)
-        return refuse('HOLDER_NOT_NAMED', '@roster does not name this peer and store as a holder.')
-      const signer =
-        log === rosterLog
-          ? rosterSigner(this.#roster, act)
-          : authorityAt(roster.value, (act.roster as Head).seq + 1)
-      if (signer === null || !verifyPeer(signer, signed.text, signed.signature)) {
-        return refuse('ACT_SIGNATURE', 'The act is not signed by the authority.')
-      }
-      const held = await this.#heldId(log, act.seq)
-      if (held === null && act.seq !== (this.head(log)?.seq ?? -1) + 1) {
-        return refuse(
-          'HOLDER_BEHIND',
-          `This holder is at ${this.head(log)?.seq ?? -1} of ${log}, the act is ${act.seq}.`,
-        )
-      }
-      if (held !== null && held !== act.id) {
-        return refuse(
-          'HOLDER_OTHER_ACT',
-          `This holder gave a receipt for another act as ${log} ${act.seq}.`,
-        )
-      }
-      if (held === null) {
-        const fits = await this.#fits(log, act)
-        if (!fits.ok) return fits
-        await this.#store.write([
-          this.#store.putValue(heldKey(log, act.seq), { ...signed, id: act.id }),
-        ])
-      }
-      const at = this.#clock.now()
-      return accept(
-        sets.map((set) =>
-          signReceipt(this.#signer, {
-            council: roster.value.council,
-            log,
-            head: { seq: act.seq, id: act.id },
-            act: set.act,
-            epoch: set.epoch,
-            replica: self,
-            sinceMs: at,
-            atMs: at,
-          }),
-        ),
-      )
+      if (writes.length > 0) await this.#store.write(writes)
+      return accept(receipts)
     })
   }
 
-  /** Whether the act may follow this peer's head: a receipt for one that may not would block the log. */
-  async #fits(log: LogName, act: Act): Promise<Verdict<unknown>> {
+  /** The sets of holders under which this peer may give a receipt for an act. */
+  #setsHeld(log: LogName, act: Act, signed: Signed): Verdict<readonly HolderTerm[]> {
+    if (act.log !== log) return refuse('ACT_LOG', `The act belongs in ${act.log}, not ${log}.`)
+    const roster = this.#rosterFor(act)
+    if (!roster.ok) return roster
+    if (act.roster !== null && reaches(roster.value, act.roster) !== 'yes') {
+      return refuse(
+        'HOLDER_BEHIND',
+        `This holder's @roster does not have the entry ${act.roster.seq} that the act names.`,
+      )
+    }
+    const self = this.#self()
+    const sets = holdersFor(roster.value, act).filter((set) =>
+      set.holders.some((holder) => sameReplica(holder, self)),
+    )
+    if (sets.length === 0)
+      return refuse('HOLDER_NOT_NAMED', '@roster does not name this peer and store as a holder.')
+    const signer =
+      log === rosterLog
+        ? rosterSigner(this.#roster, act)
+        : authorityAt(roster.value, (act.roster as Head).seq + 1)
+    return signer !== null && verifyPeer(signer, signed.text, signed.signature)
+      ? accept(sets)
+      : refuse('ACT_SIGNATURE', 'The act is not signed by the authority.')
+  }
+
+  #receiptsFor({ council, log, seq, id }: Act, sets: readonly HolderTerm[]): Receipt[] {
+    const at = this.#clock.now()
+    return sets.map((set) =>
+      signReceipt(this.#signer, {
+        ...{ council, log, head: { seq, id }, act: set.act, epoch: set.epoch },
+        ...{ replica: this.#self(), sinceMs: at, atMs: at },
+      }),
+    )
+  }
+
+  #self(): Replica {
+    return { peer: this.#signer.peer, store: this.#storeId() }
+  }
+
+  /**
+   * Whether the act may follow this peer's head, or `behind`, the act before it in the same message:
+   * a receipt for one that may not would block the log.
+   */
+  async #fits(log: LogName, act: Act, behind: Act | null): Promise<Verdict<unknown>> {
     const before = log === rosterLog ? this.#roster : this.#names
-    if ((act.prev ?? null) !== (before?.head.id ?? null) || act.dateMs < (before?.dateMs ?? 0))
+    const head: Head | null = behind ?? before?.head ?? null
+    if (act.seq !== (head?.seq ?? -1) + 1) {
+      return refuse(
+        'HOLDER_BEHIND',
+        `This holder is at ${head?.seq ?? -1} of ${log}, the act is ${act.seq}.`,
+      )
+    }
+    if ((act.prev ?? null) !== (head?.id ?? null) || act.dateMs < ((behind ?? before)?.dateMs ?? 0))
       return refuse('ACT_PLACE', `The act does not follow the head of ${log} here.`)
     if (log === rosterLog) return foldRoster(this.#roster, act)
     if (act.council !== this.#roster?.council)
@@ -303,13 +376,21 @@ export class CouncilLogs {
   }
 }
 
+type HeldRow = { readonly text: Uint8Array; readonly signature: Uint8Array; readonly id: EntryId }
 const heldKey = (log: LogName, seq: number) => `held/${log}/${seq}`
 
+function isFor(signed: Signed, { id }: Act): boolean {
+  const receipt = decodeReceipt(signed)
+  return receipt.ok && receipt.value.head.id === id
+}
+
 function covered(set: HolderTerm, act: Act, receipts: readonly Signed[]): boolean {
-  let given = 0
+  const given = new Set<PeerName>()
   for (const signed of receipts) {
     const receipt = decodeReceipt(signed)
-    if (receipt.ok && receipt.value.act === set.act && receipt.value.head.id === act.id) given++
+    if (!receipt.ok || receipt.value.act !== set.act || receipt.value.head.id !== act.id) continue
+    if (set.holders.some((holder) => sameReplica(holder, receipt.value.replica)))
+      given.add(receipt.value.replica.peer)
   }
-  return given >= majority(set.holders.length)
+  return given.size >= majority(set.holders.length)
 }

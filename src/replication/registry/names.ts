@@ -11,6 +11,8 @@ export type NamedBlog = AssignFields & {
   readonly id: EntryId
   readonly seq: number
   readonly dateMs: number
+  /** seqs of all its assignments, in order of epoch, this one last */
+  readonly acts: readonly number[]
 }
 
 /**
@@ -81,7 +83,9 @@ export class Names {
         this.byGenesis.set(decision.genesis, decision.blog)
       }
       this.writtenWith.set(decision.key, decision.blog)
-      this.blogs.set(decision.blog, { ...fields, id: act.id, seq: act.seq, dateMs: act.dateMs })
+      const { id, seq, dateMs } = act
+      const acts = [...(this.blogs.get(decision.blog)?.acts ?? []), seq]
+      this.blogs.set(decision.blog, { ...fields, id, seq, dateMs, acts })
     }
     if (isRevokeAct(act)) this.revoked.apply(act)
     this.head = { seq: act.seq, id: act.id }

@@ -8,7 +8,7 @@ import {
 } from '../../../src/replication/registry/proof.ts'
 import { decodePromise, signSeal } from '../../../src/replication/registry/seal.ts'
 import { TestAuthor, TestLog } from '../test-author.ts'
-import { must, peer, startMs, TestCouncil } from '../test-council.ts'
+import { must, peer, replica, startMs, storeOf, TestCouncil } from '../test-council.ts'
 import { assign, codeIn, rowOf, TestPeer } from './test-peer.ts'
 
 const author = await TestAuthor.make('maria')
@@ -109,8 +109,30 @@ describe('a seal, as a replica takes it', () => {
     expect(await codeOfSeal(sealed())).toBe('SEAL_LATER_ACT')
   })
 
-  it('is refused by a peer that the act does not name', async () => {
-    self = await TestPeer.start(4, council)
-    expect(await codeOfSeal(sealed())).toBe('SEAL_NOT_NAMED')
+  it('is refused by a peer of which the act names another store', async () => {
+    const other = { peer: peer(2).peer, store: storeOf(9) }
+    const moved = assign(council, log, {
+      replicas: [replica(1), other],
+      epoch: 2,
+      ends: act.act.id,
+    })
+    self = await TestPeer.start(2, council)
+    const body = sealed({ act: moved.act.id, epoch: 2 }, 0, moved.proof)
+    expect(await codeOfSeal(body)).toBe('SEAL_NOT_NAMED')
+  })
+
+  it('is answered by a replica of an earlier act, whose word counts until a later one is active', async () => {
+    const next = assign(council, log, {
+      ...{ epoch: 2, ends: act.act.id, replicas: [replica(1), replica(3)], via: null },
+    })
+    const body = sealed({ act: next.act.id, epoch: 2 }, 0, next.proof)
+    const { promise } = (await seal(body)).answers[0] as Answers['answers'][0]
+    expect(must(decodePromise(fromSignedRow(promise)))).toMatchObject({
+      epoch: 2,
+      head: { seq: 2 },
+      follows: 1,
+    })
+    // It gives no receipt under the act before either.
+    expect(codeIn(await self.answer(1, REPLICA, push(4)))).not.toBe('answered')
   })
 })

@@ -125,8 +125,24 @@ describe('Submit.submit at the primary', () => {
 
   it('takes no writes before its act is active', async () => {
     await primary({ given: act })
-    expect(codeOf(await submit(await next()))).toBe('NOT_ACTIVE')
+    const refused = submit(await next())
+    await expect.poll(() => self.clock.waiting).toBe(1)
+    await self.clock.pass(6_000)
+    expect(codeOf(await refused)).toBe('NOT_ACTIVE')
     expect(await self.head()).toBe(2)
+  })
+
+  it('waits for an act that becomes active in a moment', async () => {
+    await primary({ given: act })
+    const entry = await next()
+    const waiting = submit(entry)
+    await expect.poll(() => self.clock.waiting).toBe(1)
+    const head = { seq: 2, id: log.at(2).entry.id }
+    await self.replicas.receive(council.receipt(2, act.act, { head }).signed)
+    await self.clock.pass(300)
+    await expect.poll(() => self.head()).toBe(3)
+    await self.clock.pass(5_000)
+    expect(await waiting).toMatchObject({ value: { kind: 'held' } })
   })
 
   it('publishes with receipts of w replicas, and says how many there are after 5 seconds', async () => {

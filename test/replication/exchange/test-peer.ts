@@ -3,6 +3,7 @@ import { KeyRing } from '../../../src/auth/public-key.ts'
 import { ReplicationError } from '../../../src/replication/errors.ts'
 import { Claims, type NameInDns } from '../../../src/replication/exchange/claim.ts'
 import { Gossip } from '../../../src/replication/exchange/gossip.ts'
+import { Learners } from '../../../src/replication/exchange/learners.ts'
 import { Push } from '../../../src/replication/exchange/push.ts'
 import { type DoorLimits, defaultDoorLimits } from '../../../src/replication/exchange/rates.ts'
 import { Replicas } from '../../../src/replication/exchange/replica.ts'
@@ -113,7 +114,8 @@ export class TestPeer {
     const revoked = revocations.of
     const parts = { network, store, ingest, replicas, council: this.council, sync, clock }
     const seals = new Seals({ network, council: this.council, replicas })
-    this.push = new Push({ ...parts, revocations, seals, enabled: true })
+    const learners = new Learners({ network, council: this.council, ingest, sync, clock })
+    this.push = new Push({ ...parts, revocations, seals, learners, enabled: true })
     const registry = new Registry({
       ...{ council: this.council, store, clock, dht: null },
       held: (blog) => replicas.get(blog)?.assignment ?? null,

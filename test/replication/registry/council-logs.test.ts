@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { PeerName } from '../../../src/auth/peer-signature.ts'
 import type { BlogName } from '../../../src/replication/log/entry.ts'
-import { type LogName, namesLog, rosterLog } from '../../../src/replication/log/log.ts'
+import { type Head, type LogName, namesLog, rosterLog } from '../../../src/replication/log/log.ts'
 import { decodeReceipt } from '../../../src/replication/log/receipt.ts'
 import type { EntryId, Signed } from '../../../src/replication/log/text.ts'
 import type { Decision } from '../../../src/replication/registry/act.ts'
@@ -32,7 +32,10 @@ class Carrier {
   readonly disk: TestDisk
   readonly logs: CouncilLogs
   /** holders that answer, and how */
-  readonly holders = new Map<PeerName, (log: LogName, act: Signed) => Promise<readonly Signed[]>>()
+  readonly holders = new Map<
+    PeerName,
+    (log: LogName, acts: readonly Signed[]) => Promise<readonly Signed[]>
+  >()
   store = storeOf(0)
 
   constructor(n: number, councilId: EntryId | null, disk = new TestDisk()) {
@@ -46,7 +49,7 @@ class Carrier {
     this.logs = new CouncilLogs({
       ...{ store: disk.store, ingest, signer: peer(n), storeId: () => this.store },
       clock: new TestClock(),
-      askHolder: async (holder, log, act) => (await this.holders.get(holder)?.(log, act)) ?? [],
+      askHolder: async (holder, log, acts) => (await this.holders.get(holder)?.(log, acts)) ?? [],
     })
   }
 
@@ -63,8 +66,8 @@ class Carrier {
   /** Lets this authority ask another holder. */
   knows(other: Carrier): this {
     const number = [0, 1, 2, 3, 4].find((n) => storeOf(n) === other.store) as number
-    this.holders.set(peer(number).peer, async (log, act) => {
-      const held = await other.logs.hold(log, act)
+    this.holders.set(peer(number).peer, async (log, acts) => {
+      const held = await other.logs.hold(log, acts)
       return held.ok ? held.value.map(({ signed }) => signed) : []
     })
     return this
@@ -200,7 +203,7 @@ describe('CouncilLogs.take', () => {
 
 describe('CouncilLogs.hold', () => {
   const hold = async (n: number, log: LogName, signed: Signed) =>
-    codeOf(await (await Carrier.of(n, council)).logs.hold(log, signed))
+    codeOf(await (await Carrier.of(n, council)).logs.hold(log, [signed]))
 
   it.each<[string, LogName, (c: TestCouncil) => Signed, string]>([
     [
@@ -252,7 +255,7 @@ describe('CouncilLogs.hold', () => {
     ],
   ])('gives no receipt for %s', async (_, log, make, code) => {
     const carrier = await Carrier.of(0, council)
-    expect(codeOf(await carrier.logs.hold(log, make(council)))).toBe(code)
+    expect(codeOf(await carrier.logs.hold(log, [make(council)]))).toBe(code)
   })
 
   it('gives none as a peer, or with a store, that @roster does not name', async () => {
@@ -260,38 +263,85 @@ describe('CouncilLogs.hold', () => {
     expect(await hold(1, rosterLog, proof)).toBe('HOLDER_NOT_NAMED')
     const moved = await Carrier.of(0, council)
     moved.store = storeOf(9)
-    expect(codeOf(await moved.logs.hold(rosterLog, proof))).toBe('HOLDER_NOT_NAMED')
+    expect(codeOf(await moved.logs.hold(rosterLog, [proof]))).toBe('HOLDER_NOT_NAMED')
   })
 
   it('gives one for one act per seq, ever, also after a restart', async () => {
     const carrier = await Carrier.of(0, council)
     const one = council.draft(admit(4)).proof
     const two = council.draft(admit(5)).proof
-    expect(codeOf(await carrier.logs.hold(rosterLog, one))).toBe('accepted')
-    expect(codeOf(await carrier.logs.hold(rosterLog, two))).toBe('HOLDER_OTHER_ACT')
+    expect(codeOf(await carrier.logs.hold(rosterLog, [one]))).toBe('accepted')
+    expect(codeOf(await carrier.logs.hold(rosterLog, [two]))).toBe('HOLDER_OTHER_ACT')
     const again = await Carrier.of(0, council, carrier.disk)
-    expect(codeOf(await again.logs.hold(rosterLog, two))).toBe('HOLDER_OTHER_ACT')
-    expect(codeOf(await again.logs.hold(rosterLog, one))).toBe('accepted')
+    expect(codeOf(await again.logs.hold(rosterLog, [two]))).toBe('HOLDER_OTHER_ACT')
+    expect(codeOf(await again.logs.hold(rosterLog, [one]))).toBe('accepted')
   })
 
   it('gives none when the disk did not take the act', async () => {
     const carrier = await Carrier.of(0, council)
     carrier.disk.fails = true
-    await expect(carrier.logs.hold(rosterLog, council.draft(admit(4)).proof)).rejects.toThrow()
+    await expect(carrier.logs.hold(rosterLog, [council.draft(admit(4)).proof])).rejects.toThrow()
     carrier.disk.fails = false
     const other = council.draft(admit(5)).proof
-    expect(codeOf(await carrier.logs.hold(rosterLog, other))).toBe('accepted')
+    expect(codeOf(await carrier.logs.hold(rosterLog, [other]))).toBe('accepted')
   })
 
   it('gives one per set of holders that names it', async () => {
     const carrier = await Carrier.of(0, council)
     const { act, proof } = council.draft(three)
-    const given = must(await carrier.logs.hold(rosterLog, proof))
+    const given = must(await carrier.logs.hold(rosterLog, [proof]))
     expect(given.map((receipt) => [receipt.act, receipt.epoch])).toEqual([
       [council.roster.councilId, 1],
       [act.id, 2],
     ])
     for (const { signed } of given) expect(codeOf(decodeReceipt(signed))).toBe('accepted')
+  })
+})
+
+describe('CouncilLogs.hold of several acts', () => {
+  const blogOf = (name: string, genesis: string) =>
+    assignFields({ blog: name as never, genesis: fakeId(genesis) })
+  /** Acts of `@names` that follow each other, none of them in force. */
+  const chain = (...decisions: Decision[]) => {
+    let head = council.namesHead() as Head
+    return decisions.map((decision) => {
+      const { act, proof } = council.draft(decision, { head })
+      head = { seq: act.seq, id: act.id }
+      return proof
+    })
+  }
+
+  it('gives a receipt for each, in order', async () => {
+    const carrier = await Carrier.of(0, council)
+    const acts = chain(blogOf('maria', '1a'), blogOf('ana', '2b'), blogOf('luz', '3c'))
+    const given = must(await carrier.logs.hold(namesLog, acts))
+    expect(given.map(({ head }) => head.seq)).toEqual([1, 2, 3])
+  })
+
+  it.each<[string, () => Signed[], string]>([
+    [
+      'one has a hole before it',
+      () => chain(blogOf('maria', '1a'), blogOf('ana', '2b'), blogOf('luz', '3c')).toSpliced(1, 1),
+      'HOLDER_BEHIND',
+    ],
+    [
+      'one follows another act',
+      () => {
+        const [first] = chain(blogOf('maria', '1a'))
+        const [, second] = chain(blogOf('luz', '3c'), blogOf('ana', '2b'))
+        return [first, second] as Signed[]
+      },
+      'ACT_PLACE',
+    ],
+    [
+      'two are about one blog',
+      () => chain(blogOf('maria', '1a'), blogOf('maria', '1a')),
+      'ACT_PLACE',
+    ],
+  ])('gives none at all when %s, and stays free for others', async (_, make, code) => {
+    const carrier = await Carrier.of(0, council)
+    expect(codeOf(await carrier.logs.hold(namesLog, make()))).toBe(code)
+    expect(codeOf(await carrier.logs.hold(namesLog, chain(blogOf('other', '4d'))))).toBe('accepted')
   })
 })
 
@@ -340,6 +390,30 @@ describe('CouncilLogs.write', () => {
       authority.logs.write(rosterLog, council.council, () => decision)
     expect(codeOf(await write(admit(4, { name: 's1' })))).toBe('ROSTER_NAME')
     expect(codeOf(await write(admit(4)))).toBe('accepted')
+  })
+
+  it('writes several acts of @names at once; those that did not get into force are finished first', async () => {
+    council.write(three)
+    const authority = await Carrier.of(0, council)
+    const write = (...names: string[]) =>
+      authority.logs.writeAll(namesLog, council.council, () =>
+        names.map((name, at) =>
+          assignFields({ blog: name as never, genesis: fakeId(`${at + 1}a`) }),
+        ),
+      )
+    expect(codeOf(await write('maria', 'ana', 'luz'))).toBe('ACT_NOT_IN_FORCE')
+    expect(authority.logs.names()?.blogs.size).toBe(0)
+    // Each holder is asked once for all of them.
+    const asked: number[] = []
+    authority.knows(await Carrier.of(1, council))
+    const ask = authority.holders.get(peer(1).peer)
+    authority.holders.set(peer(1).peer, async (log, acts) => {
+      asked.push(acts.length)
+      return (await ask?.(log, acts)) ?? []
+    })
+    expect(must(await write())).toEqual([])
+    expect([...(authority.logs.names()?.blogs.keys() ?? [])]).toEqual(['maria', 'ana', 'luz'])
+    expect(asked).toEqual([3])
   })
 
   it('writes one act at a time', async () => {

@@ -25,6 +25,7 @@ import { Witness } from './witness.ts'
 const zone = 'blogs.example.org'
 const startMs = Date.UTC(2026, 10, 23, 3, 40)
 const silenceMs = 15_000
+const replaceAfterMs = 20_000
 const pullMs = 30_000
 /** How often a peer dials whom it wants to be connected with, ms. */
 const superviseMs = 5_000
@@ -241,7 +242,7 @@ export class VirtualCouncil {
           log: logger.forComponent('council:authority'),
           fetchHello: (url, nonce) => this.#fetchHello(machine, clock, url, nonce),
           signer,
-          silenceMs,
+          failover: { silenceMs, replaceAfterMs },
         },
       )
     }

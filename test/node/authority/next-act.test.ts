@@ -1,9 +1,13 @@
 import { describe, expect, it } from 'vitest'
-import { answersNeeded, isSelfSuspect, planFailover } from '../../../src/node/authority/failover.ts'
+import {
+  type ActInForce,
+  answersNeeded,
+  type NextSet,
+  planNextAct,
+} from '../../../src/node/authority/next-act.ts'
 import type { SealAnswer } from '../../../src/replication/exchange/seals.ts'
 import type { Head } from '../../../src/replication/log/log.ts'
 import { majority } from '../../../src/replication/log/receipt.ts'
-import type { NamedBlog } from '../../../src/replication/registry/names.ts'
 import {
   assignFields,
   codeOf,
@@ -15,9 +19,9 @@ import {
 } from '../../replication/test-council.ts'
 
 const headAt = (seq: number): Head => ({ seq, id: fakeId(String(10 + seq)) })
-const blog: NamedBlog = {
-  ...assignFields({ epoch: 4, ends: fakeId('e3') }),
-  ...{ id: fakeId('e4'), seq: 9, dateMs: startMs },
+const blog: ActInForce = { ...assignFields({ epoch: 4, ends: fakeId('e3') }), id: fakeId('e4') }
+const same: NextSet = {
+  ...{ replicas: blog.replicas, primary: null, reason: 'silent', unmet: null, evidence: null },
 }
 const seal = { council: 'x', log: 'maria', act: blog.id, epoch: 4, round: 1, atMs: startMs }
 
@@ -36,7 +40,7 @@ function answer(
 }
 type Answered = { seq: number | null; follows?: number; receipts?: [number, number][] }
 const plan = (...answers: [string, SealAnswer][]) =>
-  planFailover(blog, new Map(answers) as never, { reason: 'silent', evidence: null })
+  planNextAct([blog], new Map(answers) as never, same)
 
 describe('answersNeeded', () => {
   it.each([1, 2, 3, 4, 5, 31])('meets every majority of %i', (n) => {
@@ -44,7 +48,7 @@ describe('answersNeeded', () => {
   })
 })
 
-describe('planFailover', () => {
+describe('planNextAct', () => {
   it('goes on from the highest seq of one epoch, with who holds it, and the same replicas', () => {
     expect(must(plan(answer(2, { seq: 5 }), answer(3, { seq: 6 })))).toMatchObject({
       ...{ kind: 'assign', epoch: 5, ends: blog.id, primary: peer(3).peer, head: headAt(6) },
@@ -92,20 +96,61 @@ describe('planFailover', () => {
 
   it('leaves the blog with its first primary while that alone has the genesis', () => {
     const nothing = { seq: null, follows: 0 }
-    expect(must(plan(answer(1, nothing), answer(2, nothing)))).toMatchObject({
-      ...{ epoch: 5, primary: blog.primary, head: blog.head },
+    const first = { ...blog, ...assignFields(), id: fakeId('e1') }
+    const second = { ...blog, epoch: 2, ends: first.id, primary: peer(2).peer, id: fakeId('e2') }
+    const answers = new Map([answer(1, nothing), answer(2, nothing)])
+    expect(must(planNextAct([second, first], answers as never, same))).toMatchObject({
+      ...{ epoch: 3, primary: first.primary, head: second.head },
     })
   })
-})
 
-describe('isSelfSuspect', () => {
-  it.each([
-    [0, 1, false],
-    [1, 2, false],
-    [2, 3, true],
-    [2, 4, false],
-    [3, 4, true],
-  ])('%i silent of %i: %s', (silent, members, suspect) => {
-    expect(isSelfSuspect(silent, members)).toBe(suspect)
+  describe('with an act that is not known to be active', () => {
+    const before = { ...blog, ...assignFields({ epoch: 3, ends: fakeId('e2') }), id: fakeId('e3') }
+    const now = { ...blog, replicas: [replica(3), replica(4)], primary: peer(4).peer }
+    const planOf = (...answers: [string, SealAnswer][]) =>
+      planNextAct([now, before], new Map(answers) as never, { ...same, replicas: now.replicas })
+
+    it('waits for r replicas of the act before it too', () => {
+      expect(codeOf(planOf(answer(3, { seq: 5 }), answer(4, { seq: 9 })))).toBe('SEAL_TOO_FEW')
+    })
+
+    it('goes on from what a replica of the act before it holds', () => {
+      const planned = planOf(
+        answer(1, { seq: 7, follows: 3 }),
+        answer(2, { seq: 6, follows: 3 }),
+        answer(4, { seq: 6, follows: 3 }),
+      )
+      expect(must(planned)).toMatchObject({ head: headAt(7), primary: peer(4).peer })
+    })
+  })
+
+  it('lets lead whom it is told to, if that one has answered', () => {
+    const wish = { ...same, primary: peer(2).peer }
+    const both = [answer(2, { seq: 5 }), answer(3, { seq: 6 })] as const
+    const wanted = planNextAct([blog], new Map(both) as never, wish)
+    expect(must(wanted)).toMatchObject({ primary: peer(2).peer, head: headAt(6) })
+    const without = [answer(1, { seq: 6 }), answer(3, { seq: 6 })] as const
+    const other = planNextAct([blog], new Map(without) as never, wish)
+    expect(must(other)).toMatchObject({ primary: peer(1).peer })
+  })
+
+  it('lets a learner lead, which no seal asks', () => {
+    const next = { ...same, replicas: [replica(2), replica(4)], primary: peer(4).peer }
+    const both = [answer(1, { seq: 5 }), answer(2, { seq: 5 })] as const
+    expect(must(planNextAct([blog], new Map(both) as never, next))).toMatchObject({
+      ...{ primary: peer(4).peer, replicas: next.replicas },
+    })
+  })
+
+  it('gives up what only the silent held when that is accepted', () => {
+    const one = new Map([answer(2, { seq: 6 })]) as never
+    expect(must(planNextAct([blog], one, same, true))).toMatchObject({ head: headAt(6) })
+    expect(codeOf(planNextAct([blog], new Map(), same, true))).toBe('SEAL_TOO_FEW')
+  })
+
+  it('waits when nobody of the next set has answered', () => {
+    const next = { ...same, replicas: [replica(1), replica(4)] }
+    const both = [answer(2, { seq: 5 }), answer(3, { seq: 5 })] as const
+    expect(codeOf(planNextAct([blog], new Map(both) as never, next))).toBe('SEAL_NO_PRIMARY')
   })
 })

@@ -1,0 +1,221 @@
+import type { PeerName } from '../../auth/peer-signature.ts'
+import type { Clock } from '../../replication/clock.ts'
+import type { Exchange } from '../../replication/exchange/exchange.ts'
+import type { BlogName } from '../../replication/log/entry.ts'
+import type { Replica } from '../../replication/log/peer-text.ts'
+import { maxLearntAtOnce, maxPageEntries } from '../../replication/protocol.ts'
+import type { Assignment } from '../../replication/registry/assignment.ts'
+import type { NamedBlog } from '../../replication/registry/names.ts'
+import type { Roster } from '../../replication/registry/roster.ts'
+import type { ComponentLog } from '../logger.ts'
+import type { NextSet } from './next-act.ts'
+import { finishOf, type Need, needOf, type Standing, type View } from './next-set.ts'
+import type { Orders } from './orders.ts'
+import { candidatesOf, copiesOf, fillSet } from './placement.ts'
+import type { Sealing } from './seal.ts'
+import type { Survey } from './survey.ts'
+
+/** How often acts that are not known to be active are asked about, ms. */
+const surveyMs = 2_000
+/** How long a learner that did not answer is left alone, ms. */
+const deafMs = 5_000
+/** Blogs that may be learning at once: each is asked about at every look. */
+const maxLearning = 200
+
+/**
+ * Keeps each blog on as many live replicas as are wanted: looks at what `@names` says and at who
+ * lives, and takes the next step of each blog that needs one (REPLICATION 11). What it decides is
+ * decided in `needOf`; what was begun before a restart is finished first.
+ */
+export class Moves {
+  readonly #exchange: Pick<Exchange, 'alive' | 'council' | 'learners'>
+  readonly #sealing: Sealing
+  readonly #survey: Survey
+  readonly #orders: Orders
+  readonly #clock: Clock
+  readonly #log: ComponentLog
+  readonly #replaceAfterMs: number
+  /** since when a peer is out, as this process has seen it */
+  readonly #outMs = new Map<PeerName, number>()
+  #isLooking = false
+  #isLearning = false
+  #surveyedMs = Number.NEGATIVE_INFINITY
+  /** learners that did not answer last, and until when they are left alone */
+  readonly #deafUntilMs = new Map<PeerName, number>()
+
+  constructor(parts: {
+    readonly exchange: Pick<Exchange, 'alive' | 'council' | 'learners'>
+    readonly sealing: Sealing
+    readonly survey: Survey
+    readonly orders: Orders
+    readonly clock: Clock
+    readonly log: ComponentLog
+    /** how long a spoke may be out before its copies are made anew elsewhere */
+    readonly replaceAfterMs: number
+  }) {
+    this.#exchange = parts.exchange
+    this.#sealing = parts.sealing
+    this.#survey = parts.survey
+    this.#orders = parts.orders
+    this.#clock = parts.clock
+    this.#log = parts.log
+    this.#replaceAfterMs = parts.replaceAfterMs
+  }
+
+  /** One step for each blog that needs one; while the last look goes on, nothing. */
+  async look(): Promise<void> {
+    if (this.#isLooking) return
+    this.#isLooking = true
+    try {
+      await this.#look()
+    } finally {
+      this.#isLooking = false
+    }
+  }
+
+  async #look(): Promise<void> {
+    const { council } = this.#exchange
+    const roster = council.roster()
+    const names = council.names()
+    if (roster === null || names === null) return
+    const viewOf = this.#views(roster, [...names.blogs.values()])
+    const ready = new Map<BlogName, NextSet>()
+    const unfinished = await this.#sealing.unfinished()
+    const learning: [NamedBlog, Need][] = []
+    const unknown: NamedBlog[] = []
+    for (const blog of names.blogs.values()) {
+      const begun = unfinished.get(blog.blog)
+      if (begun !== undefined) {
+        ready.set(blog.blog, finishOf(blog, begun, viewOf(blog)))
+        continue
+      }
+      const isActive = this.#survey.isActive(blog)
+      if (!isActive) unknown.push(blog)
+      const view = viewOf(blog)
+      if (view.order?.primary.peer === blog.primary) await this.#orders.forget(blog.blog)
+      const need = needOf(blog, view)
+      if (need === null || (need.isPlanned && !isActive)) continue
+      if (need.learners.length === 0) ready.set(blog.blog, need.next)
+      else if (learning.length < maxLearning) learning.push([blog, need])
+    }
+    this.#background('learn', this.#letLearn(learning))
+    this.#background('survey', this.#lookAt(unknown))
+    await this.#sealing.change(ready)
+  }
+
+  /** What takes long, and must not hold up the blogs whose primary is lost. */
+  #background(what: string, work: Promise<void>): void {
+    work.catch((error: Error) => this.#log.error(`${what}_failed`, { error }))
+  }
+
+  async #letLearn(needs: readonly (readonly [NamedBlog, Need])[]): Promise<void> {
+    if (this.#isLearning || needs.length === 0) return
+    this.#isLearning = true
+    try {
+      await this.#sealing.change(await this.#learn(needs))
+    } finally {
+      this.#isLearning = false
+    }
+  }
+
+  /** Asks now and then about acts that may be active. */
+  async #lookAt(blogs: readonly NamedBlog[]): Promise<void> {
+    if (blogs.length === 0 || this.#clock.now() - this.#surveyedMs < surveyMs) return
+    this.#surveyedMs = this.#clock.now()
+    await this.#survey.look(await Promise.all(blogs.map(({ seq }) => this.#survey.actAt(seq))))
+  }
+
+  /** Lets learners copy. @returns the blogs whose learners are at most one page behind */
+  async #learn(
+    needs: readonly (readonly [NamedBlog, Need])[],
+  ): Promise<ReadonlyMap<BlogName, NextSet>> {
+    const acts = new Map<BlogName, Assignment>()
+    for (const [{ blog, seq }] of needs) acts.set(blog, await this.#survey.actAt(seq))
+    const ends = await this.#survey.look([...acts.values()])
+    const byLearner = new Map<PeerName, Assignment[]>()
+    for (const [{ blog }, { learners }] of needs) {
+      const act = acts.get(blog) as Assignment
+      for (const { peer } of learners) byLearner.set(peer, [...(byLearner.get(peer) ?? []), act])
+    }
+    const reached = new Map<string, number>()
+    await Promise.all([...byLearner].map(([peer, wanted]) => this.#ask(peer, wanted, reached)))
+    const ready = new Map<BlogName, NextSet>()
+    for (const [{ blog }, { next, learners }] of needs) {
+      const end = ends.get(blog)
+      const isNear = ({ peer }: Replica) =>
+        end !== undefined && (reached.get(`${blog} ${peer}`) ?? -1) >= end - maxPageEntries
+      if (end !== undefined && learners.every(isNear)) ready.set(blog, next)
+    }
+    return ready
+  }
+
+  async #ask(
+    peer: PeerName,
+    acts: readonly Assignment[],
+    reached: Map<string, number>,
+  ): Promise<void> {
+    const nowMs = this.#clock.now()
+    if ((this.#deafUntilMs.get(peer) ?? 0) > nowMs) return
+    try {
+      for (let at = 0; at < acts.length; at += maxLearntAtOnce) {
+        const some = acts.slice(at, at + maxLearntAtOnce)
+        const heads = await this.#exchange.learners.ask(
+          peer,
+          some.map(({ proof }) => proof),
+        )
+        for (const [index, { blog }] of some.entries()) {
+          const head = heads[index] ?? null
+          if (head !== null) reached.set(`${blog} ${peer}`, head)
+        }
+      }
+    } catch (error) {
+      this.#deafUntilMs.set(peer, nowMs + deafMs)
+      this.#log.warn('learner_failed', { peer, reason: (error as Error).message })
+    }
+  }
+
+  /** What each blog's decision is made from; what all have in common is looked up once. */
+  #views(roster: Roster, blogs: readonly NamedBlog[]): (blog: NamedBlog) => View {
+    const { alive } = this.#exchange
+    this.#noteOut(roster)
+    const standingOf = (replica: Replica): Standing => this.#standing(roster, replica)
+    const nameOf = (peer: PeerName) => roster.members.get(peer)?.name ?? peer
+    let candidates: ReturnType<typeof candidatesOf> | null = null
+    const candidatesNow = () => {
+      if (candidates !== null) return candidates
+      const copies = copiesOf(blogs)
+      candidates = candidatesOf(
+        roster.members.values(),
+        (peer) => alive.isLive(peer) && !this.#orders.isDraining(peer),
+        (peer) => copies.get(peer) ?? 0,
+      )
+      return candidates
+    }
+    const fill: View['fill'] = (stay, n) => {
+      const members = stay.flatMap(({ peer }) => roster.members.get(peer) ?? [])
+      const { added, unmet } = fillSet(members, candidatesNow(), n)
+      return { added: added.map(({ peer, store }) => ({ peer, store })), unmet }
+    }
+    return ({ blog }) => ({
+      ...{ standingOf, nameOf, fill, wanted: roster.wanted },
+      order: this.#orders.of(blog, roster),
+    })
+  }
+
+  #standing({ members }: Roster, { peer, store }: Replica): Standing {
+    const member = members.get(peer)
+    // With another store it is another replica, whatever its name (REPLICATION, Words).
+    if (member === undefined || member.cutOff || member.store !== store) return 'gone'
+    if (this.#exchange.alive.isLive(peer)) return this.#orders.isDraining(peer) ? 'leaving' : 'live'
+    if (!member.away) return 'silent'
+    const outMs = this.#outMs.get(peer) ?? this.#clock.now()
+    return this.#clock.now() - outMs < this.#replaceAfterMs ? 'away' : 'gone'
+  }
+
+  #noteOut({ members }: Roster): void {
+    for (const { peer, away } of members.values()) {
+      if (!away || this.#exchange.alive.isLive(peer)) this.#outMs.delete(peer)
+      else if (!this.#outMs.has(peer)) this.#outMs.set(peer, this.#clock.now())
+    }
+  }
+}

@@ -1,0 +1,134 @@
+import type { PeerName } from '../../auth/peer-signature.ts'
+import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
+import type { SealAnswer } from '../../replication/exchange/seals.ts'
+import type { Head } from '../../replication/log/log.ts'
+import { type Replica, sameReplica } from '../../replication/log/peer-text.ts'
+import type { EntryId } from '../../replication/log/text.ts'
+import type { AssignFields, Decision } from '../../replication/registry/act.ts'
+import type { Promised } from '../../replication/registry/seal.ts'
+
+/** What the next act of a blog shall say. */
+export type NextSet = {
+  readonly replicas: readonly Replica[]
+  /** who shall lead; null: of those that answer, who holds the most */
+  readonly primary: PeerName | null
+  readonly reason: string
+  /** which wishes of placement it does not meet */
+  readonly unmet: string | null
+  readonly evidence: string | null
+}
+
+/** An act of the blog, in force. */
+export type ActInForce = AssignFields & { readonly id: EntryId }
+
+/** r: how many of n replicas must answer a seal, so that they meet every w that published something. */
+export const answersNeeded = (n: number) => Math.ceil(n / 2)
+
+/**
+ * Decides the act that ends `line[0]`, with the set wanted next and the head to go on from: the one
+ * with the highest (epoch of the log, seq) of all answers (REPLICATION 8, 9, 11). Pure.
+ *
+ * r replicas must have answered of the act that ends, and of each one before it back to the last
+ * that is known to have been active. An answer below a receipt of its own replica is evidence, not
+ * an answer.
+ *
+ * Codes: SEAL_TOO_FEW (who has not answered is named), SEAL_NO_HEAD, SEAL_NO_PRIMARY (nobody of the
+ * next set who could lead has answered).
+ *
+ * @param line - the act in force first, then those before it, back to the last one known active
+ * @param answers - of one round, by peer; who did not answer is left out
+ * @param isLossAccepted - one answer is enough: what only the others held is given up
+ */
+export function planNextAct(
+  line: readonly [ActInForce, ...ActInForce[]],
+  answers: ReadonlyMap<PeerName, SealAnswer>,
+  next: NextSet,
+  isLossAccepted = false,
+): Verdict<Decision & { readonly kind: 'assign' }> {
+  const [before] = line
+  const counted = new Map<PeerName, Promised>()
+  for (const { blog, replicas } of line) {
+    const given = replicas.flatMap((replica) => promiseOf(blog, replica, answers) ?? [])
+    const needed = isLossAccepted ? 1 : answersNeeded(replicas.length)
+    if (given.length < needed) {
+      const answered = new Set(given.map(({ replica }) => replica.peer))
+      const silent = replicas.map(({ peer }) => peer).filter((peer) => !answered.has(peer))
+      return refuse(
+        'SEAL_TOO_FEW',
+        `${given.length} of ${replicas.length} replicas of ${blog} have answered, ${needed} are needed; silent: ${silent.join(', ')}.`,
+      )
+    }
+    for (const promise of given) counted.set(promise.replica.peer, promise)
+  }
+  const best = bestOf([...counted.values()])
+  const first = line.at(-1) as ActInForce
+  // Nobody has the genesis: only the spoke at which the blog was claimed has it, and it led first.
+  if (best === null && (first.epoch > 1 || !counted.has(first.primary)))
+    return refuse('SEAL_NO_HEAD', `No replica that answered holds anything of ${before.blog}.`)
+  const wanted = best === null ? first.primary : next.primary
+  const primary = primaryOf(next.replicas, wanted, before, counted)
+  if (primary === null) {
+    return refuse(
+      'SEAL_NO_PRIMARY',
+      `None of the servers that shall keep ${before.blog} next has answered.`,
+    )
+  }
+  const { blog, genesis, key, epoch, id } = before
+  const { replicas, reason, unmet, evidence } = next
+  return accept({
+    ...{ kind: 'assign', blog, genesis, key, replicas, epoch: epoch + 1, ends: id, primary },
+    ...{ head: best?.head ?? before.head, via: null, reason, unmet, evidence },
+  })
+}
+
+/** A replica's answer, if it is one. */
+function promiseOf(
+  blog: string,
+  replica: Replica,
+  answers: ReadonlyMap<PeerName, SealAnswer>,
+): Promised | null {
+  const promise = answers.get(replica.peer)?.promise
+  if (promise === undefined || !sameReplica(promise.replica, replica)) return null
+  for (const { receipts } of answers.values()) {
+    const isBelow = receipts.some(
+      (receipt) =>
+        receipt.log === blog &&
+        sameReplica(receipt.replica, replica) &&
+        receipt.head.seq > (promise.head?.seq ?? -1),
+    )
+    if (isBelow) return null
+  }
+  return promise
+}
+
+/** The head to go on from (REPLICATION 8); of equal ones the first. */
+function bestOf(promises: readonly Promised[]): { readonly peer: PeerName; head: Head } | null {
+  let best: { readonly peer: PeerName; readonly head: Head; readonly follows: number } | null = null
+  for (const { head, follows, replica } of promises) {
+    if (head === null) continue
+    const isBetter =
+      best === null ||
+      follows > best.follows ||
+      (follows === best.follows && head.seq > best.head.seq)
+    if (isBetter) best = { peer: replica.peer, head, follows }
+  }
+  return best
+}
+
+/** Who leads: the one wanted, if it has answered or was not asked (a learner); else who holds the most. */
+function primaryOf(
+  replicas: readonly Replica[],
+  wanted: PeerName | null,
+  before: ActInForce,
+  counted: ReadonlyMap<PeerName, Promised>,
+): PeerName | null {
+  const isAsked = (peer: PeerName) => before.replicas.some((each) => each.peer === peer)
+  if (
+    wanted !== null &&
+    replicas.some(({ peer }) => peer === wanted) &&
+    (counted.has(wanted) || !isAsked(wanted))
+  )
+    return wanted
+  const answered = replicas.flatMap(({ peer }) => counted.get(peer) ?? [])
+  return bestOf(answered)?.peer ?? null
+}

@@ -88,6 +88,9 @@ describe('demo kill', () => {
       expect(wordsOf(said, 'published')[0]).toMatch(
         /"Written while b was down", kept by [acd], [acd]/,
       )
+      const [copies] = stepsOf(said, 'copies')
+      expect(copies?.words).toBe('as many as before, without it')
+      expect(copies?.details?.every((each) => /^\w+: [acd], [acd], [acd]$/.test(each))).toBe(true)
       expect(said.wellAfter).toBeLessThan(60)
       const again = await tell('kill', 'b')
       expect([again.code, again.words]).toEqual([4, expect.stringContaining('b is down already')])

@@ -130,6 +130,8 @@ class TortureCouncil {
         if (!signal.aborted) init.say(`      ${name} ended by itself`)
       },
       settings: {
+        // Soon enough that some faults outlast it, and copies are made anew.
+        failover: { silenceMs, replaceAfterMs: 2_000 },
         exchange: { pullMs: 2_000 },
         limits: { blogBurst: 100_000, blogHourly: 100_000, blogBytes: 1_000_000_000 },
       },

@@ -160,6 +160,7 @@ class Fault {
     const moved = new Map<string, string>()
     let isOut = false
     let publishing: Promise<boolean> | null = null
+    let failure: unknown = null
     await this.#deadline(demo, 'not all was well', async () => {
       await this.#lookForSilence(observer, peer.name)
       for (const act of await observer.newActs(peer.name)) {
@@ -174,10 +175,17 @@ class Fault {
       // Who is cut off hears writers and keeps them waiting: DNS has to lead them past it first.
       const mayWrite = this.#kind === 'kill' || timeline.has('dns')
       if (publishing === null && !isPublished && mayWrite)
-        publishing = this.#publish(work, blog).finally(() => {
-          publishing = null
-        })
-      return isOut && isMoved && timeline.has('dns') && isPublished
+        publishing = this.#publish(work, blog)
+          .catch((error: unknown) => {
+            failure = error
+            return false
+          })
+          .finally(() => {
+            publishing = null
+          })
+      if (failure !== null) throw failure
+      if (isOut && !timeline.has('copies')) await this.#lookAtCopies(work)
+      return isOut && isMoved && isPublished && timeline.has('dns') && timeline.has('copies')
     })
     await publishing
   }
@@ -250,6 +258,29 @@ class Fault {
     }
     const by = servers.map(({ name }) => name).join(' and ')
     this.#timeline.add('dns', `without ${peer.host}, by ${by}`, found)
+  }
+
+  /** What the victim kept has as many copies again, where there is a spoke to make them. */
+  async #lookAtCopies({ observer, peer, copies }: Work): Promise<void> {
+    const kept = copies.filter(({ spoke }) => spoke.name === peer.name).map(({ blog }) => blog)
+    const now = await observer.copies(peer.name)
+    const spokes = observer.spokes(peer.name).length
+    const isDone = kept.every((blog) => {
+      const own = now.filter((copy) => copy.blog === blog)
+      const wanted = own[0]?.replicas ?? 0
+      return own.length === wanted || (own.length === spokes && own.length < wanted)
+    })
+    if (!isDone) return
+    const list = kept.map((blog) => {
+      const own = now.filter((copy) => copy.blog === blog)
+      return `${blog}: ${own.map(({ spoke }) => spoke.name).join(', ')}`
+    })
+    const few = now.find(({ blog, replicas }) => kept.includes(blog) && replicas > spokes)
+    const words =
+      few === undefined
+        ? `${kept.length === 0 ? 'none was lost' : 'as many as before, without it'}`
+        : 'no other spoke is up that could keep one more'
+    this.#timeline.add('copies', words, list)
   }
 
   /** One try of the blog's author, at an address that DNS gives for writing. */

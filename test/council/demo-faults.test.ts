@@ -67,7 +67,13 @@ describe('demo kill', () => {
     const said = await tell('kill', 'b', '--dry-run', '--json')
     expect([said.code, JSON.parse(said.data)]).toMatchObject([
       0,
-      { fault: 'kill', peer: 'b', state: 'up', done: false, leads: ['espanol', 'hindi'] },
+      {
+        fault: 'kill',
+        peer: 'b',
+        state: 'up',
+        done: false,
+        leads: expect.toSatisfy((leads: string[]) => leads.includes('espanol')),
+      },
     ])
     expect((await tell('heal', '--dry-run')).words).toContain('nothing is wrong')
   })
@@ -76,7 +82,9 @@ describe('demo kill', () => {
     'shows silence, the act with its evidence, the new primary, DNS and the next post',
     async () => {
       const said = await told('kill', 'b')
-      expect(wordsOf(said, 'kill')[0]).toMatch(/^spoke b: kill -9 of process \d+; it leads espanol/)
+      expect(wordsOf(said, 'kill')[0]).toMatch(
+        /^spoke b: kill -9 of process \d+; it leads .*espanol/,
+      )
       expect(wordsOf(said, 'silence')).toEqual(['the authority hears nothing of b'])
       const [out] = stepsOf(said, 'out')
       expect(out?.words).toMatch(

@@ -4,15 +4,17 @@ import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import { answerNo, question } from './admin-route.ts'
 import { AdminServer, adminSocketPath } from './admin-server.ts'
 import { type Admitting, admissionRoutes } from './admission-routes.ts'
+import { type Moving, moveRoutes } from './move-routes.ts'
 
 /** Bytes of one request. */
 const maxRequestBytes = 64 * 1024
 
 /** What an operator may ask of a running peer; each group of commands names its own slice. */
-export type Administered = Admitting & {
-  /** what `/_council/status` says */
-  readonly status: () => Promise<object>
-}
+export type Administered = Admitting &
+  Moving & {
+    /** what `/_council/status` says */
+    readonly status: () => Promise<object>
+  }
 
 /**
  * The routes of the admin socket: JSON in, JSON out. Who may open the socket may do everything.
@@ -31,6 +33,7 @@ export function createAdminApp(
     return accept(admissions === null ? status : { ...status, authority: admissions.counts() })
   })
   admissionRoutes(app, peer)
+  moveRoutes(app, peer)
   app.notFound((c) => answerNo(c, unknown))
   app.onError((error, c) => {
     report(error)

@@ -3,16 +3,18 @@ import type { KeyRing } from '../../auth/public-key.ts'
 import type { Clock } from '../../replication/clock.ts'
 import type { FetchHello } from '../../replication/exchange/alive.ts'
 import type { Exchange } from '../../replication/exchange/exchange.ts'
+import type { BlogName } from '../../replication/log/entry.ts'
 import type { AdmissionPolicy, EditForm } from '../../replication/registry/act.ts'
 import type { Config } from '../config.ts'
 import type { ComponentLog } from '../logger.ts'
 import { Admissions } from './admissions.ts'
 import { Authority } from './authority.ts'
+import { MoveDesk } from './move-desk.ts'
 import { Moves } from './moves.ts'
 import { Orders } from './orders.ts'
 import { Reach } from './reach.ts'
 import { RevocationDesk } from './revoking.ts'
-import { Sealing } from './seal.ts'
+import { Sealing, type Stuck } from './seal.ts'
 import { Survey } from './survey.ts'
 import { Watch } from './watch.ts'
 
@@ -21,6 +23,9 @@ export type AuthorityParts = {
   readonly authority: Authority
   readonly admissions: Admissions
   readonly revocations: RevocationDesk
+  readonly moves: MoveDesk
+  /** why a blog waits for its next act */
+  readonly stuck: (blog: string) => Stuck | null
   /** runs from the start; the caller stops it */
   readonly watch: Watch
 }
@@ -64,5 +69,7 @@ export async function startAuthority(
   const moves = new Moves({ ...parts, replaceAfterMs: failover.replaceAfterMs })
   const watch = new Watch({ exchange, moves, clock, silenceMs: failover.silenceMs, log })
   watch.start()
-  return { authority, admissions, revocations, watch }
+  const stuck = (blog: string) => sealing.stuck(blog as BlogName)
+  const desk = new MoveDesk({ exchange, orders, moves, sealing, clock, log })
+  return { authority, admissions, revocations, moves: desk, stuck, watch }
 }

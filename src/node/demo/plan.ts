@@ -81,6 +81,8 @@ export function peerConfig(plan: DemoPlan, peer: PlannedPeer, bootstrap: string 
     ...(peer.hasDns ? { dns: { host, port: dnsPort, addresses: [`${host} ${dnsPort}`] } } : {}),
     // Sooner than elsewhere: who watches does not wait for another minute.
     failover: { silenceMs, replaceAfterMs: silenceMs },
+    // It shall run on a machine whose disk is nearly full as well.
+    disk: { newBlogsPercent: 99, copiesPercent: 100, replacePercent: 100 },
     log: { level: 'info' },
   }
 }

@@ -32,7 +32,7 @@ import { type Kept, Replicas } from './replica.ts'
 import { Revocations } from './revocations.ts'
 import { Revoking } from './revoking.ts'
 import { Seals } from './seals.ts'
-import { type DecideClaim, type DecideRevoke, Submit } from './submit.ts'
+import { type DecideClaim, type DecideDrain, type DecideRevoke, Submit } from './submit.ts'
 import { Sync } from './sync.ts'
 import { Tails } from './tails.ts'
 
@@ -73,6 +73,7 @@ export type ExchangeOptions = {
     readonly decideJoin: Decide
     readonly decideClaim: DecideClaim
     readonly decideRevoke: DecideRevoke
+    readonly decideDrain: DecideDrain
   } | null
 }
 
@@ -196,12 +197,19 @@ export class Exchange {
       clock,
       decideClaim: options.authority?.decideClaim ?? null,
       decideRevoke: options.authority?.decideRevoke ?? null,
+      decideDrain: options.authority?.decideDrain ?? null,
+      authority: () => {
+        const known = council.roster()
+        return known === null ? null : authorityOf(known)
+      },
+      takeGenesis: (...given) => this.claims.handedOver(...given),
       revoked: this.revocations.of,
       limits: { ...defaultDoorLimits, ...options.limits },
     })
     this.#tails = new Tails({ store, ingest, replicas, submit: this.submit })
     this.claims = new Claims({
       store,
+      ingest,
       council,
       replicas,
       push: this.#push,

@@ -390,14 +390,18 @@ export class Peer {
    * Keeps connections with the wanted peers: libp2p redials five times and then forgets, and a
    * peer that was down at start is never dialled again (facts, pitfalls 2 and 4).
    *
-   * @param onConnected - called with each member that connects, whoever dialled
+   * @param onConnected - called with each member that is connected now or connects later, whoever
+   *   dialled
    */
   supervise(wanted: () => readonly Wanted[], onConnected: (peer: PeerName) => void): void {
     this.#wanted = wanted
-    this.#libp2p.addEventListener('peer:connect', ({ detail }) => {
-      const name = peerNameOf(detail)
-      if (name !== null && this.#gate.lets(detail)) onConnected(name)
-    })
+    const tell = (peer: PeerId) => {
+      const name = peerNameOf(peer)
+      if (name !== null && this.#gate.lets(peer)) onConnected(name)
+    }
+    this.#libp2p.addEventListener('peer:connect', ({ detail }) => tell(detail))
+    // Others have dialled in while this peer was starting: nobody was told of these.
+    for (const peer of this.#libp2p.getPeers()) tell(peer)
     this.#libp2p.addEventListener('peer:disconnect', () => {
       this.#clock.after(redialMs * (1 + this.#clock.random()), () => {
         if (this.#libp2p.status === 'started') this.dialWanted()

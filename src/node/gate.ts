@@ -12,11 +12,19 @@ export const peerNameOf = (peer: PeerId): PeerName | null => parsePeerName(peer.
  */
 export class Gate {
   readonly #isMember: (peer: PeerName) => boolean
+  readonly #isCutOff: (peer: PeerName) => boolean
   /** open connections on which the other side was turned away as a stranger */
   readonly #strangers = new Set<Connection>()
 
-  constructor(isMember: (peer: PeerName) => boolean) {
+  constructor(isMember: (peer: PeerName) => boolean, isCutOff: (peer: PeerName) => boolean) {
     this.#isMember = isMember
+    this.#isCutOff = isCutOff
+  }
+
+  /** Whether the peer was a member and is none any more: nobody keeps a connection with it. */
+  isCutOff(peer: PeerId): boolean {
+    const name = peerNameOf(peer)
+    return name !== null && this.#isCutOff(name)
   }
 
   lets(peer: PeerId): boolean {

@@ -5,7 +5,7 @@ import type { MemberRecord } from '../replication/registry/act.ts'
 import type { CouncilLogs } from '../replication/registry/council-logs.ts'
 import { type InvitationSigner, presentInvitation } from '../replication/registry/invitation.ts'
 import { signJoin } from '../replication/registry/join-request.ts'
-import { authorityOf } from '../replication/registry/roster.ts'
+import { authorityOf, type Member } from '../replication/registry/roster.ts'
 import { sameRecord } from './authority/admission.ts'
 import type { ComponentLog } from './logger.ts'
 
@@ -35,6 +35,10 @@ const final = new Set([
 ])
 /** Refusals that pass, but not in seconds. */
 const later = new Set(['JOIN_INVITE_TRIES', 'JOIN_QUEUE_FULL'])
+
+/** Who was cut off asks, to hear why, and when that is over. */
+const isListed = (listed: Member | undefined, record: MemberRecord) =>
+  listed?.cutOff === false && sameRecord(listed, record)
 
 /** Brings a peer into its council and keeps its record in `@roster` true (DESIGN 5, Joining). */
 export class Joining {
@@ -131,7 +135,7 @@ export class Joining {
     const self = this.#signer.peer
     const roster = this.#council.roster()
     const known = roster?.members.get(self)
-    if (known !== undefined && sameRecord(known, this.#record())) return askAgainMs
+    if (isListed(known, this.#record())) return askAgainMs
     const isAuthority = roster !== null && authorityOf(roster) === self
     const peer = isAuthority ? self : await this.#dialBootstrap()
     if (peer === null) return null
@@ -142,7 +146,7 @@ export class Joining {
     const council = this.#council.roster()?.council
     if (council === undefined) return null
     const again = this.#council.roster()?.members.get(self)
-    if (again !== undefined && sameRecord(again, this.#record())) return askAgainMs
+    if (isListed(again, this.#record())) return askAgainMs
     const request = {
       council,
       member: this.#record(),

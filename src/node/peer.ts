@@ -163,11 +163,14 @@ export class Peer {
     /** IP address from which others are dialled; left out or null: the system chooses */
     readonly dialFrom?: string | null
     readonly isMember: (peer: PeerName) => boolean
+    readonly isCutOff?: (peer: PeerName) => boolean
+    /** whether who was cut off may connect as a stranger does, to hear why; else not at all */
+    readonly letsKnock?: boolean
     readonly records: RecordRules
     readonly clock: Clock
     readonly logger: Logger
   }): Promise<Peer> {
-    const gate = new Gate(init.isMember)
+    const gate = new Gate(init.isMember, init.isCutOff ?? (() => false))
     const demerits = new Demerits(init.clock)
     const datastore = new LevelDatastore(join(init.folder, 'libp2p'))
     await datastore.open()
@@ -180,6 +183,10 @@ export class Peer {
         transports: [tcp(tcpOptions(init.dialFrom ?? null))],
         connectionEncrypters: [noise()],
         streamMuxers: [yamux()],
+        connectionGater: {
+          denyDialPeer: (peer) => gate.isCutOff(peer),
+          denyInboundEncryptedConnection: (peer) => init.letsKnock !== true && gate.isCutOff(peer),
+        },
         connectionManager: {
           maxConnections: 300,
           inboundConnectionThreshold: newPerSecond,
@@ -463,9 +470,13 @@ export class Peer {
 
   /**
    * `@roster` has grown: connections of strangers that became members are closed a little later,
-   * when what they came for is done, and come back as members' connections.
+   * when what they came for is done, and come back as members' connections. Those of peers that were
+   * cut off are closed at once.
    */
   reconsider(): void {
+    for (const connection of this.#libp2p.getConnections()) {
+      if (this.#gate.isCutOff(connection.remotePeer)) connection.close().catch(() => undefined)
+    }
     this.#clock.after(outgrownMs, () => {
       for (const connection of this.#gate.outgrown()) void connection.close().catch(() => undefined)
     })

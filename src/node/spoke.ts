@@ -21,6 +21,7 @@ import {
 } from '../replication/registry/bootstrap.ts'
 import type { DiskMark } from '../replication/registry/heartbeat.ts'
 import { invitationSigner, parseInvitation } from '../replication/registry/invitation.ts'
+import { authorityOf, isMember } from '../replication/registry/roster.ts'
 import { createApp } from '../web/app.ts'
 import { trustedProxies } from '../web/client.ts'
 import { KeptPages } from '../web/kept-pages.ts'
@@ -91,6 +92,9 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     announce: config.peer.announce,
     dialFrom: config.peer.dialFrom,
     isMember: (name) => holder.exchange?.council.isMember(name) ?? false,
+    // At the authority it is a stranger: it may ask to be let in, and is told why it is not.
+    letsKnock: config.authority !== undefined,
+    isCutOff: (name) => holder.exchange?.council.isCutOff(name) ?? false,
     records: {
       validate: async (record, value) => {
         const verdict = await holder.exchange?.registry.validateRecord(record, value)
@@ -213,6 +217,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       self: signer.peer,
       copiesOf: (blog) => lookAtCopies(blog, exchange, (each) => authority?.stuck(each) ?? null),
       drainSelf: (asked) => exchange.submit.drain(asked),
+      cutOffs: authority?.cutOffs ?? null,
       bootstrap: (invite) => bootstrapOf(exchange, peer, invite),
       nameOf: (name) => exchange.council.roster()?.members.get(name)?.name ?? null,
       now: realClock.now,
@@ -410,7 +415,9 @@ function wantedPeers(self: PeerName, exchange: Exchange, bootstrap: Bootstrap | 
   const roster = exchange.council.roster()
   // A newcomer would take up a stranger's place at every member; it only asks to be let in.
   if (roster === null || !roster.members.has(self)) return []
-  return exchange.partners().map((peer) => {
+  // Who is cut off is let in by nobody; from the authority it hears when that is over.
+  const wanted = isMember(roster, self) ? exchange.partners() : [authorityOf(roster)]
+  return wanted.map((peer) => {
     const given = (bootstrap?.peers ?? []).filter((address) => address.endsWith(`/p2p/${peer}`))
     return { peer, addresses: [...(roster.members.get(peer)?.addresses ?? []), ...given] }
   })

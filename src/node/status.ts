@@ -52,6 +52,8 @@ export async function readStatus(
         replicas: assignment.replicas.length,
       })),
     ),
+    /** what the scrub looked at since the start, and the entries that are damaged on this disk now */
+    scrub: { ...exchange.scrub.counts, now: ingest.damage.all() },
     /** entries that came in since the start, by the way they came */
     came: ingest.counts,
   }

@@ -135,9 +135,15 @@ export class SpokeForWeb implements WebSpoke {
   }
 
   readonly openBlog = async (name: BlogName): Promise<OpenBlog | 'unknown' | 'unreachable'> => {
-    const visit = await this.#parts.reader.open(name)
+    const { reader } = this.#parts
+    let visit = await reader.open(name)
+    let blog = typeof visit === 'string' ? null : await this.#foldOf(name, visit)
+    // What is held here does not hang together: readers see it as another spoke has it.
+    if (blog === null && typeof visit !== 'string' && visit.held) {
+      visit = await reader.open(name, { elsewhere: true })
+      blog = typeof visit === 'string' ? null : await this.#foldOf(name, visit)
+    }
     if (typeof visit === 'string') return visit
-    const blog = await this.#fold(name, visit)
     return blog === null ? 'unreachable' : this.#open(blog, visit)
   }
 
@@ -173,6 +179,12 @@ export class SpokeForWeb implements WebSpoke {
     return kept !== null && kept.role !== 'none'
   }
 
+  /** The same, if it is the blog that the act names: a genesis put in its place makes another one. */
+  async #foldOf(name: BlogName, visit: Visit): Promise<Blog | null> {
+    const blog = await this.#fold(name, visit)
+    return blog?.genesis === visit.assignment.genesis ? blog : null
+  }
+
   /** The blog folded up to the log's head; only what is new since the last time is read. */
   async #fold(
     name: BlogName,
@@ -185,20 +197,22 @@ export class SpokeForWeb implements WebSpoke {
     let blog = folds.get(name) ?? null
     // A log that was cut has no way on from what was folded.
     if (blog !== null && (blog.head.seq > head.seq || isOther(blog.head, head))) blog = null
-    while (blog === null || blog.head.seq < head.seq) {
-      const from = blog === null ? 0 : blog.head.seq + 1
-      const rows: readonly ({ readonly text: Uint8Array } | null)[] =
-        from === head.seq ? [await store.entry(name, from)] : await store.entries(name, from, 200)
+    for (let isAnew = blog === null; blog === null || blog.head.seq < head.seq; ) {
+      const from: number = blog === null ? 0 : blog.head.seq + 1
+      const rows = await store.entries(name, from, 200)
       if (rows.length === 0) return null
-      for (const row of rows) {
-        const entry = row === null ? null : decodeEntry(row.text)
-        if (!entry?.ok) return null
+      for (const { text } of rows) {
+        const entry = decodeEntry(text)
+        if (!entry.ok) return null
         const { value } = entry
         if (blog === null) blog = new Blog(value as Genesis)
         // Two readers may fold the same log side by side.
         else if (value.seq !== blog.head.seq + 1) continue
         else if (value.prev === blog.head.id) blog.fold(value)
+        // The log was cut behind what was folded; read anew, it hangs together or is damaged.
+        else if (isAnew) return null
         else {
+          isAnew = true
           blog = null
           break
         }
@@ -220,7 +234,9 @@ export class SpokeForWeb implements WebSpoke {
         return typeof open === 'string' ? null : open
       },
       entry: async (seq) => {
-        const stored = await visit.ingest.read(name, seq)
+        const own = await visit.ingest.read(name, seq)
+        // Damaged here: readers see it as another spoke has it.
+        const stored = own ?? (visit.held ? await this.#readElsewhere(name, seq) : null)
         const entry = stored === null ? null : decodeEntry(stored.text)
         if (stored === null || !entry?.ok) return null
         const firstSeenMs =
@@ -241,6 +257,11 @@ export class SpokeForWeb implements WebSpoke {
         roster: await this.#rosterLines(),
       }),
     }
+  }
+
+  async #readElsewhere(name: BlogName, seq: number) {
+    const visit = await this.#parts.reader.open(name, { elsewhere: true })
+    return typeof visit === 'string' ? null : visit.ingest.read(name, seq)
   }
 
   #copies({ assignment, receipts }: Visit): Copies {

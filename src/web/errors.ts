@@ -52,6 +52,7 @@ const statuses: Readonly<Record<string, ContentfulStatusCode>> = {
   AUTHORITY_UNREACHABLE: 503,
   BLOG_UNREACHABLE: 503,
   ENTRY_UNREACHABLE: 503,
+  LOG_DAMAGED: 503,
   NOT_ACTIVE: 503,
   NOT_PRIMARY: 503,
   NOT_READY: 503,

@@ -131,7 +131,7 @@ describe('a council whose operator approves of newcomers', () => {
       'a member',
       ['admit', 'b'],
       1,
-      'b is in @roster already: it was admitted, and no command takes that back.',
+      'b is in @roster already: it was admitted. To end that: ./council cutoff',
     ],
     ['a refusal without reason', ['admit', 'c', '--refuse'], 2, '--reason'],
     ['a reason without refusal', ['admit', 'c', '--reason', 'x'], 2, '--refuse'],

@@ -90,9 +90,9 @@ describe('moving blogs by hand', () => {
 
   it.each([
     ['a blog that does not exist', ['transfer', 'nobody', 'b'], 1, 'There is no blog "nobody"'],
-    ['a spoke that does not exist', ['transfer', 'where', 'z'], 1, 'called "z"'],
+    ['a spoke that does not exist', ['transfer', 'where', 'z'], 1, 'is called z'],
     ['a loss without a reason', ['promote', 'where', '--accept-loss'], 2, '--reason'],
-    ['an unknown spoke to drain', ['drain', 'z'], 1, 'called "z"'],
+    ['an unknown spoke to drain', ['drain', 'z'], 1, 'is called z'],
   ])('refuses %s', async (_, [command, ...args], exit, words) => {
     const refused = await run(a, command as string, ...args)
     expect(refused).toMatchObject({ exit, err: expect.stringContaining(words) })

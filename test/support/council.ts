@@ -73,6 +73,7 @@ export type Status = {
     readonly follows: boolean
     readonly heard?: boolean
     readonly mark?: string | null
+    readonly cutOff: boolean
   }[]
   readonly blogs: readonly {
     readonly blog: string
@@ -81,6 +82,11 @@ export type Status = {
     readonly published: number
     readonly replicas: number
   }[]
+  readonly scrub: {
+    readonly damaged: number
+    readonly healed: number
+    readonly now: readonly { readonly log: string; readonly seqs: readonly number[] }[]
+  }
   readonly came: Readonly<Record<'submit' | 'gossip' | 'push' | 'pull', number>>
 }
 

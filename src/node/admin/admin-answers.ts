@@ -24,6 +24,14 @@ export const inviteRequest = z.strictObject({
   hours: z.number().min(1).max(maxHours),
   note: line(100).nullable(),
 })
+/** Bytes of the evidence in one act: it fits in a signed text with the headers, and in a request. */
+export const maxEvidenceBytes = 48_000
+export const cutOffRequest = z.strictObject({
+  which,
+  reason: line(300),
+  evidence: z.string().min(1).max(maxEvidenceBytes).nullable(),
+  dryRun: z.boolean(),
+})
 export const revokeRequest = z.strictObject({ id: line(100) })
 
 const waiting = z.object({
@@ -149,6 +157,17 @@ export const copiesAnswer = z.object({
   waits: z.object({ since: instant, code: z.string(), reason: z.string() }).nullable(),
 })
 export type ShownCopies = z.infer<typeof copiesAnswer>
+/** What a cut-off came to, or would. */
+export const cutOffAnswer = z.object({
+  name: z.string(),
+  peer: z.string(),
+  operator: z.string(),
+  /** false after a dry run */
+  done: z.boolean(),
+  /** its seq in `@roster` */
+  act: z.number().nullable(),
+  blogs: z.object({ led: z.number(), kept: z.number(), only: z.array(z.string()) }),
+})
 
 /** How the peer says no. */
 export const errorAnswer = z.object({ error: z.object({ code: z.string(), reason: z.string() }) })

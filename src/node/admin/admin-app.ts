@@ -4,6 +4,7 @@ import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import { answerNo, question } from './admin-route.ts'
 import { AdminServer, adminSocketPath } from './admin-server.ts'
 import { type Admitting, admissionRoutes } from './admission-routes.ts'
+import { type CuttingOff, cutOffRoutes } from './cutoff-routes.ts'
 import { type Moving, moveRoutes } from './move-routes.ts'
 
 /** Bytes of one request. */
@@ -11,6 +12,7 @@ const maxRequestBytes = 64 * 1024
 
 /** What an operator may ask of a running peer; each group of commands names its own slice. */
 export type Administered = Admitting &
+  CuttingOff &
   Moving & {
     /** what `/_council/status` says */
     readonly status: () => Promise<object>
@@ -34,6 +36,7 @@ export function createAdminApp(
   })
   admissionRoutes(app, peer)
   moveRoutes(app, peer)
+  cutOffRoutes(app, peer)
   app.notFound((c) => answerNo(c, unknown))
   app.onError((error, c) => {
     report(error)

@@ -4,7 +4,7 @@ import { runCommand } from '../blogger/run-command.ts'
 
 /**
  * Adds the operator's commands, which ask the peer that runs on this machine: `admit`, `invite`,
- * `status`, and those that move blogs. Exit codes as of the blogger's commands. Each is loaded when it runs.
+ * `cutoff`, `reinstate`, `status`, and those that move blogs. Exit codes as of the blogger's commands. Each is loaded when it runs.
  */
 export function adminCommands(program: Command, io: CommandIo = processIo): void {
   const config = ['--config <file>', 'config of the peer that runs here', 'council.json'] as const
@@ -39,6 +39,38 @@ export function adminCommands(program: Command, io: CommandIo = processIo): void
       runCommand('invite', io, async (plain) => {
         const { invite } = await import('./invite.ts')
         await invite(options, plain)
+      }),
+    )
+  const spoke = ['<spoke>', 'its name or peer id'] as const
+  const reason = ['--reason <text>', 'one line, for everybody to read'] as const
+  program
+    .command('cutoff')
+    .description("on the authority's machine: cut a spoke off from the council, in public")
+    .argument(...spoke)
+    .requiredOption(...reason)
+    .option('--evidence <file>', 'a text that goes into the act')
+    .option('--dry-run', 'only say what would be done')
+    .option(...config)
+    .option(...json)
+    .action((which, options) =>
+      runCommand('cutoff', io, async (plain) => {
+        const { cutOff } = await import('./cutoff.ts')
+        await cutOff('cutoff', which, options, plain)
+      }),
+    )
+  program
+    .command('reinstate')
+    .description("on the authority's machine: take back a spoke that was cut off")
+    .argument(...spoke)
+    .requiredOption(...reason)
+    .option('--evidence <file>', 'a text that goes into the act')
+    .option('--dry-run', 'only say what would be done')
+    .option(...config)
+    .option(...json)
+    .action((which, options) =>
+      runCommand('reinstate', io, async (plain) => {
+        const { cutOff } = await import('./cutoff.ts')
+        await cutOff('reinstate', which, options, plain)
       }),
     )
   program

@@ -34,6 +34,14 @@ const statusAnswer = z.looseObject({
       replicas: z.number(),
     }),
   ),
+  /** left out by a peer of an earlier version */
+  scrub: z
+    .looseObject({
+      now: z.array(z.object({ log: z.string(), seqs: z.array(z.number()) })),
+      damaged: z.number(),
+      healed: z.number(),
+    })
+    .optional(),
   /** at the authority only */
   authority: z
     .object({ policy: z.string(), waiting: z.number(), invitations: z.number() })
@@ -49,7 +57,7 @@ export async function showStatus(options: StatusOptions, io: CommandIo): Promise
 }
 
 function describe(status: z.infer<typeof statusAnswer>): string[] {
-  const { name, peer, council, member, pending, logs, members, blogs, authority } = status
+  const { name, peer, council, member, pending, logs, members, blogs, authority, scrub } = status
   const state = member ? 'member' : (pending ?? 'not admitted yet')
   return [
     `${name} ${peer}`,
@@ -65,6 +73,12 @@ function describe(status: z.infer<typeof statusAnswer>): string[] {
         ]),
     ...members.map(
       (each) => `  peer       ${each.name} (${each.roles.join(', ')}): ${stateOf(each)}`,
+    ),
+    ...(scrub === undefined || scrub.damaged === 0
+      ? []
+      : [`  disk       ${scrub.damaged} entries found damaged, ${scrub.healed} healed`]),
+    ...(scrub?.now ?? []).map(
+      ({ log, seqs }) => `  DAMAGED    ${log}: ${seqs.slice(0, 20).join(', ')}`,
     ),
     ...blogs.map(
       (each) =>

@@ -229,7 +229,7 @@ export class Admissions {
     return refuse(
       'ADMIT_UNKNOWN',
       isMember
-        ? `${which} is in @roster already: it was admitted, and no command takes that back.`
+        ? `${which} is in @roster already: it was admitted. To end that: ./council cutoff`
         : `No peer called ${which} waits. Who does: ./council admit`,
     )
   }

@@ -5,7 +5,7 @@ import type { Exchange } from '../../replication/exchange/exchange.ts'
 import type { BlogName } from '../../replication/log/entry.ts'
 import { majority } from '../../replication/log/receipt.ts'
 import type { NamedBlog } from '../../replication/registry/names.ts'
-import type { Member, Roster } from '../../replication/registry/roster.ts'
+import { findMember, type Member, type Roster } from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
 import type { Moves } from './moves.ts'
 import type { Need } from './next-set.ts'
@@ -64,7 +64,7 @@ export class MoveDesk {
   /**
    * Lets another spoke lead a blog; one that is no replica copies it first, and takes the place of
    * the one that leads now where there are as many copies as wanted.
-   * Codes: NOT_READY, BLOG_UNKNOWN, SPOKE_UNKNOWN, SPOKE_NOT_LIVE, MOVE_TOO_FEW (fewer than w live
+   * Codes: NOT_READY, BLOG_UNKNOWN, MEMBER_UNKNOWN, SPOKE_NOT_LIVE, MOVE_TOO_FEW (fewer than w live
    * copies would be left).
    */
   async transfer(asked: {
@@ -100,7 +100,7 @@ export class MoveDesk {
 
   /**
    * Moves everything away from a spoke, or lets it keep copies again.
-   * Codes: NOT_READY, SPOKE_UNKNOWN, DRAIN_TOO_FEW (blogs that no other spoke could keep are named).
+   * Codes: NOT_READY, MEMBER_UNKNOWN, DRAIN_TOO_FEW (blogs that no other spoke could keep are named).
    */
   async drain(asked: {
     readonly spoke: string
@@ -109,7 +109,7 @@ export class MoveDesk {
     readonly dryRun: boolean
   }): Promise<Verdict<Drain>> {
     const roster = this.#exchange.council.roster()
-    const member = roster === null ? null : memberOf(roster, asked.spoke)
+    const member = roster === null ? null : findMember(roster, asked.spoke)
     if (roster === null) return notReady
     if (member === null) return unknownSpoke(asked.spoke)
     const { peer } = member
@@ -139,18 +139,18 @@ export class MoveDesk {
     return accept(this.#drained(member))
   }
 
-  /** How far a spoke is drained. Codes: NOT_READY, SPOKE_UNKNOWN. */
+  /** How far a spoke is drained. Codes: NOT_READY, MEMBER_UNKNOWN. */
   drained(spoke: string): Verdict<Drain> {
     const roster = this.#exchange.council.roster()
     if (roster === null) return notReady
-    const member = memberOf(roster, spoke)
+    const member = findMember(roster, spoke)
     return member === null ? unknownSpoke(spoke) : accept(this.#drained(member))
   }
 
   /**
    * Ends the act of a blog now and lets another of its replicas lead, the primary alive or not.
    * With `acceptLoss` one answer is enough: what only others held is given up, an act `loss` says so.
-   * Codes: NOT_READY, BLOG_UNKNOWN, SPOKE_UNKNOWN, SPOKE_NOT_LIVE, PROMOTE_NOT_A_REPLICA,
+   * Codes: NOT_READY, BLOG_UNKNOWN, MEMBER_UNKNOWN, SPOKE_NOT_LIVE, PROMOTE_NOT_A_REPLICA,
    * PROMOTE_WAITS (too few have answered; what they said is in the sentence).
    */
   async promote(asked: {
@@ -213,7 +213,7 @@ export class MoveDesk {
     const blog = names.blogs.get(name as BlogName)
     if (blog === undefined)
       return refuse('BLOG_UNKNOWN', `There is no blog "${name}" in this council.`)
-    const member = memberOf(roster, spoke ?? blog.primary)
+    const member = findMember(roster, spoke ?? blog.primary)
     return member === null ? unknownSpoke(spoke ?? blog.primary) : accept({ blog, roster, member })
   }
 
@@ -260,11 +260,4 @@ export class MoveDesk {
 
 const notReady = refuse('NOT_READY', 'The authority has no @names yet.')
 const unknownSpoke = (which: string) =>
-  refuse('SPOKE_UNKNOWN', `No member of this council is called "${which}", by name or peer id.`)
-
-/** A member by its name or peer id. */
-export function memberOf({ members }: Roster, which: string): Member | null {
-  for (const member of members.values())
-    if (member.peer === which || member.name === which) return member
-  return null
-}
+  refuse('MEMBER_UNKNOWN', `No peer of this council is called ${which}: ./council status`)

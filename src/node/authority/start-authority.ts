@@ -9,6 +9,7 @@ import type { Config } from '../config.ts'
 import type { ComponentLog } from '../logger.ts'
 import { Admissions } from './admissions.ts'
 import { Authority } from './authority.ts'
+import { CutOffs } from './cutoffs.ts'
 import { MoveDesk } from './move-desk.ts'
 import { Moves } from './moves.ts'
 import { Orders } from './orders.ts'
@@ -26,6 +27,7 @@ export type AuthorityParts = {
   readonly moves: MoveDesk
   /** why a blog waits for its next act */
   readonly stuck: (blog: string) => Stuck | null
+  readonly cutOffs: CutOffs
   /** runs from the start; the caller stops it */
   readonly watch: Watch
 }
@@ -71,5 +73,6 @@ export async function startAuthority(
   watch.start()
   const stuck = (blog: string) => sealing.stuck(blog as BlogName)
   const desk = new MoveDesk({ exchange, orders, moves, sealing, clock, log })
-  return { authority, admissions, revocations, moves: desk, stuck, watch }
+  const cutOffs = new CutOffs({ council, log, tell })
+  return { authority, admissions, revocations, cutOffs, moves: desk, stuck, watch }
 }

@@ -8,14 +8,14 @@ import { parseStoreId, type StoreId } from '../log/peer-text.ts'
 import type { Receipt } from '../log/receipt.ts'
 import { blogRules, type LogRules } from '../log/rules.ts'
 import { type Disk, LogStore } from '../log/store.ts'
-import type { GossipVerdict, Network, Pubsub } from '../network.ts'
+import { type GossipVerdict, type Network, type Pubsub, refusalOf } from '../network.ts'
 import { recordPeriodMs } from '../protocol.ts'
 import type { Act } from '../registry/act.ts'
 import { CouncilLogs } from '../registry/council-logs.ts'
 import { namesRules, rosterRules } from '../registry/council-rules.ts'
 import { type ProofOfAct, proofRow } from '../registry/proof.ts'
 import { type Dht, Registry } from '../registry/registry.ts'
-import { authorityOf, liveMembers } from '../registry/roster.ts'
+import { authorityOf, isMember, liveMembers } from '../registry/roster.ts'
 import { Acts } from './acts.ts'
 import { Alive, type FetchHello, type Vitals } from './alive.ts'
 import { HeldKeys } from './blog-keys.ts'
@@ -31,6 +31,7 @@ import { Records } from './records.ts'
 import { type Kept, Replicas } from './replica.ts'
 import { Revocations } from './revocations.ts'
 import { Revoking } from './revoking.ts'
+import { Scrub } from './scrub.ts'
 import { Seals } from './seals.ts'
 import { type DecideClaim, type DecideDrain, type DecideRevoke, Submit } from './submit.ts'
 import { Sync } from './sync.ts'
@@ -66,6 +67,8 @@ export type ExchangeOptions = {
   readonly gossip: boolean
   readonly push: boolean
   readonly pull: boolean
+  /** whether the disk is looked through for damage; left out: it is */
+  readonly scrub?: boolean
   /** what this spoke takes of one blog as its primary; those left out: as by default */
   readonly limits?: Partial<DoorLimits>
   /** the authority's decisions, null at other peers */
@@ -86,6 +89,8 @@ const maxHeadAsked = 20
 /** How long receipts gather before the primary passes them on to its secondaries, ms. */
 const spreadMs = 200
 const checkLaterMs = 500
+/** Pause between two goes of the scrub, ms. */
+const scrubMs = 1_000
 /** How long the authority waits for those that a new act of `@names` is sent to, ms. */
 const tellMs = 1_000
 
@@ -112,6 +117,7 @@ export class Exchange {
   readonly join: Join
   readonly #push: Push
   readonly #gossip: Gossip
+  readonly scrub: Scrub
   readonly #checker: Checker
   readonly #records: Records
   readonly #tails: Tails
@@ -264,6 +270,17 @@ export class Exchange {
     })
     this.join = new Join({ network, store, council, decide: options.authority?.decideJoin ?? null })
     this.#checker = new Checker({ network, ingest, replicas })
+    this.scrub = new Scrub({
+      network,
+      ingest,
+      replicas,
+      council,
+      random: clock.random,
+      isProved: (log, { text, signature, receipts = [] }) =>
+        this.#isProved(log, { text, signature, receipts }),
+      healed: (log) => this.#healed(log),
+      report: world.report,
+    })
     this.#records = new Records({ network, replicas, registry })
   }
 
@@ -303,6 +320,9 @@ export class Exchange {
     this.#cancel = [
       repeat(clock, this.#options.pullMs, () => this.#tick()),
       repeat(clock, checkLaterMs, async () => this.#background('check', this.#checker.run())),
+      ...(this.#options.scrub === false
+        ? []
+        : [repeat(clock, scrubMs, () => this.scrub.run().catch(() => undefined))]),
       repeat(clock, recordPeriodMs, async () => {
         this.#records.startPeriod()
         await this.#tick()
@@ -336,7 +356,20 @@ export class Exchange {
     if (lost.length === 0) return
     this.#storeId = await this.#newStore()
     this.#world.report('store_lost', { blogs: lost, store: this.#storeId })
-    await this.replicas.reload()
+    await this.replicas.renewed()
+  }
+
+  /** Entry 0 of `@roster` is known by its id alone: it is the council's. */
+  #isProved(log: LogName, proof: ProofOfAct): boolean {
+    const act = this.council.checkProof(proof)
+    return act.ok ? act.value.log === log : act.code === 'ACT_LOG' && log === rosterLog
+  }
+
+  /** A damaged replica was silent about the blog: it has something to say again. */
+  #healed(log: LogName): void {
+    const kept = this.replicas.get(log as BlogName)
+    if (kept?.role === 'primary') this.#background('lead', this.#lead(kept))
+    else if (kept?.role === 'secondary') this.#background('give', this.replicas.give(kept))
   }
 
   /** Work that nobody waits for: its failure is told, and what failed comes again by itself. */
@@ -407,6 +440,7 @@ export class Exchange {
   #councilChanged(log: LogName, acts: readonly Act[]): void {
     if (log === rosterLog) {
       this.#gossip.follow()
+      this.#background('read_late', this.#readLate())
       return
     }
     for (const act of acts) {
@@ -416,6 +450,10 @@ export class Exchange {
       if (isOurs || this.replicas.get(decision.blog) !== null)
         this.#background('learn', this.#learnAt(act.seq))
     }
+  }
+
+  async #readLate(): Promise<void> {
+    if (await this.replicas.readLate()) await this.#checkStore()
   }
 
   async #learnAt(seq: number): Promise<void> {
@@ -506,10 +544,17 @@ export class Exchange {
       .map((kept) => kept.assignment.blog)
   }
 
+  /** Whoever calls this peer a stranger may know that it was cut off: strangers get `@roster` too. */
+  #wasRefused(peer: PeerName, error: unknown): void {
+    if (refusalOf(error) !== 'NOT_A_MEMBER' || !this.council.isMember(this.#world.signer.peer))
+      return
+    this.join.pullRoster(peer).catch(() => undefined)
+  }
+
   #pullFrom(peer: PeerName, logs: readonly LogName[]): void {
     const wanted = this.#options.pull ? logs : logs.filter((log) => log.startsWith('@'))
     if (peer === this.#world.signer.peer || wanted.length === 0) return
-    this.sync.pull(peer, wanted).catch(() => undefined)
+    this.sync.pull(peer, wanted).catch((error) => this.#wasRefused(peer, error))
   }
 
   /** What waits for the authority goes to it; what it has written of keys is asked for. */
@@ -573,7 +618,9 @@ export class Exchange {
     const dns = liveMembers(roster)
       .filter((member) => member.roles.includes('dns'))
       .map((member) => member.peer)
-    const peers = new Set([authorityOf(roster), ...holders, ...dns])
+    const peers = new Set(
+      [authorityOf(roster), ...holders, ...dns].filter((each) => isMember(roster, each)),
+    )
     peers.delete(this.#world.signer.peer)
     return [...peers].slice(0, maxNamesAsked)
   }

@@ -154,9 +154,16 @@ export class Reader {
     )
   }
 
-  /** Opens a blog for a reader: held here, or fetched from a spoke that holds it. */
-  async open(blog: BlogName): Promise<Visit | 'unknown' | 'unreachable'> {
-    const kept = this.#replicas.get(blog)
+  /**
+   * Opens a blog for a reader: held here, or fetched from a spoke that holds it.
+   *
+   * @param elsewhere - passes by what is held here, which does not hang together any more
+   */
+  async open(
+    blog: BlogName,
+    { elsewhere = false }: { elsewhere?: boolean } = {},
+  ): Promise<Visit | 'unknown' | 'unreachable'> {
+    const kept = elsewhere || this.#replicas.isDamaged(blog) ? null : this.#replicas.get(blog)
     if (kept !== null && kept.role !== 'none' && (await this.#ingest.record(blog)) !== null) {
       const { assignment, receipts } = kept
       return {
@@ -259,7 +266,7 @@ export class Reader {
       ...secondaries.slice(first),
       ...secondaries.slice(0, first),
       assignment.primary,
-    ]
+    ].filter((peer) => peer !== this.#network.self)
     for (const holder of holders) {
       try {
         await this.#fetchFrom(holder, blog, visited)

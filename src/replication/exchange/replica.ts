@@ -1,6 +1,7 @@
 import type { PeerSigner } from '../../auth/peer-signature.ts'
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import type { Clock } from '../clock.ts'
+import { damagedHere } from '../log/damage.ts'
 import type { BlogName, Entry } from '../log/entry.ts'
 import type { Following, Ingest, Outcome, Way } from '../log/ingest.ts'
 import type { Head } from '../log/log.ts'
@@ -9,6 +10,7 @@ import { decodeReceipt, type Receipt, signReceipt } from '../log/receipt.ts'
 import type { Offer } from '../log/rules.ts'
 import type { LogStore } from '../log/store.ts'
 import type { Signed } from '../log/text.ts'
+import { proofShape } from '../network.ts'
 import { recordPeriodMs } from '../protocol.ts'
 import {
   type Assignment,
@@ -62,6 +64,10 @@ export class Replicas {
   readonly #changes = new Map<BlogName, number>()
   /** up to which epoch this replica has promised to give no receipts any more */
   readonly #promised = new Map<BlogName, number>()
+  /** assignments on disk that wait for more of `@roster` */
+  #unread: ProofRow[] = []
+  /** blogs whose promise on disk does not decode any more */
+  readonly #forgotten = new Set<BlogName>()
   #allChanges = 0
   #events: ReplicaEvents | null = null
 
@@ -89,12 +95,52 @@ export class Replicas {
 
   /** Reads the assignments from disk; again after the store id has changed. */
   async reload(): Promise<void> {
-    for (const [key, value] of await this.#store.values(promiseKey('')))
-      this.#promised.set(key.slice(promiseKey('').length) as BlogName, value as number)
-    for (const [, value] of await this.#store.values('assign/')) {
-      const assignment = readAssignment(fromProofRow(value as ProofRow), this.#roster())
-      if (assignment.ok) await this.#keep(assignment.value)
+    for (const [key, value] of await this.#store.values(promiseKey(''))) {
+      const blog = key.slice(promiseKey('').length) as BlogName
+      if (typeof value === 'number') this.#promised.set(blog, value)
+      else this.#forgotten.add(blog)
     }
+    this.#unread = []
+    for (const [, value] of await this.#store.values('assign/')) {
+      // One that is damaged is learned again, with the next push or pull.
+      const row = proofShape.safeParse(value)
+      if (!row.success) continue
+      const assignment = readAssignment(fromProofRow(row.data), this.#roster())
+      if (assignment.ok) await this.#keep(assignment.value)
+      else if (assignment.code === 'ROSTER_BEHIND') this.#unread.push(row.data)
+    }
+  }
+
+  /**
+   * Reads the assignments for which `@roster`, damaged and shorter than before, did not reach.
+   * @returns whether there were any
+   */
+  async readLate(): Promise<boolean> {
+    const rows = this.#unread
+    if (rows.length === 0) return false
+    this.#unread = []
+    let isRead = false
+    for (const row of rows) {
+      const assignment = readAssignment(fromProofRow(row), this.#roster())
+      if (!assignment.ok) {
+        if (assignment.code === 'ROSTER_BEHIND') this.#unread.push(row)
+        continue
+      }
+      const { blog, epoch } = assignment.value
+      if ((this.#kept.get(blog)?.assignment.epoch ?? 0) >= epoch) continue
+      this.#events?.assigned(await this.#keep(assignment.value))
+      isRead = true
+    }
+    return isRead
+  }
+
+  /** The store has a new id: nothing rests on the promises any more that were lost with the old one. */
+  async renewed(): Promise<void> {
+    await this.#store.write(
+      [...this.#forgotten].map((blog) => this.#store.deleteValue(promiseKey(blog))),
+    )
+    this.#forgotten.clear()
+    await this.reload()
   }
 
   all(): readonly Kept[] {
@@ -171,6 +217,11 @@ export class Replicas {
     return kept
   }
 
+  /** Whether entries of the blog are known to be damaged on this disk. */
+  isDamaged(blog: BlogName): boolean {
+    return this.#ingest.damage.of(blog).length > 0
+  }
+
   /** Whether the act is ended for this replica: it has promised to give no receipt under it. */
   isSealed({ blog, epoch }: Pick<Assignment, 'blog' | 'epoch'>): boolean {
     return (this.#promised.get(blog) ?? 0) >= epoch
@@ -180,7 +231,7 @@ export class Replicas {
    * Ends an act for the authority: what is being written is drained, the promise is synced, and then
    * the head is told (REPLICATION 7). A replica of an earlier act answers too: until the later one
    * is known to be active, its word is needed (REPLICATION 9). The caller has checked who asks.
-   * Codes: SEAL_LATER_ACT, SEAL_NOT_NAMED (the act names another store of this peer).
+   * Codes: SEAL_LATER_ACT, SEAL_NOT_NAMED (the act names another store of this peer), LOG_DAMAGED.
    */
   async seal(kept: Kept, seal: Seal): Promise<Verdict<Promised>> {
     const { blog, epoch, id } = kept.assignment
@@ -191,6 +242,9 @@ export class Replicas {
     const isNamed = kept.assignment.replicas.some(({ peer }) => peer === replica.peer)
     if (isNamed && !names(kept.assignment, replica))
       return refuse('SEAL_NOT_NAMED', `The act of ${blog} names another store of this peer.`)
+    // What it does not hold must not count: a head speaks for everything before it.
+    await this.#ingest.damage.examineEnd(blog, kept.assignment.head.seq)
+    if (this.isDamaged(blog)) return damagedHere(blog)
     return this.#ingest.alone(blog, async () => {
       // Before the head is read: a receipt that leaves from now on could cover what the answer lacks.
       this.#promised.set(blog, Math.max(seal.epoch, this.#promised.get(blog) ?? 0))
@@ -251,7 +305,7 @@ export class Replicas {
 
   /**
    * Takes an author's entry as the primary: it enters the log and is announced.
-   * Codes: NOT_PRIMARY, NOT_ACTIVE.
+   * Codes: NOT_PRIMARY, NOT_ACTIVE, NOT_A_MEMBER, LOG_DAMAGED.
    */
   async write(kept: Kept, offer: Offer): Promise<Verdict<Outcome>> {
     const now = this.#kept.get(kept.assignment.blog)
@@ -274,11 +328,15 @@ export class Replicas {
       )
     }
     const { blog, epoch } = kept.assignment
+    if (this.#roster()?.members.get(this.#signer.peer)?.cutOff === true) {
+      return refuse('NOT_A_MEMBER', 'This spoke was cut off from its council. Use another one.')
+    }
+    if (this.isDamaged(blog)) return damagedHere(blog)
     const record = await this.#ingest.record(blog)
     const head = record?.head ?? kept.assignment.head
     const outcome = await this.#ingest.offer(blog, [offer], {
       way: 'submit',
-      following: { epoch, head },
+      following: { epoch, head, holds: namedEntries(kept.assignment) },
     })
     if (outcome.kind === 'held') {
       // Both follow the sync; the announcement need not wait for this replica's own receipt.
@@ -299,6 +357,8 @@ export class Replicas {
     const record = await this.#ingest.record(assignment.blog)
     if (kept.role === 'none' || this.#kept.get(assignment.blog) !== kept) return null
     if (record === null || record.follows !== assignment.epoch) return null
+    // A receipt says "and everything before it".
+    if (this.isDamaged(assignment.blog)) return null
     const own = receipts.of(this.#signer.peer)
     if (own !== null && own.head.seq === record.head.seq) return own
     // The last look before the signature: nothing is waited for between the two (REPLICATION 1).
@@ -406,7 +466,8 @@ export class Replicas {
    * what others count on, so this store is over (REPLICATION, Words).
    */
   async lost(): Promise<BlogName[]> {
-    const lost: BlogName[] = []
+    // So is one that does not know any more up to where it has promised to be silent.
+    const lost: BlogName[] = [...this.#forgotten]
     for (const { assignment, receipts } of this.all()) {
       const own = receipts.of(this.#signer.peer)
       if (own === null || own.replica.store !== this.#storeId()) continue

@@ -1,8 +1,12 @@
+import { hash } from 'node:crypto'
 import { accept, type Refusal, refuse, type Verdict } from '../../auth/verdict.ts'
+import { ReplicationError } from '../errors.ts'
+import { Damage, damagedHere } from './damage.ts'
 import { type Head, type Item, type LogName, placeItem } from './log.ts'
+import { replay } from './replay.ts'
 import type { LogRules, Offer } from './rules.ts'
 import type { Aside, LogRecord, LogStore, Stored, Write } from './store.ts'
-import type { EntryId } from './text.ts'
+import { type EntryId, idOf, prevOf } from './text.ts'
 
 /** By which way an entry came; counted, so that tests and operators see which ways work. */
 export type Way = 'submit' | 'gossip' | 'push' | 'pull'
@@ -36,6 +40,12 @@ export type Added = {
   readonly way: Way
 }
 
+/** Entries whose signature need not be checked again before they are shown. */
+const maxSeen = 20_000
+const none = new Uint8Array()
+const sumOf = ({ text, signature }: Stored) =>
+  hash('sha256', Buffer.concat([text, signature]), 'base64')
+
 type Open<S> = { record: LogRecord | null; state: S | null }
 type Plan<S> = {
   writes: Write[]
@@ -59,6 +69,10 @@ export class Ingest {
   readonly #open = new Map<LogName, Open<unknown>>()
   readonly #queues = new Map<LogName, Promise<unknown>>()
   readonly #listeners: ((added: Added) => void)[] = []
+  /** what is known to be damaged here, and how it is found and put right */
+  readonly damage: Damage
+  /** hashes of signatures that were checked since the start, by log and seq */
+  readonly #seen = new Map<string, string>()
   /** entries of blogs taken since the start, by way */
   readonly counts: Record<Way, number> = { submit: 0, gossip: 0, push: 0, pull: 0 }
 
@@ -70,6 +84,15 @@ export class Ingest {
     this.#store = parts.store
     this.#rulesOf = parts.rulesOf
     this.#now = parts.now
+    this.damage = new Damage({
+      store: parts.store,
+      alone: (log, job) => this.alone(log, job),
+      record: (log) => this.record(log),
+      checkSignature: (log, stored) => this.#signatureOf(log, stored),
+      decode: (log, offer) => this.#decode(log, offer),
+      reopen: (log) => this.#open.delete(log),
+      now: parts.now,
+    })
   }
 
   /** Called after each durable write, in order of the log. A listener must not throw. */
@@ -134,6 +157,8 @@ export class Ingest {
         added: [],
         covered: true,
       }
+      if (open.record !== null && open.state === null)
+        return { kind: 'refused', refusal: damagedHere(log) }
       const follows = open.record?.follows ?? 0
       if (following.epoch < follows) return { kind: 'stale', follows }
       if (following.epoch > follows && open.record !== null) {
@@ -179,16 +204,35 @@ export class Ingest {
   }
 
   /**
-   * The entry at `seq`, its own signature checked: an entry that came in catch-up is checked
-   * before it is served by itself. null: not held, or damaged.
+   * The entry at `seq`, as it may be shown: it is the one that the chain has there, and its own
+   * signature holds, whatever became of the disk since it was written. null: not held, or damaged.
    */
   async read(log: LogName, seq: number): Promise<Stored | null> {
-    const stored = await this.#store.entry(log, seq)
-    if (stored === null || stored.checked) return stored
-    const from = (await this.record(log))?.uncheckedFrom ?? null
-    if (from === null || seq < from) return stored
+    const head = (await this.record(log))?.head
+    if (head === undefined || seq > head.seq) return null
+    const [here, next] = await this.#store.rows(log, seq, 2)
+    const stored = here?.seq === seq ? here.stored : null
+    const expected =
+      seq === head.seq ? head.id : next?.seq === seq + 1 ? prevOf(next.stored?.text ?? none) : null
+    if (stored === null || idOf(stored.text) !== expected) {
+      this.damage.suspect(log, seq)
+      return null
+    }
+    const place = `${log}/${seq}`
+    if (this.#seen.get(place) === sumOf(stored)) return stored
     const signature = await this.#signatureOf(log, stored)
-    return signature === null ? null : { ...stored, signature, checked: true }
+    if (signature === null) {
+      this.damage.suspect(log, seq)
+      return null
+    }
+    const checked = { ...stored, signature, checked: true }
+    this.#seen.delete(place)
+    this.#seen.set(place, sumOf(checked))
+    for (const oldest of this.#seen.keys()) {
+      if (this.#seen.size <= maxSeen) break
+      this.#seen.delete(oldest)
+    }
+    return checked
   }
 
   /**
@@ -259,17 +303,99 @@ export class Ingest {
   async #load(log: LogName): Promise<Open<unknown>> {
     const open = this.#open.get(log)
     if (open !== undefined) return open
-    const record = await this.#store.record(log)
-    const state = record === null ? null : await this.#restore(log, record)
+    const read = await this.#readLog(log).catch(() => null)
+    const { record, state } = read ?? (await this.#rebuild(log))
     const loaded = this.#open.get(log) ?? { record, state }
     this.#open.set(log, loaded)
     return loaded
   }
 
-  #restore(log: LogName, record: LogRecord): Promise<unknown> {
-    return this.#rulesOf(log).load(record.saved, async (seq) =>
-      seq > record.head.seq ? null : ((await this.#store.entry(log, seq))?.text ?? null),
-    )
+  /** Throws when the record, or what it rests on, is not what was written. */
+  async #readLog(log: LogName): Promise<Open<unknown>> {
+    const record = await this.#store.record(log)
+    if (record === null) {
+      const rows = await this.#store.rows(log, 0, 1)
+      if (rows.length > 0) throw new Error(`the record of ${log} is gone`)
+      return { record, state: null }
+    }
+    try {
+      return { record, state: await this.#restore(log, record) }
+    } catch (error) {
+      if (log.startsWith('@')) throw error
+      // The record is whole, keys below it are not: until they are healed the log takes nothing.
+      this.damage.suspect(log, 0)
+      for (const seq of record.keys) this.damage.suspect(log, seq)
+      return { record, state: null }
+    }
+  }
+
+  /**
+   * The log as far as its entries hang together from the first on. What lies behind is kept aside,
+   * and comes back from others, or from there. It follows no primary until it hears of one again.
+   */
+  async #rebuild(log: LogName): Promise<Open<unknown>> {
+    const rules = this.#rulesOf(log)
+    const read = async (seq: number) => {
+      const [row] = await this.#store.rows(log, seq, 1)
+      return row?.seq === seq ? row.stored : null
+    }
+    let last = Number.POSITIVE_INFINITY
+    let { record, state } = await replay(log, rules, read, { last, follows: 0 })
+    // A signature covers all before it: the newest that holds is the end.
+    while (record !== null) {
+      const { seq } = record.head
+      const stored = (await read(seq)) as Stored
+      const item = rules.decode(stored.text)
+      const keys = record.keys.filter((each) => each < seq)
+      const text = async (at: number) => (await read(at))?.text ?? null
+      if (item.ok && (await rules.checkAlone(item.value, stored, keys, text)).ok) break
+      last = seq - 1
+      ;({ record, state } = await replay(log, rules, read, { last, follows: 0 }))
+    }
+    if (record === null && log.startsWith('@'))
+      throw new ReplicationError('STORE_DAMAGED', `${log} is damaged from its first entry on`)
+    const writes: Write[] = []
+    for (let from = (record?.head.seq ?? -1) + 1; ; ) {
+      const rows = await this.#store.rows(log, from, 1_000)
+      for (const { seq, stored } of rows) {
+        from = seq + 1
+        writes.push(this.#store.deleteEntry(log, seq))
+        const item = stored === null ? null : rules.decode(stored.text)
+        if (stored === null || !item?.ok) continue
+        writes.push(...this.#store.putTail(log, [{ item: item.value, ...stored }]))
+      }
+      if (rows.length === 0) break
+    }
+    const saved = record === null ? null : { ...record, saved: rules.save(state) }
+    if (saved !== null) writes.push(this.#store.putRecord(log, saved))
+    await this.#store.write(writes)
+    this.damage.rebuilt(log, saved?.head ?? null)
+    return { record: saved, state }
+  }
+
+  /** Throws when one of the entries on which the state rests is not the one that was written. */
+  async #restore(log: LogName, record: LogRecord): Promise<unknown> {
+    const { head } = record
+    const isWhole = log.startsWith('@')
+    let before: EntryId | null = null
+    const read = async (seq: number) => {
+      if (seq > head.seq) return null
+      const [here, next] = await this.#store.rows(log, seq, isWhole ? 1 : 2)
+      const text = here?.seq === seq ? (here.stored?.text ?? null) : null
+      // The council's logs are read in order; of a blog only the entries with keys are.
+      const named = isWhole
+        ? before
+        : seq === head.seq
+          ? head.id
+          : prevOf(next?.stored?.text ?? none)
+      const is = text === null ? null : isWhole ? prevOf(text) : idOf(text)
+      if (text === null || is !== named) throw new Error(`entry ${seq} of ${log} is damaged`)
+      before = idOf(text)
+      return text
+    }
+    const state = await this.#rulesOf(log).load(record.saved, read)
+    if (isWhole && before !== head.id) throw new Error(`the head of ${log} is damaged`)
+    return state
   }
 
   /** id of the entry at `seq`, null when none is held. */
@@ -277,7 +403,7 @@ export class Ingest {
     const head = (await this.record(log))?.head
     if (head === undefined || seq > head.seq) return null
     if (head.seq === seq) return head.id
-    const stored = await this.#store.entry(log, seq)
+    const stored = await this.#store.entry(log, seq).catch(() => null)
     const item = stored === null ? null : this.#rulesOf(log).decode(stored.text)
     return item?.ok ? item.value.id : null
   }
@@ -340,32 +466,13 @@ export class Ingest {
 
   /** Sets record and state back to the log's first `last + 1` entries. */
   async #cut(log: LogName, last: number, plan: Plan<unknown>): Promise<void> {
-    const before = plan.record as LogRecord
+    const { follows } = plan.record as LogRecord
     const rules = this.#rulesOf(log)
-    plan.record = null
-    plan.state = null
-    let bytes = 0
-    for (let seq = 0; seq <= last; seq++) {
-      const stored = await this.#store.entry(log, seq)
-      const item = stored === null ? null : rules.decode(stored.text)
-      if (stored === null || !item?.ok) throw new Error(`entry ${seq} of ${log} is damaged`)
-      const step = await rules.next(plan.state, item.value, stored, false)
-      if (!step.ok) throw new Error(`entry ${seq} of ${log} is damaged: ${step.reason}`)
-      plan.state = step.value.state
-      bytes += stored.text.length + stored.signature.length
-      plan.record = {
-        head: { seq, id: item.value.id },
-        dateMs: item.value.dateMs,
-        follows: before.follows,
-        keys: before.keys.filter((each) => each <= last),
-        bytes,
-        uncheckedFrom:
-          before.uncheckedFrom !== null && before.uncheckedFrom <= last
-            ? before.uncheckedFrom
-            : null,
-        saved: rules.save(plan.state),
-      }
-    }
+    const read = (seq: number) => this.#store.entry(log, seq)
+    const { record, state, stop } = await replay(log, rules, read, { last, follows })
+    if (stop !== null) throw new Error(`${log} is damaged: ${stop}`)
+    plan.record = record
+    plan.state = state
   }
 
   async #append(
@@ -384,6 +491,16 @@ export class Ingest {
       const place = placeItem(head, item, isNew ? null : await this.#plannedId(log, item.seq, plan))
       if (place.place === 'known') continue
       if (place.place === 'gap') return { kind: 'gap', have: place.have }
+      if (place.place === 'fork' && (await this.#chainedId(log, item.seq, head)) === item.id) {
+        // What the chain has here, while the disk has something else: whoever brings it heals it.
+        const healed = await this.#checkAlone(log, item, offer, plan)
+        if (!healed.ok) return { kind: 'refused', refusal: healed }
+        const { receipts = [] } = offer
+        const row = { text: item.text, signature: healed.value, checked: true, firstMs, receipts }
+        plan.writes.push(this.#store.putEntry(item, row))
+        this.damage.healed(log, [item.seq])
+        continue
+      }
       if (place.place === 'fork') {
         const proof = await this.#checkAlone(log, item, offer, plan)
         if (!proof.ok) return { kind: 'refused', refusal: proof }
@@ -432,6 +549,14 @@ export class Ingest {
       }
     }
     return null
+  }
+
+  /** The id that the chain has for `seq`: what the entry behind it names, or the head. */
+  async #chainedId(log: LogName, seq: number, head: Head | null): Promise<EntryId | null> {
+    if (head === null || seq > head.seq) return null
+    if (seq === head.seq) return head.id
+    const next = await this.#store.entry(log, seq + 1).catch(() => null)
+    return next === null ? null : prevOf(next.text)
   }
 
   async #plannedId(log: LogName, seq: number, plan: Plan<unknown>): Promise<EntryId | null> {

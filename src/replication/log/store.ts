@@ -1,10 +1,11 @@
+import { hash } from 'node:crypto'
 import { decode, encode } from 'cborg'
 import type { PeerName } from '../../auth/peer-signature.ts'
 import { ReplicationError } from '../errors.ts'
 import { maxAsidePerLog } from '../protocol.ts'
 import type { Head, Item, LogName } from './log.ts'
 import type { StoreId } from './peer-text.ts'
-import type { EntryId, Signed } from './text.ts'
+import { type EntryId, idOf, prevOf, type Signed } from './text.ts'
 
 /** The slice of `level` that the store needs. `sync` is the only durable write (REPLICATION 2). */
 export type Disk = {
@@ -34,6 +35,9 @@ export type Stored = Signed & {
   /** of an act: the holders' receipts that put it in force */
   readonly receipts: readonly Signed[]
 }
+
+/** A place in a log as the disk has it; `stored` is null where the row does not decode. */
+export type Row = { readonly seq: number; readonly stored: Stored | null }
 
 /** An entry or act to be kept aside, its signature checked. */
 export type Aside = {
@@ -72,9 +76,15 @@ const after = (prefix: string) => `${prefix}\uffff`
 /** All that one peer keeps on disk. Reads and writes bytes; the decisions are made elsewhere. */
 export class LogStore {
   readonly #disk: Disk
+  #damaged: (log: LogName, seq: number) => void = () => {}
 
   constructor(disk: Disk) {
     this.#disk = disk
+  }
+
+  /** `listener` hears where a log that is read turns out not to hang together. */
+  onDamaged(listener: (log: LogName, seq: number) => void): void {
+    this.#damaged = listener
   }
 
   /** Writes all or nothing; returns after the sync. Throws STORE_WRITE_FAILED. */
@@ -86,13 +96,19 @@ export class LogStore {
     }
   }
 
+  /** Throws STORE_DAMAGED when it is not what was written. */
   async record(log: LogName): Promise<LogRecord | null> {
     const value = await this.#disk.get(recordKey(log))
-    return value === undefined ? null : (decodeStored(value) as LogRecord)
+    if (value === undefined) return null
+    const { sum, ...record } = decodeStored(value) as LogRecord & { sum?: string }
+    if (sum !== sumOf(record))
+      throw new ReplicationError('STORE_DAMAGED', `the record of ${log} is not what was written`)
+    return record
   }
 
   putRecord(log: LogName, record: LogRecord): Write {
-    return { type: 'put', key: recordKey(log), value: encode(record) }
+    const value = encode({ ...record, sum: sumOf(record) })
+    return { type: 'put', key: recordKey(log), value }
   }
 
   async entry(log: LogName, seq: number): Promise<Stored | null> {
@@ -104,12 +120,48 @@ export class LogStore {
     return { type: 'put', key: entryKey(item.log, item.seq), value: writeStored(stored) }
   }
 
-  /** Entries from `from` on, at most `limit`, in order. */
-  async entries(log: LogName, from: number, limit: number): Promise<Stored[]> {
+  /** What the disk has of a log from `from` on, at most `limit` rows: with gaps, and unchecked. */
+  async rows(log: LogName, from: number, limit: number): Promise<Row[]> {
+    const prefix = `entry/${log}/`
     const rows = await this.#disk
-      .iterator({ gte: entryKey(log, from), lt: after(`entry/${log}/`), limit })
+      .iterator({ gte: entryKey(log, from), lt: after(prefix), limit })
       .all()
-    return rows.map(([, value]) => readStored(value))
+    return rows.map(([key, value]) => {
+      const seq = Number(key.slice(prefix.length))
+      try {
+        return { seq, stored: readStored(value) }
+      } catch {
+        return { seq, stored: null }
+      }
+    })
+  }
+
+  /**
+   * Entries from `from` on, at most `limit`, in order, each held against the one behind it, the last
+   * of all against the log's head. They end before the first that is missing or not what it was:
+   * what was altered behind our back is given to nobody.
+   */
+  async entries(log: LogName, from: number, limit: number): Promise<Stored[]> {
+    const head = (await this.record(log).catch(() => null))?.head
+    const rows = await this.rows(log, from, limit + 1)
+    const run: Stored[] = []
+    for (const [index, { seq, stored }] of rows.entries()) {
+      if (seq !== from + index || stored === null) break
+      run.push(stored)
+    }
+    const sound = run.findIndex(
+      ({ text }, index) =>
+        index + 1 < run.length && prevOf((run[index + 1] as Stored).text) !== idOf(text),
+    )
+    const last = from + run.length - 1
+    const isShort = run.length < rows.length || (run.length <= limit && last < (head?.seq ?? -1))
+    const end = run.at(-1)
+    const isOther = end !== undefined && last === head?.seq && idOf(end.text) !== head.id
+    // Behind what is missing nothing is left that the one before it could be held against.
+    const good = sound >= 0 ? sound : isOther || isShort ? run.length - 1 : run.length
+    const isDamaged = sound >= 0 || isOther || (isShort && from <= (head?.seq ?? -1))
+    if (isDamaged) this.#damaged(log, from + Math.max(0, good))
+    return run.slice(0, Math.max(0, Math.min(good, limit)))
   }
 
   deleteEntry(log: LogName, seq: number): Write {
@@ -179,7 +231,14 @@ export class LogStore {
   async receipts(log: LogName, act: EntryId): Promise<Signed[]> {
     const prefix = `receipt/${log}/${act}/`
     const rows = await this.#disk.iterator({ gte: prefix, lt: after(prefix) }).all()
-    return rows.map(([, value]) => decodeSigned(value))
+    // One that does not decode counts as lost: it comes back with the next pull.
+    return rows.flatMap(([, value]) => {
+      try {
+        return [decodeSigned(value)]
+      } catch {
+        return []
+      }
+    })
   }
 
   /** A small value under a key of its owner's own prefix. */
@@ -196,7 +255,7 @@ export class LogStore {
     return { type: 'del', key }
   }
 
-  /** All values whose key begins with `prefix`. */
+  /** All values whose key begins with `prefix`; undefined for one that does not decode. */
   async values(prefix: string): Promise<[key: string, value: unknown][]> {
     return this.valuesFrom(prefix, prefix, Number.POSITIVE_INFINITY)
   }
@@ -211,9 +270,18 @@ export class LogStore {
     const rows = await this.#disk
       .iterator(limit === Number.POSITIVE_INFINITY ? range : { ...range, limit })
       .all()
-    return rows.map(([key, value]) => [key, decodeStored(value)])
+    return rows.map(([key, value]) => {
+      try {
+        return [key, decodeStored(value)]
+      } catch {
+        return [key, undefined]
+      }
+    })
   }
 }
+
+/** Of a record as it was given to the disk: an altered one must not pass for it. */
+const sumOf = (record: LogRecord) => hash('sha256', encode(record), 'hex')
 
 type StoredRow = [Uint8Array, Uint8Array, number, number, [Uint8Array, Uint8Array][]]
 
@@ -256,7 +324,9 @@ function writeAside({ item, signature, firstMs }: Aside): Uint8Array {
 }
 
 function readStored(value: Uint8Array): Stored {
-  const [text, signature, checked, firstMs, receipts] = decodeStored(value) as StoredRow
+  const row = decodeStored(value)
+  if (!isStoredRow(row)) throw damaged()
+  const [text, signature, checked, firstMs, receipts] = row
   return {
     text,
     signature,
@@ -266,19 +336,39 @@ function readStored(value: Uint8Array): Stored {
   }
 }
 
+const isBytes = (value: unknown) => value instanceof Uint8Array
+const isSignedRow = (value: unknown): value is [Uint8Array, Uint8Array] =>
+  Array.isArray(value) && isBytes(value[0]) && isBytes(value[1])
+function isStoredRow(row: unknown): row is StoredRow {
+  if (!Array.isArray(row)) return false
+  const [text, signature, , firstMs, receipts] = row as unknown[]
+  return (
+    isBytes(text) &&
+    isBytes(signature) &&
+    typeof firstMs === 'number' &&
+    Array.isArray(receipts) &&
+    receipts.every(isSignedRow)
+  )
+}
+
 function encodeSigned({ text, signature }: Signed): Uint8Array {
   return encode([text, signature])
 }
 
 function decodeSigned(value: Uint8Array): Signed {
-  const [text, signature] = decodeStored(value) as [Uint8Array, Uint8Array]
+  const row = decodeStored(value)
+  if (!isSignedRow(row)) throw damaged()
+  const [text, signature] = row
   return { text, signature }
 }
+
+const damaged = (cause?: unknown) =>
+  new ReplicationError('STORE_DAMAGED', 'a value on disk does not decode', { cause })
 
 function decodeStored(value: Uint8Array): unknown {
   try {
     return decode(value)
   } catch (cause) {
-    throw new ReplicationError('STORE_DAMAGED', 'a value on disk does not decode', { cause })
+    throw damaged(cause)
   }
 }

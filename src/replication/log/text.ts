@@ -24,6 +24,15 @@ export function parseEntryId(value: string): EntryId | null {
   return /^[0-9a-f]{64}$/.test(value) ? (value as EntryId) : null
 }
 
+/** What a text names as the one before it, read without decoding the rest; null: nothing. */
+export function prevOf(text: Uint8Array): EntryId | null {
+  const bytes = Buffer.from(text.buffer, text.byteOffset, text.byteLength)
+  const at = bytes.indexOf('\nprev ')
+  const body = bytes.indexOf('\n\n')
+  if (at < 0 || (body >= 0 && body < at)) return null
+  return parseEntryId(bytes.toString('latin1', at + 6, at + 70))
+}
+
 /** Encodes without checking: `decodeText` of the result tells whether it is canonical. */
 export function encodeText(text: Text): Uint8Array {
   const head = [text.first, ...text.headers.map(([name, value]) => `${name} ${value}`)].join('\n')

@@ -376,6 +376,10 @@ export class CouncilLogs {
     return isMember(this.#roster, peer)
   }
 
+  isCutOff(peer: PeerName): boolean {
+    return this.#roster?.members.get(peer)?.cutOff === true
+  }
+
   checkProof(proof: ProofOfAct): Verdict<Act> {
     return checkProof(proof, this.#roster)
   }

@@ -50,7 +50,14 @@ async function listen(fetch = app().fetch): Promise<AdminServer> {
 }
 
 const elsewhere = {
-  ...{ admissions: null, moves: null, now: () => 0, bootstrap: () => null, nameOf: () => null },
+  ...{
+    admissions: null,
+    cutOffs: null,
+    moves: null,
+    now: () => 0,
+    bootstrap: () => null,
+    nameOf: () => null,
+  },
   self: peer(1).peer,
   copiesOf: async () => refuse('BLOG_UNKNOWN', 'There is no such blog.'),
   drainSelf: async () => refuse('AUTHORITY_UNREACHABLE', 'It does not answer.'),

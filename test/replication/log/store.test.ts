@@ -1,6 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Item } from '../../../src/replication/log/log.ts'
-import { fakeId, peer, startMs, storeOf, TestDisk } from '../test-council.ts'
+import { idOf } from '../../../src/replication/log/text.ts'
+import { fakeId, forge, peer, startMs, storeOf, TestDisk } from '../test-council.ts'
 
 const item = (log: string, seq: number, text = `${log} ${seq}`): Item => ({
   ...{ log, seq, council: 'c', prev: null, id: fakeId('ab'), dateMs: startMs },
@@ -38,15 +39,65 @@ describe('LogStore', () => {
     expect(await disk.store.entry('maria', 1)).toBeNull()
   })
 
+  /** A log of `count` items, each of which names the one before it. */
+  const chain = (log: string, count: number): Item[] => {
+    const items: Item[] = []
+    for (let seq = 0; seq < count; seq++) {
+      const prev = items.at(-1)?.id ?? null
+      const text = `${log} ${seq}${prev === null ? '' : `\nprev ${prev}`}`
+      items.push({ ...item(log, seq, text), prev, id: idOf(Buffer.from(text)) })
+    }
+    return items
+  }
+  const firstLines = async (log: string, from: number, limit = 100) =>
+    (await texts(log, from, limit)).map((text) => text.split('\n')[0])
+
   it('reads ranges in the order of seqs, never of another log', async () => {
-    await put(
-      ...[0, 2, 9, 10, 100].map((seq) => item('maria', seq)),
-      item('maria-2', 1),
-      item('mari', 1),
-    )
-    expect(await texts('maria', 2)).toEqual(['maria 2', 'maria 9', 'maria 10', 'maria 100'])
-    expect(await texts('maria', 0, 2)).toEqual(['maria 0', 'maria 2'])
-    expect(await texts('mari', 0)).toEqual(['mari 1'])
+    await put(...chain('maria', 101), ...chain('maria-2', 1), ...chain('mari', 1))
+    expect((await firstLines('maria', 2)).slice(0, 2)).toEqual(['maria 2', 'maria 3'])
+    expect(await firstLines('maria', 99)).toEqual(['maria 99', 'maria 100'])
+    expect(await firstLines('maria', 9, 2)).toEqual(['maria 9', 'maria 10'])
+    expect(await firstLines('mari', 0)).toEqual(['mari 0'])
+  })
+
+  it.each<[string, (items: Item[]) => Promise<void>, number]>([
+    ['is missing', () => disk.level.del('entry/maria/0000000000000003'), 2],
+    [
+      'does not decode',
+      () => disk.level.put('entry/maria/0000000000000003', Buffer.from([0xff])),
+      2,
+    ],
+    [
+      'has another text',
+      (items) =>
+        put({ ...(items[3] as Item), text: forge((items[3] as Item).text, 'maria', 'Maria') }),
+      3,
+    ],
+    [
+      'names another one before it',
+      (items) => put({ ...(items[3] as Item), text: Buffer.from(`maria 3\nprev ${fakeId('00')}`) }),
+      2,
+    ],
+    [
+      'is the last and has another text',
+      (items) =>
+        put({ ...(items[5] as Item), text: forge((items[5] as Item).text, 'maria', 'Maria') }),
+      5,
+    ],
+    ['is the last and missing', () => disk.level.del('entry/maria/0000000000000005'), 4],
+  ])('ends a range before an entry that %s, and says where', async (_, damage, end) => {
+    const items = chain('maria', 6)
+    await put(...items)
+    const { id } = items[5] as Item
+    const record = { head: { seq: 5, id }, dateMs: 0, follows: 1, keys: [0], bytes: 0 }
+    const rest = { uncheckedFrom: null, saved: null }
+    await disk.store.write([disk.store.putRecord('maria', { ...record, ...rest })])
+    const heard: number[] = []
+    disk.store.onDamaged((_log, seq) => heard.push(seq))
+    await damage(items)
+    expect(await firstLines('maria', 0)).toHaveLength(end)
+    expect(heard).toEqual([end])
+    expect((await firstLines('maria', 0, 2)).length).toBe(2)
   })
 
   it('gives back the record of each log it holds', async () => {

@@ -212,6 +212,8 @@ export class VirtualCouncil {
         gossip: true,
         push: true,
         pull: true,
+        // Disks lose what was not synced here, and alter nothing.
+        scrub: false,
         authority: plan.roles.includes('authority')
           ? {
               decideJoin: (...asked) => parts().admissions.decideJoin(...asked),

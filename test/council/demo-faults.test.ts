@@ -141,6 +141,26 @@ describe('demo partition', () => {
   )
 })
 
+describe('demo tamper', () => {
+  it(
+    'shows that what an administrator alters on the disk reaches nobody, and is healed',
+    async () => {
+      const said = await told('tamper', 'd')
+      expect(said).toMatchObject({ fault: 'tamper', peer: 'd', lies: 0 })
+      expect(said.steps.map(({ step }) => step)).toEqual(['altered', 'healed', 'looked'])
+      expect(stepsOf(said, 'altered')[0]?.details?.[0]).toMatch(
+        /^"(.+)" became "(.+)"; the signature/,
+      )
+    },
+    commandMs,
+  )
+
+  it('is refused where there is nothing to alter', async () => {
+    const said = await tell('tamper', 'authority')
+    expect([said.code, said.words]).toEqual([4, expect.stringContaining('keeps no post')])
+  })
+})
+
 describe('demo kill authority', () => {
   it(
     'leaves publishing and the other DNS peer as they are',

@@ -5,7 +5,7 @@ import type { FaultOptions } from './faults.ts'
 import { defaultPort } from './plan.ts'
 
 /**
- * Adds to `demo` what a running demo can be told: `kill`, `partition`, `heal`. Each prints what
+ * Adds to `demo` what a running demo can be told: `kill`, `partition`, `tamper`, `heal`. Each prints what
  * happens, with times, until all is well again. Exit codes as of the other commands: 3 when it is
  * not well in time, 4 when the peer is down already, 5 when no demo runs.
  */
@@ -34,6 +34,14 @@ export function demoCommands(demo: Command, io: CommandIo): void {
       runCommand('demo partition', io, async (plain) => {
         const { demoPartition } = await import('./faults.ts')
         await demoPartition(peer, options, plain)
+      }),
+    )
+  told('tamper', 'alter a post on the disk of a spoke of the running demo, and watch what follows')
+    .argument('<peer>', 'a, b, c …')
+    .action((peer: string, options: FaultOptions) =>
+      runCommand('demo tamper', io, async (plain) => {
+        const { demoTamper } = await import('./tamper.ts')
+        await demoTamper(peer, options, plain)
       }),
     )
   told('heal', 'start and connect again what was ended or cut off, and watch what follows').action(

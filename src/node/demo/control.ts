@@ -7,6 +7,7 @@ import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import { answerNo, order, question } from '../admin/admin-route.ts'
 import { AdminServer } from '../admin/admin-server.ts'
 import { CommandError } from '../blogger/failure.ts'
+import { type Altered, alterPost } from './alter.ts'
 import type { DemoAuthor } from './author.ts'
 import type { DemoPeer, DemoPeers } from './peers.ts'
 import { type DemoPlan, frontDoorHost } from './plan.ts'
@@ -56,6 +57,17 @@ export const demoAnswer = z.object({
 export type DemoAnswer = z.infer<typeof demoAnswer>
 export const faultAnswer = z.object({ peer: shownPeer })
 export const healAnswer = z.object({ started: z.array(z.string()), mended: z.array(z.string()) })
+const altered = z.object({
+  blog: z.string(),
+  seq: z.number(),
+  id: z.string(),
+  title: z.string(),
+  path: z.string(),
+  word: z.string(),
+  lie: z.string(),
+})
+export type ShownAltered = z.infer<typeof altered>
+export const tamperAnswer = z.object({ peer: shownPeer, altered })
 /** A note that is on its way: `seq` once it is published, until then why not. */
 export const noteAnswer = z.object({ seq: z.number().nullable(), trouble: z.string() })
 export const tailAnswer = z.object({
@@ -107,6 +119,7 @@ export class DemoControl {
         this.#cut(victim)
       }),
     )
+    order(app, '/tamper', which, ({ peer }) => this.#tamper(peer))
     order(app, '/heal', z.strictObject({}), () => this.#heal())
     order(app, '/note', noteRequest, async ({ blog, slug, title, at }) => {
       const author = this.#author(blog)
@@ -169,6 +182,23 @@ export class DemoControl {
       relays.cut(other, victim.name)
     }
     this.#cutOff.add(victim.name)
+  }
+
+  /** Alters a post on the disk of a spoke that is stopped for it. */
+  async #tamper(peer: string): Promise<Verdict<z.infer<typeof tamperAnswer>>> {
+    let altered: Altered | null = null
+    const fault = await this.#fault(peer, async (victim) => {
+      if (victim.isAuthority) return
+      await victim.stop()
+      const blogs = (this.#demo.authors() ?? []).map(({ blog }) => blog.name)
+      for (const blog of blogs) altered ??= await alterPost(join(victim.dir, 'data'), blog)
+      // Whoever watches shall see it from its first answer on: nobody waits for it here.
+      victim.start()
+    })
+    if (!fault.ok) return fault
+    return altered === null
+      ? refuse('DEMO_KEEPS_NOTHING', `${peer} keeps no post that could be altered.`)
+      : accept({ ...fault.value, altered })
   }
 
   async #heal(): Promise<Verdict<z.infer<typeof healAnswer>>> {

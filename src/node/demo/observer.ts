@@ -28,6 +28,7 @@ const statusAnswer = z.object({
       replicas: z.number(),
     }),
   ),
+  scrub: z.object({ damaged: z.number(), healed: z.number(), now: z.array(z.unknown()) }),
 })
 export type PeerStatus = z.infer<typeof statusAnswer>
 /** What one spoke says of its copy of a blog. */
@@ -163,6 +164,20 @@ export class Observer {
       .ask({ path, host })
       .catch(() => null)
     return answer?.status === 200 ? new Uint8Array(answer.body) : null
+  }
+
+  /** A page of a blog as a spoke shows it; null for none. */
+  async page(spoke: ShownPeer, blog: string, path: string): Promise<string | null> {
+    const host = `${blog}.${this.#demo.zone}`
+    const answer = await this.#client(spoke, askMs)
+      .ask({ path, host })
+      .catch(() => null)
+    return answer?.status === 200 ? answer.body.toString() : null
+  }
+
+  /** What a spoke says of damage on its disk; null when it does not answer. */
+  async scrub(spoke: ShownPeer): Promise<PeerStatus['scrub'] | null> {
+    return (await this.status(spoke))?.scrub ?? null
   }
 
   #client({ host }: ShownPeer, timeoutMs: number): SpokeClient {

@@ -9,11 +9,10 @@ import type { NamedBlog, Names } from '../../replication/registry/names.ts'
 import type { Member, Roster } from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
 import { Copies } from './copies.ts'
-import type { NextSet } from './next-act.ts'
 import { finishOf, type Need, needOf, type Order, type Standing, type View } from './next-set.ts'
 import type { Orders } from './orders.ts'
 import { candidatesOf, fillSet, leaveSet, takesCopies } from './placement.ts'
-import type { Sealing } from './seal.ts'
+import type { Change, Sealing } from './seal.ts'
 import type { Survey } from './survey.ts'
 
 /** How often acts that are not known to be active are asked about, ms. */
@@ -84,14 +83,14 @@ export class Moves {
     const names = council.names()
     if (roster === null || names === null) return
     const viewOf = this.#views(roster, names)
-    const ready = new Map<BlogName, NextSet>()
+    const ready = new Map<BlogName, Change>()
     const unfinished = await this.#sealing.unfinished()
     const learning: [NamedBlog, Need][] = []
     const unknown: NamedBlog[] = []
     for (const blog of names.blogs.values()) {
       const begun = unfinished.get(blog.blog)
-      if (begun !== undefined) {
-        ready.set(blog.blog, finishOf(blog, begun, viewOf(blog)))
+      if (begun?.act === blog.id) {
+        ready.set(blog.blog, { ...finishOf(blog, begun, viewOf(blog)), act: blog.id })
         continue
       }
       const isActive = this.#survey.isActive(blog)
@@ -100,7 +99,7 @@ export class Moves {
       if (view.order?.primary.peer === blog.primary) await this.#orders.forget(blog.blog)
       const need = needOf(blog, view)
       if (need === null || (need.isPlanned && !isActive)) continue
-      if (need.learners.length === 0) ready.set(blog.blog, need.next)
+      if (need.learners.length === 0) ready.set(blog.blog, { ...need.next, act: blog.id })
       else if (learning.length < maxLearning) learning.push([blog, need])
     }
     this.#background('learn', this.#letLearn(learning))
@@ -127,29 +126,34 @@ export class Moves {
   async #lookAt(blogs: readonly NamedBlog[]): Promise<void> {
     if (blogs.length === 0 || this.#clock.now() - this.#surveyedMs < surveyMs) return
     this.#surveyedMs = this.#clock.now()
-    await this.#survey.look(await Promise.all(blogs.map(({ seq }) => this.#survey.actAt(seq))))
+    const acts = await Promise.all(blogs.map(({ seq }) => this.#survey.actAt(seq)))
+    await this.#survey.look(acts.filter((act) => act !== null))
   }
 
   /** Lets learners copy. @returns the blogs whose learners are at most one page behind */
   async #learn(
     needs: readonly (readonly [NamedBlog, Need])[],
-  ): Promise<ReadonlyMap<BlogName, NextSet>> {
+  ): Promise<ReadonlyMap<BlogName, Change>> {
     const acts = new Map<BlogName, Assignment>()
-    for (const [{ blog, seq }] of needs) acts.set(blog, await this.#survey.actAt(seq))
+    for (const [{ blog, seq }] of needs) {
+      const act = await this.#survey.actAt(seq)
+      if (act !== null) acts.set(blog, act)
+    }
     const ends = await this.#survey.look([...acts.values()])
     const byLearner = new Map<PeerName, Assignment[]>()
     for (const [{ blog }, { learners }] of needs) {
-      const act = acts.get(blog) as Assignment
+      const act = acts.get(blog)
+      if (act === undefined) continue
       for (const { peer } of learners) byLearner.set(peer, [...(byLearner.get(peer) ?? []), act])
     }
     const reached = new Map<string, number>()
     await Promise.all([...byLearner].map(([peer, wanted]) => this.#ask(peer, wanted, reached)))
-    const ready = new Map<BlogName, NextSet>()
-    for (const [{ blog }, { next, learners }] of needs) {
+    const ready = new Map<BlogName, Change>()
+    for (const [{ blog, id }, { next, learners }] of needs) {
       const end = ends.get(blog)
       const isNear = ({ peer }: Replica) =>
         end !== undefined && (reached.get(`${blog} ${peer}`) ?? -1) >= end - maxPageEntries
-      if (end !== undefined && learners.every(isNear)) ready.set(blog, next)
+      if (end !== undefined && learners.every(isNear)) ready.set(blog, { ...next, act: id })
     }
     return ready
   }

@@ -72,7 +72,7 @@ export async function startAuthority(
   const watch = new Watch({ exchange, moves, clock, silenceMs: failover.silenceMs, log })
   watch.start()
   const stuck = (blog: string) => sealing.stuck(blog as BlogName)
-  const desk = new MoveDesk({ exchange, orders, moves, sealing, clock, log })
+  const desk = new MoveDesk({ exchange, orders, moves, sealing, survey, clock, log })
   const cutOffs = new CutOffs({ council, log, tell })
   return { authority, admissions, revocations, cutOffs, moves: desk, stuck, watch }
 }

@@ -6,6 +6,7 @@ import { SpokeClient } from '../../src/node/blogger/client.ts'
 import { openArchive, verifyArchive } from '../../src/node/blogger/verify-archive.ts'
 import { entryFile, maxArchiveBytes } from '../../src/replication/log/archive.ts'
 import type { EntryId } from '../../src/replication/log/text.ts'
+import { decodeAct } from '../../src/replication/registry/act.ts'
 import type { Writer } from './writer.ts'
 
 const head = z.object({ seq: z.number(), id: z.string() })
@@ -134,7 +135,46 @@ export async function check(
       }
     }
   }
+  for (const place of places) {
+    const wrong = await checkActs(place, zone)
+    broken.push(...wrong.map((line) => `acts at ${place.name}: ${line}`))
+  }
   return { lost, invented, forked, broken, replicas: copies, entries }
+}
+
+/**
+ * What is wrong with the council's own logs as a spoke shows them to the public: each act follows the
+ * one before it, each assignment of a blog ends the one before it with the next epoch.
+ */
+export async function checkActs({ url }: Place, zone: string): Promise<string[]> {
+  const client = new SpokeClient(url, 10_000)
+  const wrong: string[] = []
+  for (const log of ['roster', 'names']) {
+    const newest = new Map<string, { readonly id: EntryId; readonly epoch: number }>()
+    let prev: EntryId | null = null
+    for (let seq = 0; ; seq++) {
+      const answer = await client.ask({ path: `/acts/${log}/${seq}.txt`, host: zone })
+      if (answer.status !== 200) {
+        if (seq === 0) wrong.push(`@${log}: it is not shown: ${answer.status}`)
+        break
+      }
+      const act = decodeAct(new Uint8Array(answer.body))
+      if (!act.ok) {
+        wrong.push(`@${log} ${seq}: ${act.reason}`)
+        break
+      }
+      const { id, decision } = act.value
+      if (act.value.seq !== seq || act.value.prev !== prev)
+        wrong.push(`@${log} ${seq}: it does not follow the one before it`)
+      prev = id
+      if (decision.kind !== 'assign') continue
+      const before = newest.get(decision.blog)
+      if (decision.epoch !== (before?.epoch ?? 0) + 1 || decision.ends !== (before?.id ?? null))
+        wrong.push(`@${log} ${seq}: epoch ${decision.epoch} of ${decision.blog} ends another act`)
+      newest.set(decision.blog, { id, epoch: decision.epoch })
+    }
+  }
+  return wrong
 }
 
 /** The export of one spoke, verified; or why it cannot be had or does not hold. */

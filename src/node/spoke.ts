@@ -117,6 +117,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       newStoreId: () => parseStoreId(randomBytes(16).toString('hex')) as StoreId,
       vitals: vitalsOf(config.data),
       fetchHello,
+      newNonce: () => randomBytes(32).toString('hex'),
       askDns: (blog) => askDns(exchange.council.roster(), blog),
       report: (event, fields) => log.info(event, fields),
     },
@@ -134,6 +135,8 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
               decideClaim: async (genesis, offer, via) =>
                 authority?.authority.decideClaim(genesis, offer, via as PeerName) ?? starting,
               decideRevoke: async (asked) => authority?.revocations.decide(asked) ?? starting,
+              decideReport: async (from, handed) =>
+                authority?.reports.take(from, handed) ?? starting,
             },
     },
   )
@@ -147,9 +150,9 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
   })
 
   if (config.authority !== undefined && 'zone' in config.council) {
-    const { edit, replicas, admission } = config.authority
+    const { edit, replicas, admission, cutoffReports } = config.authority
     authority = await startAuthority(
-      { zone: config.council.zone, edit, replicas, admission },
+      { zone: config.council.zone, edit, replicas, admission, cutoffReports },
       {
         exchange,
         keys,
@@ -208,6 +211,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       status,
       admissions: authority?.admissions ?? null,
       cutOffs: authority?.cutOffs ?? null,
+      reports: authority?.reports ?? null,
       bootstrap: (invite) => bootstrapOf(exchange, peer, invite),
       nameOf: (name) => exchange.council.roster()?.members.get(name)?.name ?? null,
       now: realClock.now,

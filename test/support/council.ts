@@ -50,6 +50,8 @@ export type CouncilInit = PeerSettings & {
   readonly admission?: 'open' | 'approve' | 'invite'
   /** copies wanted of each blog; default 3 */
   readonly replicas?: number
+  /** reports by so many operators cut a spoke off; default null: never */
+  readonly cutoffReports?: number | null
   /** each peer is a process of its own, which can be killed; else all live in this one */
   readonly processes?: boolean
   /** each peer has a loopback address of its own, and all the same HTTP port, so that a DNS answer leads to it */
@@ -147,7 +149,8 @@ export class TestCouncil {
   }
 
   async #add(name: string, bootstrap: string | null): Promise<TestPeer> {
-    const { replicas = 3, admission = 'open', exchange, failover, limits } = this.#init
+    const { replicas = 3, admission = 'open', cutoffReports = null } = this.#init
+    const { exchange, failover, limits } = this.#init
     const { ownAddresses, authority, dns, keys } = this.#init
     const host = ownAddresses === true ? `127.0.20.${11 + this.peers.length}` : '127.0.0.1'
     const isSpoke = bootstrap !== null || authority !== 'apart'
@@ -160,7 +163,7 @@ export class TestCouncil {
       web: { origin: this.#port === 0 ? 'http://{host}' : `http://{host}:${this.#port}` },
       ...(isSpoke ? { spoke: { host, port: this.#port } } : {}),
       ...(bootstrap === null || dns?.includes(name) ? { dns: { host, port: 0 } } : {}),
-      ...(bootstrap === null ? { authority: { admission, replicas } } : {}),
+      ...(bootstrap === null ? { authority: { admission, replicas, cutoffReports } } : {}),
       exchange: { pullMs: 1_000, ...exchange },
       failover: failover ?? { silenceMs: 6_000 },
       ...(limits === undefined ? {} : { limits }),

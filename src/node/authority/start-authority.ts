@@ -12,6 +12,7 @@ import { CutOffs } from './cutoffs.ts'
 import { Moves } from './moves.ts'
 import { Orders } from './orders.ts'
 import { Reach } from './reach.ts'
+import { ReportDesk } from './reports.ts'
 import { RevocationDesk } from './revoking.ts'
 import { Sealing } from './seal.ts'
 import { Survey } from './survey.ts'
@@ -23,6 +24,7 @@ export type AuthorityParts = {
   readonly admissions: Admissions
   readonly revocations: RevocationDesk
   readonly cutOffs: CutOffs
+  readonly reports: ReportDesk
   /** runs from the start; the caller stops it */
   readonly watch: Watch
 }
@@ -34,6 +36,8 @@ export async function startAuthority(
     readonly edit: EditForm
     readonly replicas: number
     readonly admission: AdmissionPolicy
+    /** null or left out: nobody is cut off by reports alone */
+    readonly cutoffReports?: number | null
   },
   world: {
     readonly exchange: Exchange
@@ -66,6 +70,15 @@ export async function startAuthority(
   const moves = new Moves({ ...parts, replaceAfterMs: failover.replaceAfterMs })
   const watch = new Watch({ exchange, moves, clock, silenceMs: failover.silenceMs, log })
   watch.start()
-  const cutOffs = new CutOffs({ council, log, tell })
-  return { authority, admissions, revocations, cutOffs, watch }
+  const cutOffs: CutOffs = new CutOffs({
+    ...{ council, log, tell },
+    evidenceOf: (peer) => reports.evidence(peer),
+  })
+  const reports = new ReportDesk({
+    ...{ exchange, clock, log, cutOffAfter: settings.cutoffReports ?? null },
+    cutOff: (peer, reason) =>
+      cutOffs.decide(peer, { kind: 'cutoff', reason, evidence: null }, false),
+  })
+  await reports.load()
+  return { authority, admissions, revocations, cutOffs, reports, watch }
 }

@@ -18,6 +18,7 @@ import { type Dht, Registry } from '../registry/registry.ts'
 import { authorityOf, isMember, liveMembers } from '../registry/roster.ts'
 import { Acts } from './acts.ts'
 import { Alive, type FetchHello, type Vitals } from './alive.ts'
+import { Audits } from './audits.ts'
 import { HeldKeys } from './blog-keys.ts'
 import { Checker } from './checker.ts'
 import { Claims, type NameInDns } from './claim.ts'
@@ -29,6 +30,7 @@ import { type DoorLimits, defaultDoorLimits } from './rates.ts'
 import { Reader } from './read.ts'
 import { Records } from './records.ts'
 import { type Kept, Replicas } from './replica.ts'
+import { type DecideReport, Reports } from './reports.ts'
 import { Revocations } from './revocations.ts'
 import { Revoking } from './revoking.ts'
 import { Scrub } from './scrub.ts'
@@ -53,6 +55,8 @@ export type World = {
   readonly newStoreId: () => StoreId
   readonly vitals: () => Promise<Vitals>
   readonly fetchHello: FetchHello
+  /** 64 random hex digits, for surprise questions; left out: none are asked */
+  readonly newNonce?: () => string
   readonly askDns: (blog: BlogName) => Promise<NameInDns>
   /** event name and fields, for the operator's log */
   readonly report: (event: string, fields: Readonly<Record<string, unknown>>) => void
@@ -76,6 +80,7 @@ export type ExchangeOptions = {
     readonly decideJoin: Decide
     readonly decideClaim: DecideClaim
     readonly decideRevoke: DecideRevoke
+    readonly decideReport?: DecideReport
   } | null
 }
 
@@ -90,6 +95,8 @@ const spreadMs = 200
 const checkLaterMs = 500
 /** Pause between two goes of the scrub, ms. */
 const scrubMs = 1_000
+/** Pause between two rounds of surprise questions, ms. */
+const auditMs = 10_000
 /** How long the authority waits for those that a new act of `@names` is sent to, ms. */
 const tellMs = 1_000
 
@@ -117,6 +124,8 @@ export class Exchange {
   readonly #push: Push
   readonly #gossip: Gossip
   readonly scrub: Scrub
+  readonly audits: Audits
+  readonly reports: Reports
   readonly #checker: Checker
   readonly #records: Records
   readonly #tails: Tails
@@ -202,6 +211,7 @@ export class Exchange {
       clock,
       decideClaim: options.authority?.decideClaim ?? null,
       decideRevoke: options.authority?.decideRevoke ?? null,
+      decideReport: options.authority?.decideReport ?? null,
       revoked: this.revocations.of,
       limits: { ...defaultDoorLimits, ...options.limits },
     })
@@ -217,6 +227,12 @@ export class Exchange {
       askDns: world.askDns,
       revoked: this.revocations.of,
     })
+    this.reports = new Reports({ network, council, signer, clock, report: world.report })
+    this.audits = new Audits({
+      ...{ network, ingest, replicas, council, signer, storeId, clock, reports: this.reports },
+      nonce: () => world.newNonce?.() ?? '',
+      report: world.report,
+    })
     this.reader = new Reader({
       network,
       store,
@@ -229,6 +245,7 @@ export class Exchange {
       memoryDisk: world.memoryDisk,
       claimHere: (id) => this.claims.record(id),
       pull: (peer, blog) => sync.pull(peer, [blog]),
+      audits: this.audits,
     })
     this.heldKeys = new HeldKeys({ ingest, store }, replicas)
     this.revoking = new Revoking({
@@ -315,6 +332,7 @@ export class Exchange {
       ...(this.#options.scrub === false
         ? []
         : [repeat(clock, scrubMs, () => this.scrub.run().catch(() => undefined))]),
+      ...(this.#world.newNonce === undefined ? [] : [repeat(clock, auditMs, () => this.#audit())]),
       repeat(clock, recordPeriodMs, async () => {
         this.#records.startPeriod()
         await this.#tick()
@@ -446,6 +464,11 @@ export class Exchange {
 
   async #readLate(): Promise<void> {
     if (await this.replicas.readLate()) await this.#checkStore()
+  }
+
+  async #audit(): Promise<void> {
+    await this.audits.run().catch(() => undefined)
+    await this.reports.retry().catch(() => undefined)
   }
 
   async #learnAt(seq: number): Promise<void> {

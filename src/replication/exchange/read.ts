@@ -24,6 +24,7 @@ import {
   signedRow,
 } from '../registry/proof.ts'
 import type { Registry } from '../registry/registry.ts'
+import { type Audits, auditShape } from './audits.ts'
 import { ReceiptBook } from './receipts.ts'
 import type { Replicas } from './replica.ts'
 import { type Page, pageShape, readPage, toOffer } from './sync.ts'
@@ -39,6 +40,7 @@ const request = z.discriminatedUnion('t', [
   z.object({ t: z.literal('act'), blog: z.string().max(40) }),
   z.object({ t: z.literal('claim'), id: z.string().length(64) }),
   z.object({ t: z.literal('blogs'), key: z.string().length(40) }),
+  auditShape,
 ])
 const logShape: z.ZodType<
   Page & { act: ProofRow; receipts: (readonly [Uint8Array, Uint8Array])[] }
@@ -93,6 +95,7 @@ export class Reader {
   readonly #memoryDisk: () => Disk
   readonly #claimHere: (id: string) => Promise<ClaimRecord | null>
   readonly #pull: (peer: PeerName, blog: BlogName) => Promise<void>
+  readonly #audits: Pick<Audits, 'answer'>
   readonly #renewedMs = new Map<BlogName, number>()
   readonly #visited = new Map<BlogName, Visited>()
 
@@ -109,6 +112,7 @@ export class Reader {
     readonly memoryDisk: () => Disk
     readonly claimHere: (id: string) => Promise<ClaimRecord | null>
     readonly pull: (peer: PeerName, blog: BlogName) => Promise<void>
+    readonly audits: Pick<Audits, 'answer'>
   }) {
     this.#network = parts.network
     this.#store = parts.store
@@ -121,6 +125,7 @@ export class Reader {
     this.#memoryDisk = parts.memoryDisk
     this.#claimHere = parts.claimHere
     this.#pull = parts.pull
+    this.#audits = parts.audits
   }
 
   start(): void {
@@ -128,6 +133,7 @@ export class Reader {
       READ,
       answer(request, async (_from, body) => {
         if (body.t === 'claim') return { claim: await this.#claimHere(body.id) }
+        if (body.t === 'audit') return this.#audits.answer(body)
         if (body.t === 'blogs') {
           const blogs = this.#council.names()?.byKey.get(body.key) ?? []
           return { blogs: blogs.slice(0, maxBlogsOfKey) }

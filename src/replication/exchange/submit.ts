@@ -36,6 +36,7 @@ import {
 } from './rates.ts'
 import { ReceiptBook } from './receipts.ts'
 import type { Kept, Replicas } from './replica.ts'
+import { type DecideReport, reportShape, toHanded } from './reports.ts'
 import { checkRevoked } from './revocations.ts'
 
 /** What became of a submitted entry. */
@@ -69,6 +70,7 @@ const request = z.discriminatedUnion('t', [
     certificate: z.string().max(maxBareBytes),
     blog: z.string().max(40).nullable(),
   }),
+  reportShape,
 ])
 const actAnswer = z.object({ proof: proofShape })
 
@@ -94,6 +96,7 @@ export class Submit {
   readonly #clock: Clock
   readonly #decideClaim: DecideClaim | null
   readonly #decideRevoke: DecideRevoke | null
+  readonly #decideReport: DecideReport | null
   readonly #revoked: (key: string) => RevokedKey | null
   readonly #door: Door
   readonly #handedIn: Buckets
@@ -108,6 +111,7 @@ export class Submit {
     /** null at peers without the section `authority` */
     readonly decideClaim: DecideClaim | null
     readonly decideRevoke: DecideRevoke | null
+    readonly decideReport?: DecideReport | null
     /** what the council knows of a key */
     readonly revoked: (key: string) => RevokedKey | null
     readonly limits: DoorLimits
@@ -119,6 +123,7 @@ export class Submit {
     this.#clock = parts.clock
     this.#decideClaim = parts.decideClaim
     this.#decideRevoke = parts.decideRevoke
+    this.#decideReport = parts.decideReport ?? null
     this.#revoked = parts.revoked
     const { now } = parts.clock
     this.#door = new Door(parts.limits, now)
@@ -142,6 +147,13 @@ export class Submit {
           return refusalAnswer(refuseRate(words, buckets.waitMs(from)))
         }
         if (body.t === 'revoke') return this.#decided(body)
+        if (body.t === 'report') {
+          const taken =
+            this.#decideReport === null
+              ? refuse('NOT_THE_AUTHORITY', 'This peer does not judge reports.')
+              : await this.#decideReport(from, toHanded(body))
+          return taken.ok ? { ok: true } : refusalAnswer(taken)
+        }
         const offer = fromSignedRow(body.entry)
         const entry = decodeEntry(offer.text)
         if (!entry.ok) return refusalAnswer(entry)
@@ -280,6 +292,8 @@ export class Submit {
 
   /** The primary's door: what only the moment of taking can show is judged here, once (DESIGN 3.1). */
   async #here(kept: Kept, entry: Entry, offer: Signed): Promise<Verdict<Submitted>> {
+    // Damaged here, and brought by its author, or by whoever has it: it is in its place again.
+    if (this.#replicas.isDamaged(entry.log)) await this.#ingest.damage.restore(entry.log, [offer])
     if ((await this.#ingest.idAt(entry.log, entry.seq)) === entry.id) {
       // Its signature may have come damaged in a catch-up: then this one puts it right.
       if ((await this.#ingest.read(entry.log, entry.seq)) === null)

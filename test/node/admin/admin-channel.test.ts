@@ -51,7 +51,13 @@ async function listen(fetch = app().fetch): Promise<AdminServer> {
 const app = () =>
   createAdminApp(
     {
-      ...{ status: async () => ({ fine: true }), admissions: null, cutOffs: null, now: () => 0 },
+      ...{
+        status: async () => ({ fine: true }),
+        admissions: null,
+        cutOffs: null,
+        reports: null,
+        now: () => 0,
+      },
       ...{ bootstrap: () => null, nameOf: () => null },
     },
     () => undefined,
@@ -117,6 +123,7 @@ describe('createAdminApp', () => {
         ...{
           admissions: null,
           cutOffs: null,
+          reports: null,
           now: () => 0,
           bootstrap: () => null,
           nameOf: () => null,

@@ -111,6 +111,18 @@ export type Config = {
     readonly push: boolean
     readonly pull: boolean
   }
+  /**
+   * What a spoke does when the disk with `data` fills up: from so many per cent used on, each 1–100
+   * and none below the one before it; it goes back to what it did two points below.
+   */
+  readonly disk: {
+    /** It takes no new blogs; claims made here go to a spoke with room. Default 85. */
+    readonly newBlogsPercent: number
+    /** It takes no further copies either. Default 92. */
+    readonly copiesPercent: number
+    /** It asks to be replaced, and gives receipts until it is. Default 97. */
+    readonly replacePercent: number
+  }
   /** What this spoke takes of one blog of which it is the primary. */
   readonly limits: {
     /** Entries that may come at once, 1–100000: years of posts brought along are no flood. Default 500. */
@@ -271,6 +283,13 @@ const sections = {
       pull: flag.default(true),
     })
     .prefault({}),
+  disk: z
+    .strictObject({
+      newBlogsPercent: whole(1, 100).default(85),
+      copiesPercent: whole(1, 100).default(92),
+      replacePercent: whole(1, 100).default(97),
+    })
+    .prefault({}),
   limits: z
     .strictObject({
       blogBurst: whole(1, 100_000).default(defaultDoorLimits.blogBurst),
@@ -358,7 +377,7 @@ export async function readConfig(path: string, env: NodeJS.ProcessEnv): Promise<
 function crossProblems(value: unknown): string[] {
   if (!isObject(value)) return []
   const problems: string[] = []
-  const { council, spoke: web, dns: server, authority, keys } = value
+  const { council, spoke: web, dns: server, authority, keys, disk } = value
   if (web === undefined && server === undefined && authority === undefined) {
     problems.push('spoke, dns, authority: want at least one of these sections, got none')
   }
@@ -380,6 +399,13 @@ function crossProblems(value: unknown): string[] {
         `council.bootstrap: want an invitation of 43 characters behind invite=, got ${show(joins.value.invite)}; copy the whole join line once more`,
       )
     }
+  }
+  if (isObject(disk)) {
+    const { newBlogsPercent = 85, copiesPercent = 92, replacePercent = 97 } = disk
+    if (Number(newBlogsPercent) > Number(copiesPercent))
+      problems.push(`disk.copiesPercent: want at least newBlogsPercent, got ${show(copiesPercent)}`)
+    if (Number(copiesPercent) > Number(replacePercent))
+      problems.push(`disk.replacePercent: want at least copiesPercent, got ${show(replacePercent)}`)
   }
   const plainServers =
     isObject(keys) && Array.isArray(keys.servers) && keys.allowPrivate !== true

@@ -8,6 +8,7 @@ import { type PeerName, type PeerSigner, peerSigner } from '../auth/peer-signatu
 import { KeyRing } from '../auth/public-key.ts'
 import { accept, refuse, type Verdict } from '../auth/verdict.ts'
 import { wait } from '../replication/clock.ts'
+import type { Vitals } from '../replication/exchange/alive.ts'
 import { Exchange } from '../replication/exchange/exchange.ts'
 import { rosterLog } from '../replication/log/log.ts'
 import { parseStoreId, type StoreId } from '../replication/log/peer-text.ts'
@@ -18,6 +19,7 @@ import {
   formatBootstrap,
   parseBootstrap,
 } from '../replication/registry/bootstrap.ts'
+import type { DiskMark } from '../replication/registry/heartbeat.ts'
 import { invitationSigner, parseInvitation } from '../replication/registry/invitation.ts'
 import { authorityOf, isMember } from '../replication/registry/roster.ts'
 import { createApp } from '../web/app.ts'
@@ -26,10 +28,12 @@ import { KeptPages } from '../web/kept-pages.ts'
 import { RateLimits } from '../web/rate-limit.ts'
 import { StoredAccounts } from './accounts.ts'
 import { serveAdmin } from './admin/admin-app.ts'
+import { lookAtCopies } from './admin/look-at-copies.ts'
 import { askDns } from './ask-dns.ts'
 import { type AuthorityParts, startAuthority } from './authority/start-authority.ts'
 import { realClock } from './clock.ts'
 import type { Config } from './config.ts'
+import { markOf, usedPercentOf } from './disk-mark.ts'
 import { DnsServer } from './dns/dns-server.ts'
 import { ZoneKeeper } from './dns/zone-keeper.ts'
 import { fetchHello } from './fetch-hello.ts'
@@ -115,7 +119,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       signer,
       keys,
       newStoreId: () => parseStoreId(randomBytes(16).toString('hex')) as StoreId,
-      vitals: vitalsOf(config.data),
+      vitals: vitalsOf(config),
       fetchHello,
       newNonce: () => randomBytes(32).toString('hex'),
       askDns: (blog) => askDns(exchange.council.roster(), blog),
@@ -137,6 +141,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
               decideRevoke: async (asked) => authority?.revocations.decide(asked) ?? starting,
               decideReport: async (from, handed) =>
                 authority?.reports.take(from, handed) ?? starting,
+              decideDrain: async (asked) => authority?.moves.drain(asked) ?? starting,
             },
     },
   )
@@ -210,6 +215,10 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     {
       status,
       admissions: authority?.admissions ?? null,
+      moves: authority?.moves ?? null,
+      self: signer.peer,
+      copiesOf: (blog) => lookAtCopies(blog, exchange, (each) => authority?.stuck(each) ?? null),
+      drainSelf: (asked) => exchange.submit.drain(asked),
       cutOffs: authority?.cutOffs ?? null,
       reports: authority?.reports ?? null,
       bootstrap: (invite) => bootstrapOf(exchange, peer, invite),
@@ -425,15 +434,17 @@ async function dialAny(peer: Peer, addresses: readonly string[]): Promise<PeerNa
   return null
 }
 
-/** Free bytes of the disk with the logs, and thousandths of a core used since the last time. */
-function vitalsOf(folder: string): () => Promise<{ freeBytes: number; load: number }> {
+/** Free bytes of the disk with the logs, its mark, and thousandths of a core used since the last time. */
+function vitalsOf({ data, disk }: Pick<Config, 'data' | 'disk'>): () => Promise<Vitals> {
   let last = { cpu: process.cpuUsage(), atMs: realClock.now() }
+  let mark: DiskMark | null = null
   return async () => {
-    const { bavail, bsize } = await statfs(folder)
+    const room = await statfs(data)
+    mark = markOf(usedPercentOf(room), disk, mark)
     const now = { cpu: process.cpuUsage(), atMs: realClock.now() }
     const usedMs = (now.cpu.user + now.cpu.system - last.cpu.user - last.cpu.system) / 1_000
     const load = Math.round((1_000 * usedMs) / Math.max(1, now.atMs - last.atMs))
     last = now
-    return { freeBytes: bavail * bsize, load: Math.max(0, load) }
+    return { freeBytes: room.bavail * room.bsize, load: Math.max(0, load), mark }
   }
 }

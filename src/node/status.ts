@@ -21,6 +21,8 @@ export async function readStatus(
     council: roster?.council ?? null,
     store: exchange.storeId(),
     member: council.isMember(peer.name),
+    /** which mark of its disk it is over; null: it has room */
+    mark: alive.mark(peer.name),
     /** what it waits for before it is admitted */
     pending,
     addresses: peer.addresses(),
@@ -37,7 +39,7 @@ export async function readStatus(
       // Whether it hears what this peer gossips of the blogs that it leads.
       follows: followers.has(member.peer),
       // Heartbeats come to the authority only, until circles carry them.
-      ...(isAuthority ? { heard: alive.isLive(member.peer) } : {}),
+      ...(isAuthority ? { heard: alive.isLive(member.peer), mark: alive.mark(member.peer) } : {}),
     })),
     blogs: await Promise.all(
       replicas.all().map(async ({ assignment, receipts, role }) => ({

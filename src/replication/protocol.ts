@@ -68,6 +68,8 @@ export const maxRecordBytes = 8_192
 export const maxRecordAgeMs = 48 * 3_600_000
 /** The primary puts its records again after this time, ms. */
 export const recordPeriodMs = 12 * 3_600_000
+/** Blogs that are read a lot, named in one heartbeat. */
+export const maxBusyBlogs = 20
 /** Seals that one message carries: their acts' proofs fit in a frame. */
 export const maxSealsAtOnce = 100
 /** Acts that are written, and go to a holder, in one message. */

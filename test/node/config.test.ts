@@ -143,6 +143,11 @@ describe('parseConfig', () => {
     ['exchange', { gossip: 'no' }, 'exchange.gossip: want true or false, got "no"'],
     ['exchange', { push: 1 }, 'exchange.push: want true or false, got 1'],
     ['exchange', { pull: null }, 'exchange.pull: want true or false, got null'],
+    ['disk', { newBlogsPercent: 0 }, 'disk.newBlogsPercent: want 1–100, got 0'],
+    ['disk', { replacePercent: 101 }, 'disk.replacePercent: want 1–100, got 101'],
+    ['disk', { copiesPercent: 84 }, 'disk.copiesPercent: want at least newBlogsPercent, got 84'],
+    ['disk', { newBlogsPercent: 93 }, 'disk.copiesPercent: want at least newBlogsPercent, got 92'],
+    ['disk', { replacePercent: 91 }, 'disk.replacePercent: want at least copiesPercent, got 91'],
     ['limits', { blogBurst: 0 }, 'limits.blogBurst: want 1–100000, got 0'],
     ['limits', { blogBytes: 10 }, 'limits.blogBytes: want 1000000–100000000000, got 10'],
     [
@@ -154,7 +159,7 @@ describe('parseConfig', () => {
     [
       'spokes',
       {},
-      'spokes: no such field; known here are data, name, operator, network, country, peer, council, web, spoke, dns, authority, keys, failover, exchange, limits, log',
+      'spokes: no such field; known here are data, name, operator, network, country, peer, council, web, spoke, dns, authority, keys, failover, exchange, disk, limits, log',
     ],
     [
       'dns',
@@ -226,6 +231,7 @@ describe('parseConfig', () => {
       keys: { servers: [], wkd: false, allowPrivate: false },
       failover: { silenceMs: 15_000, replaceAfterMs: 60_000 },
       exchange: { pullMs: 30_000, gossip: true, push: true, pull: true },
+      disk: { newBlogsPercent: 85, copiesPercent: 92, replacePercent: 97 },
       limits: { blogBurst: 500, blogHourly: 60, blogBytes: 200_000_000 },
       log: { level: 'info' },
     })

@@ -19,6 +19,8 @@ export const zone = 'blogs.localhost'
 const startMs = 40_000
 const cli = join(import.meta.dirname, '../../src/node/cli.ts')
 
+const noMarks = { newBlogsPercent: 100, copiesPercent: 100, replacePercent: 100 }
+
 /** Waits until `check` no longer throws: a condition, never a time. The deadline is generous. */
 export function soon<T>(check: () => T | Promise<T>): Promise<T> {
   return vi.waitFor(check, { timeout: 30_000, interval: 100 })
@@ -33,6 +35,8 @@ export type PeerSettings = {
     readonly pull?: boolean
   }
   readonly failover?: { readonly silenceMs: number; readonly replaceAfterMs?: number }
+  /** marks of the disk; by default none is ever reached, so that a test goes well on a full one */
+  readonly disk?: Readonly<Record<string, number>>
   /** key servers that each spoke asks; none by default */
   readonly keys?: { readonly servers: readonly string[]; readonly allowPrivate: boolean }
   /** what each spoke takes of one blog; by default as the config has it */
@@ -70,6 +74,7 @@ export type Status = {
     readonly connected: boolean
     readonly follows: boolean
     readonly heard?: boolean
+    readonly mark?: string | null
     readonly cutOff: boolean
   }[]
   readonly blogs: readonly {
@@ -151,7 +156,7 @@ export class TestCouncil {
   async #add(name: string, bootstrap: string | null): Promise<TestPeer> {
     const { replicas = 3, admission = 'open', cutoffReports = null } = this.#init
     const { exchange, failover, limits } = this.#init
-    const { ownAddresses, authority, dns, keys } = this.#init
+    const { ownAddresses, authority, dns, keys, disk } = this.#init
     const host = ownAddresses === true ? `127.0.20.${11 + this.peers.length}` : '127.0.0.1'
     const isSpoke = bootstrap !== null || authority !== 'apart'
     const peer = new TestPeer(name, join(this.#folder, name), this.#init.processes === true, {
@@ -166,6 +171,7 @@ export class TestCouncil {
       ...(bootstrap === null ? { authority: { admission, replicas, cutoffReports } } : {}),
       exchange: { pullMs: 1_000, ...exchange },
       failover: failover ?? { silenceMs: 6_000 },
+      disk: disk ?? noMarks,
       ...(limits === undefined ? {} : { limits }),
       ...(keys === undefined ? {} : { keys }),
       log: { level: 'warn' },
@@ -294,11 +300,12 @@ export class TestPeer {
   }
 
   /** Starts it, again on the addresses that it had the first time. Resolves when it is a member. */
-  async start({ exchange, failover }: PeerSettings = {}): Promise<void> {
+  async start({ exchange, failover, disk }: PeerSettings = {}): Promise<void> {
     const starting = this.#startWith({
       ...this.#config,
       exchange: { ...this.#config.exchange, ...exchange },
       ...(failover === undefined ? {} : { failover }),
+      ...(disk === undefined ? {} : { disk }),
     })
     this.#starting = starting.catch(() => undefined)
     await starting
@@ -499,7 +506,11 @@ export class TestBlog {
 export type ClaimShown = {
   readonly id: string
   readonly state: 'pending' | 'ready' | 'refused'
-  readonly steps: readonly { readonly step: string; readonly state: string }[]
+  readonly steps: readonly {
+    readonly step: string
+    readonly state: string
+    readonly detail: string
+  }[]
   readonly code?: string
   readonly reason?: string
 }

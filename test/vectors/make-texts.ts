@@ -8,7 +8,7 @@
 // salt: the signed texts of entries.json change with every run.
 
 import { writeFileSync } from 'node:fs'
-import { type Draft, encodeEntry } from '../../src/replication/log/entry.ts'
+import { type BlogName, type Draft, encodeEntry } from '../../src/replication/log/entry.ts'
 import { signReceipt } from '../../src/replication/log/receipt.ts'
 import { formatDate, type Signed } from '../../src/replication/log/text.ts'
 import type { Decision } from '../../src/replication/registry/act.ts'
@@ -309,6 +309,7 @@ const promise = { ...seal, replica: replica(1), head: { seq: 3, id: fakeId('ab')
 const beat = {
   ...{ council, replica: replica(1), atMs: startMs, freeBytes: 1_000_000_000, load: 250 },
   ...{ roster: { seq: 4, id: fakeId('ab') }, names: { seq: 9, id: fakeId('cd') } },
+  ...{ mark: null, busy: [] },
 }
 const join = { council, member: member(1, { country: 'ES' }), atMs: startMs, invite: 'secret' }
 const hello = must(signHello(peer(1), council, 'AbCdEf0123456789'))
@@ -322,6 +323,11 @@ addText('promise', 'promise', 1, signPromise(peer(1), promise).signed)
 addText('promise of an empty log', 'promise', 1, signPromise(peer(1), { ...promise, head: null, follows: 0 }).signed)
 addText('heartbeat', 'heartbeat', 1, signHeartbeat(peer(1), beat))
 addText('heartbeat without @names', 'heartbeat', 1, signHeartbeat(peer(1), { ...beat, names: null }))
+const busy = ['maria', 'ana'].map((blog) => ({ blog: blog as BlogName, reads: 900 }))
+const full = signHeartbeat(peer(1), { ...beat, mark: 'no-copies', busy })
+addText('heartbeat of a spoke with little room and blogs that are read a lot', 'heartbeat', 1, full)
+addText('a heartbeat with an unknown mark', 'heartbeat', 1, resigned(full, 1, 'no-copies', 'full'), 'HEADER_VALUE')
+addText('a heartbeat that names a blog twice', 'heartbeat', 1, resigned(full, 1, 'busy ana', 'busy maria'), 'HEARTBEAT_BUSY')
 addText('hello', 'hello', 1, hello)
 addText('join', 'join', 1, signJoin(peer(1), join))
 addText('join without an invite', 'join', 1, signJoin(peer(1), { ...join, invite: null }))

@@ -83,6 +83,80 @@ export const invitationsAnswer = z.object({ policy, invitations: z.array(invitat
 export const invitedAnswer = z.object({ policy, invitation, bootstrap: z.string() })
 export const revokedAnswer = z.object({ invitation })
 
+export const transferRequest = z.strictObject({
+  blog: line(100),
+  spoke: line(100),
+  reason: line(300),
+  dryRun: z.boolean(),
+})
+export const promoteRequest = z.strictObject({
+  blog: line(100),
+  spoke: line(100).nullable(),
+  reason: line(300),
+  acceptLoss: z.boolean(),
+  dryRun: z.boolean(),
+})
+export const drainRequest = z.strictObject({
+  /** null: the peer that is asked */
+  spoke: line(100).nullable(),
+  undo: z.boolean(),
+  reason: line(300),
+  dryRun: z.boolean(),
+})
+
+/** What an order changes, or would; spokes by name. */
+export const moveAnswer = z.object({
+  blog: z.string(),
+  epoch: z.number(),
+  from: z.string(),
+  to: z.string().nullable(),
+  replicas: z.array(z.string()),
+  /** who copies it first */
+  learners: z.array(z.string()),
+  isDone: z.boolean(),
+})
+export type ShownMove = z.infer<typeof moveAnswer>
+
+/** How far a spoke is drained. */
+export const drainAnswer = z.object({
+  spoke: z.string(),
+  isDraining: z.boolean(),
+  copies: z.number(),
+  leads: z.number(),
+})
+
+const replica = z.object({
+  name: z.string(),
+  peer: z.string(),
+  store: z.string(),
+  role: z.enum(['primary', 'secondary']),
+  answers: z.boolean(),
+  /** the epoch that it knows */
+  epoch: z.number().nullable(),
+  /** where its log ends by its newest receipt under the act in force, and how far it is behind */
+  head: z.number().nullable(),
+  lag: z.number().nullable(),
+  receipt: instant.nullable(),
+  /** its last heartbeat, where the authority is asked */
+  heard: instant.nullable(),
+  away: z.boolean(),
+  cutOff: z.boolean(),
+})
+/** The replicas of a blog. */
+export const copiesAnswer = z.object({
+  blog: z.string(),
+  epoch: z.number(),
+  act: z.string(),
+  reason: z.string(),
+  unmet: z.string().nullable(),
+  active: z.boolean(),
+  published: z.number(),
+  head: z.number().nullable(),
+  replicas: z.array(replica),
+  /** why it waits for its next act */
+  waits: z.object({ since: instant, code: z.string(), reason: z.string() }).nullable(),
+})
+export type ShownCopies = z.infer<typeof copiesAnswer>
 /** What a cut-off came to, or would. */
 export const cutOffAnswer = z.object({
   name: z.string(),

@@ -5,13 +5,15 @@ import { answerNo, question } from './admin-route.ts'
 import { AdminServer, adminSocketPath } from './admin-server.ts'
 import { type Admitting, admissionRoutes } from './admission-routes.ts'
 import { type CuttingOff, cutOffRoutes } from './cutoff-routes.ts'
+import { type Moving, moveRoutes } from './move-routes.ts'
 
 /** Bytes of one request. */
 const maxRequestBytes = 64 * 1024
 
 /** What an operator may ask of a running peer; each group of commands names its own slice. */
 export type Administered = Admitting &
-  CuttingOff & {
+  CuttingOff &
+  Moving & {
     /** what `/_council/status` says */
     readonly status: () => Promise<object>
   }
@@ -40,6 +42,7 @@ export function createAdminApp(
     )
   })
   admissionRoutes(app, peer)
+  moveRoutes(app, peer)
   cutOffRoutes(app, peer)
   app.notFound((c) => answerNo(c, unknown))
   app.onError((error, c) => {

@@ -11,12 +11,17 @@ const statuses: Readonly<Record<string, 400 | 404 | 409 | 413 | 500 | 503>> = {
   ADMIN_TOO_LONG: 413,
   ADMIT_AMBIGUOUS: 409,
   ADMIT_UNKNOWN: 404,
+  AUTHORITY_UNREACHABLE: 503,
+  BLOG_UNKNOWN: 404,
   CUTOFF_ALREADY: 409,
   CUTOFF_AUTHORITY: 409,
   INVITE_UNKNOWN: 404,
   MEMBER_UNKNOWN: 404,
   NOT_READY: 503,
+  NAME_MALFORMED: 400,
   NOT_THE_AUTHORITY: 409,
+  PROMOTE_WAITS: 503,
+  REGISTRY_UNREACHABLE: 503,
   REINSTATE_NOT_CUT_OFF: 409,
 }
 
@@ -26,9 +31,13 @@ export function answerNo(c: Context, { code, reason }: Refusal): Response {
 }
 
 /** A question of an operator: its verdict is the answer. */
-export function question(app: Hono, path: string, ask: () => Promise<Verdict<object>>): void {
+export function question(
+  app: Hono,
+  path: string,
+  ask: (params: Readonly<Record<string, string>>) => Promise<Verdict<object>>,
+): void {
   app.get(path, async (c) => {
-    const answer = await ask()
+    const answer = await ask(c.req.param() as Record<string, string>)
     return answer.ok ? c.json(answer.value) : answerNo(c, answer)
   })
 }

@@ -4,7 +4,7 @@ import { runCommand } from '../blogger/run-command.ts'
 
 /**
  * Adds the operator's commands, which ask the peer that runs on this machine: `admit`, `invite`,
- * `cutoff`, `reinstate`, `status`. Exit codes as of the blogger's commands. Each is loaded when it runs.
+ * `cutoff`, `reinstate`, `status`, and those that move blogs. Exit codes as of the blogger's commands. Each is loaded when it runs.
  */
 export function adminCommands(program: Command, io: CommandIo = processIo): void {
   const config = ['--config <file>', 'config of the peer that runs here', 'council.json'] as const
@@ -82,6 +82,83 @@ export function adminCommands(program: Command, io: CommandIo = processIo): void
       runCommand('status', io, async (plain) => {
         const { showStatus } = await import('./show-status.ts')
         await showStatus(options, plain)
+      }),
+    )
+  moveCommands(program, io)
+}
+
+/** The commands that move blogs, and the one that shows where they are. */
+function moveCommands(program: Command, io: CommandIo): void {
+  const config = ['--config <file>', 'config of the peer that runs here', 'council.json'] as const
+  const json = ['--json', 'one line of JSON on stdout'] as const
+  const dryRun = ['--dry-run', 'only say what would be done'] as const
+  const wait = ['--wait', 'until it is done, and say each step'] as const
+  const seconds = readNumber(1, 86_400)
+  const timeout = ['--timeout <seconds>', 'how long --wait waits', seconds, 120] as const
+  const reason = ['--reason <text>', 'why, one line: it stands in the act, in public'] as const
+
+  program
+    .command('copies')
+    .description('what each replica of a blog has: role, epoch, head, lag')
+    .argument('<blog>')
+    .option(...config)
+    .option(...json)
+    .action((blog, options) =>
+      runCommand('copies', io, async (plain) => {
+        const { copies } = await import('./move-commands.ts')
+        await copies(blog, options, plain)
+      }),
+    )
+  program
+    .command('transfer')
+    .description("on the authority's machine: let another spoke lead a blog")
+    .argument('<blog>')
+    .argument('<spoke>', 'its name or peer id')
+    .option(...reason)
+    .option(...dryRun)
+    .option(...wait)
+    .option(...timeout)
+    .option(...config)
+    .option(...json)
+    .action((blog, spoke, options) =>
+      runCommand('transfer', io, async (plain) => {
+        const { transfer } = await import('./move-commands.ts')
+        await transfer(blog, spoke, options, plain)
+      }),
+    )
+  program
+    .command('promote')
+    .description("on the authority's machine: let another replica of a blog lead, now")
+    .argument('<blog>')
+    .option('--to <spoke>', 'which; left out: the one that holds the most')
+    .option('--accept-loss', 'also when too few answer: what only the silent hold is given up')
+    .option(...reason)
+    .option(...dryRun)
+    .option(...wait)
+    .option(...timeout)
+    .option(...config)
+    .option(...json)
+    .action((blog, options) =>
+      runCommand('promote', io, async (plain) => {
+        const { promote } = await import('./move-commands.ts')
+        await promote(blog, options, plain)
+      }),
+    )
+  program
+    .command('drain')
+    .description('move everything away from a spoke, so that it may stop')
+    .argument('[spoke]', "its name or peer id, on the authority's machine; left out: this spoke")
+    .option('--undo', 'let it keep copies again')
+    .option(...reason)
+    .option(...dryRun)
+    .option(...wait)
+    .option(...timeout)
+    .option(...config)
+    .option(...json)
+    .action((spoke, options) =>
+      runCommand('drain', io, async (plain) => {
+        const { drain } = await import('./move-commands.ts')
+        await drain(spoke, options, plain)
       }),
     )
 }

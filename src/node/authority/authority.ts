@@ -15,7 +15,8 @@ import { type ProofOfAct, type ProofRow, proofRow } from '../../replication/regi
 import { isMember, type Member, type Roster } from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
 import { decideClaim, skeletonOf } from './claims.ts'
-import { candidatesOf, copiesOf, placeBlog } from './placement.ts'
+import { Copies } from './copies.ts'
+import { candidatesOf, placeClaim } from './placement.ts'
 
 /**
  * The peer that writes `@roster` and `@names`: founds the council and gives out names. Whom it
@@ -30,6 +31,7 @@ export class Authority {
   readonly #log: ComponentLog
   readonly #self: PeerName
   readonly #tell: (log: LogName, proof: ProofOfAct, replicas: readonly PeerName[]) => Promise<void>
+  readonly #copies = new Copies()
   readonly #skeletons = new Map<string, BlogName>()
   #skeletonsUpTo = -1
 
@@ -115,13 +117,13 @@ export class Authority {
         namesBySkeleton: this.#names(),
         nowMs: this.#clock.now(),
       })
-      if (decided.ok && !this.#mayHaveMore(roster)) return this.#assign(entry, via)
-      refusal = decided.ok
-        ? refuse(
-            'NOT_READY',
-            'The authority has just started and does not know yet which spokes are alive.',
-          )
-        : decided
+      if (!decided.ok) refusal = decided
+      else if (this.#mayHaveMore(roster)) refusal = justStarted
+      else {
+        const decision = this.#assign(entry, via)
+        if (decision !== null) return decision
+        refusal = noRoom
+      }
       return null
     })
     if (refusal !== null) return refusal
@@ -157,25 +159,24 @@ export class Authority {
   /** Right after its start it has heard few: a blog placed now would have fewer copies for ever. */
   #mayHaveMore(roster: Roster): boolean {
     if (this.#alive.isSettled()) return false
-    const all = candidatesOf(
-      roster.members.values(),
-      () => true,
-      () => 0,
-    )
-    const live = all.filter(({ member }) => this.#alive.isLive(member.peer))
+    const all = candidatesOf(roster.members.values(), () => true)
+    const live = all.filter(({ peer }) => this.#alive.isLive(peer))
     return live.length < Math.min(roster.wanted, all.length)
   }
 
-  #assign(genesis: Entry, via: PeerName): Decision {
+  /** The first act of a blog; null when no spoke has room for it. */
+  #assign(genesis: Entry, via: PeerName): Decision | null {
     const roster = this.#council.roster() as Roster
-    const copies = copiesOf(this.#council.names()?.blogs.values() ?? [])
-    const primary = roster.members.get(via) as Member
-    const candidates = candidatesOf(
-      roster.members.values(),
-      (peer) => this.#alive.isLive(peer),
-      (peer) => copies.get(peer) ?? 0,
-    )
-    const { replicas, unmet } = placeBlog(primary, candidates, roster.wanted)
+    const placed = placeClaim({
+      via: roster.members.get(via) as Member,
+      live: candidatesOf(roster.members.values(), (peer) => this.#alive.isLive(peer)),
+      mark: (peer) => this.#alive.mark(peer),
+      n: roster.wanted,
+      copies: this.#copies.follow(this.#council.names()),
+    })
+    if (placed === null) return null
+    const { replicas, unmet } = placed
+    const primary = (replicas[0] as Member).peer
     return {
       kind: 'assign',
       blog: genesis.log,
@@ -184,10 +185,10 @@ export class Authority {
       epoch: 1,
       ends: null,
       replicas: replicas.map(({ peer, store }) => ({ peer, store })),
-      primary: via,
+      primary,
       head: { seq: 0, id: genesis.id },
       via,
-      reason: 'claimed',
+      reason: primary === via ? 'claimed' : 'claimed where there is no room for new blogs',
       unmet,
       evidence: null,
     }
@@ -203,3 +204,12 @@ export class Authority {
     return this.#skeletons
   }
 }
+
+const justStarted = refuse(
+  'NOT_READY',
+  'The authority has just started and does not know yet which spokes are alive.',
+)
+const noRoom = refuse(
+  'NO_ROOM',
+  'No spoke of this council has room for a new blog: the disk of each is over its mark. The claim goes on by itself when one has room.',
+)

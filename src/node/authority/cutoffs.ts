@@ -5,7 +5,12 @@ import type { Decision } from '../../replication/registry/act.ts'
 import type { CouncilLogs } from '../../replication/registry/council-logs.ts'
 import type { Names } from '../../replication/registry/names.ts'
 import type { ProofOfAct } from '../../replication/registry/proof.ts'
-import { authorityOf, type Member, type Roster } from '../../replication/registry/roster.ts'
+import {
+  authorityOf,
+  findMember,
+  type Member,
+  type Roster,
+} from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
 
 /** What a cut-off or its end comes to. */
@@ -99,11 +104,6 @@ export class CutOffs {
     await tell(rosterLog, proof, [])
     return accept({ ...outcome, seq: act.seq })
   }
-}
-
-function findMember(roster: Roster, which: string): Member | null {
-  const members = [...roster.members.values()]
-  return members.find(({ peer, name }) => peer === which || name === which) ?? null
 }
 
 function blogsOf(names: Names | null, peer: PeerName): CutOff['blogs'] {

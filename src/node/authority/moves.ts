@@ -5,13 +5,14 @@ import type { BlogName } from '../../replication/log/entry.ts'
 import type { Replica } from '../../replication/log/peer-text.ts'
 import { maxLearntAtOnce, maxPageEntries } from '../../replication/protocol.ts'
 import type { Assignment } from '../../replication/registry/assignment.ts'
-import type { NamedBlog } from '../../replication/registry/names.ts'
-import type { Roster } from '../../replication/registry/roster.ts'
+import type { NamedBlog, Names } from '../../replication/registry/names.ts'
+import type { Member, Roster } from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
+import { Copies } from './copies.ts'
 import type { NextSet } from './next-act.ts'
-import { finishOf, type Need, needOf, type Standing, type View } from './next-set.ts'
+import { finishOf, type Need, needOf, type Order, type Standing, type View } from './next-set.ts'
 import type { Orders } from './orders.ts'
-import { candidatesOf, copiesOf, fillSet } from './placement.ts'
+import { candidatesOf, fillSet, leaveSet, takesCopies } from './placement.ts'
 import type { Sealing } from './seal.ts'
 import type { Survey } from './survey.ts'
 
@@ -21,6 +22,9 @@ const surveyMs = 2_000
 const deafMs = 5_000
 /** Blogs that may be learning at once: each is asked about at every look. */
 const maxLearning = 200
+
+/** Orders that are not given yet. */
+export type Asked = { readonly order?: Order; readonly draining?: PeerName }
 
 /**
  * Keeps each blog on as many live replicas as are wanted: looks at what `@names` says and at who
@@ -37,6 +41,7 @@ export class Moves {
   readonly #replaceAfterMs: number
   /** since when a peer is out, as this process has seen it */
   readonly #outMs = new Map<PeerName, number>()
+  readonly #copies = new Copies()
   #isLooking = false
   #isLearning = false
   #surveyedMs = Number.NEGATIVE_INFINITY
@@ -78,7 +83,7 @@ export class Moves {
     const roster = council.roster()
     const names = council.names()
     if (roster === null || names === null) return
-    const viewOf = this.#views(roster, [...names.blogs.values()])
+    const viewOf = this.#views(roster, names)
     const ready = new Map<BlogName, NextSet>()
     const unfinished = await this.#sealing.unfinished()
     const learning: [NamedBlog, Need][] = []
@@ -174,39 +179,85 @@ export class Moves {
     }
   }
 
+  /**
+   * What a blog would need if there were these orders too; null: nothing, or it cannot be done. It
+   * says nothing about whether the act in force is active yet.
+   */
+  planOf(blog: NamedBlog, asked: Asked): Need | null {
+    return this.planner(asked)(blog)
+  }
+
+  /** The same for many blogs. */
+  planner(asked: Asked): (blog: NamedBlog) => Need | null {
+    const { council } = this.#exchange
+    const roster = council.roster()
+    const names = council.names()
+    if (roster === null || names === null) return () => null
+    const viewOf = this.#views(roster, names, {
+      of: (blog, members) => asked.order ?? this.#orders.of(blog, members),
+      isDraining: (peer) => peer === asked.draining || this.#orders.isDraining(peer),
+    })
+    return (blog) => needOf(blog, viewOf(blog))
+  }
+
   /** What each blog's decision is made from; what all have in common is looked up once. */
-  #views(roster: Roster, blogs: readonly NamedBlog[]): (blog: NamedBlog) => View {
+  #views(
+    roster: Roster,
+    names: Names,
+    orders: Pick<Orders, 'of' | 'isDraining'> = this.#orders,
+  ): (blog: NamedBlog) => View {
     const { alive } = this.#exchange
     this.#noteOut(roster)
-    const standingOf = (replica: Replica): Standing => this.#standing(roster, replica)
+    const standingOf = (replica: Replica) => this.#standing(roster, replica, orders)
     const nameOf = (peer: PeerName) => roster.members.get(peer)?.name ?? peer
-    let candidates: ReturnType<typeof candidatesOf> | null = null
+    let candidates: readonly Member[] | null = null
     const candidatesNow = () => {
-      if (candidates !== null) return candidates
-      const copies = copiesOf(blogs)
-      candidates = candidatesOf(
+      candidates ??= candidatesOf(
         roster.members.values(),
-        (peer) => alive.isLive(peer) && !this.#orders.isDraining(peer),
-        (peer) => copies.get(peer) ?? 0,
+        (peer) => alive.isLive(peer) && !orders.isDraining(peer) && takesCopies(alive.mark(peer)),
       )
       return candidates
     }
+    const copies = this.#copies.follow(names)
+    const membersOf = (replicas: readonly Replica[]) =>
+      replicas.flatMap(({ peer }) => roster.members.get(peer) ?? [])
     const fill: View['fill'] = (stay, n) => {
-      const members = stay.flatMap(({ peer }) => roster.members.get(peer) ?? [])
-      const { added, unmet } = fillSet(members, candidatesNow(), n)
+      const chosen = { stay: membersOf(stay), candidates: candidatesNow(), n, copies }
+      const { added, unmet } = fillSet(chosen)
       return { added: added.map(({ peer, store }) => ({ peer, store })), unmet }
     }
+    const leave: View['leave'] = (replicas, primary, n) => {
+      const some = {
+        replicas: membersOf(replicas),
+        primary,
+        candidates: candidatesNow(),
+        n,
+        copies,
+      }
+      return leaveSet(some).map(({ peer }) => peer)
+    }
+    const orderOf = (blog: BlogName) => {
+      const order = orders.of(blog, roster)
+      return order !== null && standingOf(order.primary) === 'live' ? order : null
+    }
     return ({ blog }) => ({
-      ...{ standingOf, nameOf, fill, wanted: roster.wanted },
-      order: this.#orders.of(blog, roster),
+      ...{ standingOf, nameOf, fill, leave, wanted: roster.wanted },
+      order: orderOf(blog),
     })
   }
 
-  #standing({ members }: Roster, { peer, store }: Replica): Standing {
+  #standing(
+    { members }: Roster,
+    { peer, store }: Replica,
+    orders: Pick<Orders, 'isDraining'>,
+  ): Standing {
     const member = members.get(peer)
     // With another store it is another replica, whatever its name (REPLICATION, Words).
     if (member === undefined || member.cutOff || member.store !== store) return 'gone'
-    if (this.#exchange.alive.isLive(peer)) return this.#orders.isDraining(peer) ? 'leaving' : 'live'
+    if (this.#exchange.alive.isLive(peer)) {
+      if (orders.isDraining(peer)) return 'leaving'
+      return this.#exchange.alive.mark(peer) === 'replace' ? 'full' : 'live'
+    }
     if (!member.away) return 'silent'
     const outMs = this.#outMs.get(peer) ?? this.#clock.now()
     return this.#clock.now() - outMs < this.#replaceAfterMs ? 'away' : 'gone'

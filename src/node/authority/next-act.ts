@@ -16,6 +16,8 @@ export type NextSet = {
   /** which wishes of placement it does not meet */
   readonly unmet: string | null
   readonly evidence: string | null
+  /** an operator's word: one answer is enough, what only the others held is given up */
+  readonly acceptsLoss?: boolean
 }
 
 /** An act of the blog, in force. */
@@ -37,19 +39,17 @@ export const answersNeeded = (n: number) => Math.ceil(n / 2)
  *
  * @param line - the act in force first, then those before it, back to the last one known active
  * @param answers - of one round, by peer; who did not answer is left out
- * @param isLossAccepted - one answer is enough: what only the others held is given up
  */
 export function planNextAct(
   line: readonly [ActInForce, ...ActInForce[]],
   answers: ReadonlyMap<PeerName, SealAnswer>,
   next: NextSet,
-  isLossAccepted = false,
 ): Verdict<Decision & { readonly kind: 'assign' }> {
   const [before] = line
   const counted = new Map<PeerName, Promised>()
   for (const { blog, replicas } of line) {
     const given = replicas.flatMap((replica) => promiseOf(blog, replica, answers) ?? [])
-    const needed = isLossAccepted ? 1 : answersNeeded(replicas.length)
+    const needed = next.acceptsLoss === true ? 1 : answersNeeded(replicas.length)
     if (given.length < needed) {
       const answered = new Set(given.map(({ replica }) => replica.peer))
       const silent = replicas.map(({ peer }) => peer).filter((peer) => !answered.has(peer))
@@ -74,12 +74,36 @@ export function planNextAct(
     )
   }
   const { blog, genesis, key, epoch, id } = before
-  const { replicas, reason, unmet, evidence } = next
+  const { replicas, reason, unmet } = next
+  const evidence =
+    next.acceptsLoss === true ? lossOf(line, answers, best?.head ?? null) : next.evidence
   return accept({
     ...{ kind: 'assign', blog, genesis, key, replicas, epoch: epoch + 1, ends: id, primary },
     ...{ head: best?.head ?? before.head, via: null, reason, unmet, evidence },
   })
 }
+
+/** Who had what when an operator gave the rest up, a line each: the evidence of the acts. */
+function lossOf(
+  [{ replicas, blog }]: readonly [ActInForce, ...ActInForce[]],
+  answers: ReadonlyMap<PeerName, SealAnswer>,
+  head: Head | null,
+): string {
+  const receipts = [...answers.values()].flatMap((answer) => answer.receipts)
+  const lines = replicas.map((replica) => {
+    const promise = promiseOf(blog, replica, answers)
+    if (promise !== null)
+      return `${replica.peer} holds ${promise.head === null ? 'nothing' : show(promise.head)}`
+    const given = receipts.filter((each) => each.log === blog && sameReplica(each.replica, replica))
+    const last = given.sort((a, b) => b.head.seq - a.head.seq)[0]
+    const knew =
+      last === undefined ? 'no receipt of it is known' : `gave a receipt for ${show(last.head)}`
+    return `${replica.peer} does not answer; ${knew}`
+  })
+  return [...lines, `goes on from ${head === null ? 'the genesis' : show(head)}`].join('\n')
+}
+
+const show = ({ seq, id }: Head) => `${seq} ${id}`
 
 /** A replica's answer, if it is one. */
 function promiseOf(

@@ -5,10 +5,11 @@ import type { AssignFields } from '../../replication/registry/act.ts'
 import { answersNeeded, type NextSet } from './next-act.ts'
 
 /**
- * How a replica stands: `live`; `silent`, not heard and not given up yet; `leaving`, live and being
- * drained; `away`, taken out of DNS lately; `gone`: away for long, cut off, or with another store.
+ * How a replica stands: `live`; `full`, live and asks to be replaced; `leaving`, live and being
+ * drained; `silent`, not heard and not given up yet; `away`, taken out of DNS lately; `gone`: away
+ * for long, cut off, or with another store.
  */
-export type Standing = 'live' | 'silent' | 'leaving' | 'away' | 'gone'
+export type Standing = 'live' | 'full' | 'leaving' | 'silent' | 'away' | 'gone'
 
 /** What the council looks like to the one decision about one blog. */
 export type View = {
@@ -22,6 +23,12 @@ export type View = {
     stay: readonly Replica[],
     n: number,
   ) => { readonly added: readonly Replica[]; readonly unmet: string | null }
+  /** who leaves when there are more than `n`; `primary` never does */
+  readonly leave: (
+    replicas: readonly Replica[],
+    primary: PeerName,
+    n: number,
+  ) => readonly PeerName[]
   /** an operator's or the blogger's order: who shall lead */
   readonly order: Order | null
 }
@@ -50,11 +57,17 @@ export function needOf(blog: AssignFields, view: View): Need | null {
   const { primary, replicas } = blog
   const standing = new Map(replicas.map((each) => [each.peer, view.standingOf(each)]))
   const is = (peer: PeerName, ...some: Standing[]) => some.includes(standing.get(peer) ?? 'gone')
-  const live = replicas.filter(({ peer }) => is(peer, 'live', 'leaving'))
+  const live = replicas.filter(({ peer }) => is(peer, 'live', 'full', 'leaving'))
   if (is(primary, 'away', 'gone')) return failOver(blog, live, view)
   // The one that takes the writes may be heard again in a moment; without it nobody can learn.
   if (is(primary, 'silent')) return null
-  return reshape(blog, live, is, view)
+  const full = replicas.filter(({ peer }) => is(peer, 'full')).map(({ peer }) => peer)
+  // All of them where others have room, else one: until then they go on giving receipts.
+  for (const some of full.length > 1 ? [full, ...full.map((peer) => [peer])] : [full]) {
+    const need = some.length === 0 ? null : reshape(blog, live, is, view, some)
+    if (need !== null && need.next.replicas.length >= replicas.length) return need
+  }
+  return reshape(blog, live, is, view, [])
 }
 
 /** The primary is lost: the same replicas, led by another; those that live, where fewer than w do. */
@@ -79,7 +92,8 @@ function reshape(
   blog: AssignFields,
   live: readonly Replica[],
   is: (peer: PeerName, ...some: Standing[]) => boolean,
-  { nameOf, wanted, fill, order }: View,
+  { nameOf, wanted, fill, leave, order }: View,
+  full: readonly PeerName[],
 ): Need | null {
   const { primary, replicas } = blog
   const w = majority(replicas.length)
@@ -90,7 +104,7 @@ function reshape(
   const lost = replicas.filter(({ peer }) =>
     is(peer, 'gone', ...(isShort ? ['away' as const] : [])),
   )
-  const leaving = replicas.filter(({ peer }) => is(peer, 'leaving'))
+  const leaving = replicas.filter(({ peer }) => is(peer, 'leaving') || full.includes(peer))
   let stay: readonly Replica[] = replicas.filter(
     (each) => !lost.includes(each) && !leaving.includes(each),
   )
@@ -104,7 +118,8 @@ function reshape(
   if (order !== null && order.primary.peer !== primary) reasons.push(order.reason)
   const isOver = stay.length > Math.max(wanted, 1)
   if (isOver) {
-    stay = leaveOut(stay, [wish?.peer ?? primary, primary], wanted)
+    const out = leave(stay, wish?.peer ?? primary, wanted)
+    stay = stay.filter(({ peer }) => !out.includes(peer))
     reasons.push(`${wanted} copies are enough again`)
   }
   const { added, unmet } = fill(stay, wanted)
@@ -115,14 +130,17 @@ function reshape(
     const verb = added.length > 0 ? `is replaced by ${names(added)}` : 'is left out'
     reasons.push(`${names(lost)}, which is gone, ${verb}`)
   } else if (leaving.length > 0) {
-    reasons.push(`${names(leaving)} is drained`)
+    const why = full.length > 0 ? 'has no room any more' : 'is drained'
+    reasons.push(`${names(leaving)} ${why}`)
   } else if (added.length > 0) {
     reasons.push(`${names(added)} keeps a copy from now on`)
   }
-  const liveNext = set.filter((each) => is(each.peer, 'live') || learners.includes(each)).length
+  const liveNext = set.filter(
+    (each) => is(each.peer, 'live', 'full') || learners.includes(each),
+  ).length
   const isWorse = lost.length > 0 && added.length === 0 && !isShort && order === null
   // A spoke that leaves stays until so many live copies are left without it.
-  const isTooFew = leaving.length > 0 && liveNext < w
+  const isTooFew = (leaving.length > 0 || order !== null) && liveNext < w
   if (isWorse || isTooFew || set.length === 0) return null
   const lead = wish?.peer ?? (set.some(({ peer }) => peer === primary) ? primary : null)
   if (lead === primary && sameSet(set, replicas)) return null
@@ -139,7 +157,7 @@ function reshape(
  * @param wanted - the set that was wanted when it was sealed
  */
 export function finishOf(blog: AssignFields, wanted: NextSet, view: View): NextSet {
-  const lives = (each: Replica) => ['live', 'leaving'].includes(view.standingOf(each))
+  const lives = (each: Replica) => ['live', 'full', 'leaving'].includes(view.standingOf(each))
   const isOld = (each: Replica) => blog.replicas.some((other) => sameReplica(each, other))
   const isLed =
     wanted.primary === null ||
@@ -150,17 +168,6 @@ export function finishOf(blog: AssignFields, wanted: NextSet, view: View): NextS
   const isEnough = live.length >= majority(n) || live.length < answersNeeded(n)
   const replicas = isEnough ? blog.replicas : live
   return { ...wanted, replicas, primary: null, unmet: blog.unmet }
-}
-
-/** The first `n`, those of `keep` among them. */
-function leaveOut(
-  replicas: readonly Replica[],
-  keep: readonly PeerName[],
-  n: number,
-): readonly Replica[] {
-  const first = replicas.filter(({ peer }) => keep.includes(peer))
-  const rest = replicas.filter(({ peer }) => !keep.includes(peer))
-  return [...first, ...rest].slice(0, Math.max(n, 1))
 }
 
 const sameSet = (a: readonly Replica[], b: readonly Replica[]) =>

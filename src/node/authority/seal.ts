@@ -79,12 +79,15 @@ export class Sealing {
   /**
    * Ends the acts in force of these blogs and writes the next. Those that too few replicas answer
    * for stay sealed, and are tried again with a later call.
+   *
+   * @param isNow - also those that were tried a moment ago
    */
-  async change(wanted: ReadonlyMap<BlogName, NextSet>): Promise<void> {
+  async change(wanted: ReadonlyMap<BlogName, NextSet>, { isNow = false } = {}): Promise<void> {
     const nowMs = this.#clock.now()
     const fresh = [...wanted.keys()].filter(
       (blog) =>
-        !this.#running.has(blog) && nowMs - (this.#triedMs.get(blog) ?? -Infinity) >= retryMs,
+        !this.#running.has(blog) &&
+        (isNow || nowMs - (this.#triedMs.get(blog) ?? -Infinity) >= retryMs),
     )
     for (const blog of fresh) {
       this.#running.add(blog)
@@ -202,6 +205,25 @@ export class Sealing {
         this.#stuck.delete(blog)
       }
       this.#announce(written.value)
+      await this.#writeLosses(written.value, wanted)
+    }
+  }
+
+  /** What was given up stands in an act of its own, which says which assignment gave it up. */
+  async #writeLosses(
+    written: readonly WrittenAct[],
+    wanted: ReadonlyMap<BlogName, NextSet>,
+  ): Promise<void> {
+    const { council, tell } = this.#exchange
+    for (const { act } of written) {
+      if (act.decision.kind !== 'assign') continue
+      const { blog, reason, evidence } = act.decision
+      if (wanted.get(blog)?.acceptsLoss !== true || evidence === null) continue
+      const loss = { kind: 'loss', blog, assign: act.id, reason, evidence } as const
+      const done = await council.write(namesLog, act.council, () => loss)
+      if (!done.ok) this.#log.warn('act_waits', { code: done.code, reason: done.reason })
+      else if (done.value !== null)
+        void tell.call(this.#exchange, namesLog, done.value.proof, []).catch(() => undefined)
     }
   }
 

@@ -3,18 +3,20 @@ import type { KeyRing } from '../../auth/public-key.ts'
 import type { Clock } from '../../replication/clock.ts'
 import type { FetchHello } from '../../replication/exchange/alive.ts'
 import type { Exchange } from '../../replication/exchange/exchange.ts'
+import type { BlogName } from '../../replication/log/entry.ts'
 import type { AdmissionPolicy, EditForm } from '../../replication/registry/act.ts'
 import type { Config } from '../config.ts'
 import type { ComponentLog } from '../logger.ts'
 import { Admissions } from './admissions.ts'
 import { Authority } from './authority.ts'
 import { CutOffs } from './cutoffs.ts'
+import { MoveDesk } from './move-desk.ts'
 import { Moves } from './moves.ts'
 import { Orders } from './orders.ts'
 import { Reach } from './reach.ts'
 import { ReportDesk } from './reports.ts'
 import { RevocationDesk } from './revoking.ts'
-import { Sealing } from './seal.ts'
+import { Sealing, type Stuck } from './seal.ts'
 import { Survey } from './survey.ts'
 import { Watch } from './watch.ts'
 
@@ -23,6 +25,9 @@ export type AuthorityParts = {
   readonly authority: Authority
   readonly admissions: Admissions
   readonly revocations: RevocationDesk
+  readonly moves: MoveDesk
+  /** why a blog waits for its next act */
+  readonly stuck: (blog: string) => Stuck | null
   readonly cutOffs: CutOffs
   readonly reports: ReportDesk
   /** runs from the start; the caller stops it */
@@ -80,5 +85,7 @@ export async function startAuthority(
       cutOffs.decide(peer, { kind: 'cutoff', reason, evidence: null }, false),
   })
   await reports.load()
-  return { authority, admissions, revocations, cutOffs, reports, watch }
+  const stuck = (blog: string) => sealing.stuck(blog as BlogName)
+  const desk = new MoveDesk({ exchange, orders, moves, sealing, clock, log })
+  return { authority, admissions, revocations, cutOffs, reports, moves: desk, stuck, watch }
 }

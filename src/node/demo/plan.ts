@@ -57,6 +57,8 @@ export function peerConfig(plan: DemoPlan, peer: PlannedPeer, bootstrap: string 
       ? { authority: { admission: 'open', replicas: 3, edit: 'dotted' } }
       : { spoke: { host, port, addresses: [`http://${host}:${port}`] } }),
     ...(peer.hasDns ? { dns: { host, port: dnsPort, addresses: [`${host} ${dnsPort}`] } } : {}),
+    // It shall run on a machine whose disk is nearly full as well.
+    disk: { newBlogsPercent: 99, copiesPercent: 100, replacePercent: 100 },
     log: { level: 'info' },
   }
 }

@@ -9,7 +9,13 @@ import { answer, ask, type Network, refusalAnswer, signedShape } from '../networ
 import { ALIVE } from '../protocol.ts'
 import type { CouncilLogs } from '../registry/council-logs.ts'
 import { answered, signDial } from '../registry/dial.ts'
-import { decodeHeartbeat, type Heartbeat, signHeartbeat } from '../registry/heartbeat.ts'
+import {
+  type BusyBlog,
+  type DiskMark,
+  decodeHeartbeat,
+  type Heartbeat,
+  signHeartbeat,
+} from '../registry/heartbeat.ts'
 import { fromSignedRow, signedRow } from '../registry/proof.ts'
 import { authorityOf, type Roster } from '../registry/roster.ts'
 import type { Sync } from './sync.ts'
@@ -26,7 +32,14 @@ const dialMs = 3_000
 const fetchAnswer = z.object({ hello: signedShape })
 
 /** What this machine tells of itself. */
-export type Vitals = { readonly freeBytes: number; readonly load: number }
+export type Vitals = {
+  readonly freeBytes: number
+  readonly load: number
+  /** left out or null: there is room */
+  readonly mark?: DiskMark | null
+  /** blogs that are read a lot here, those read most first; left out: none */
+  readonly busy?: readonly BusyBlog[]
+}
 
 /** Fetches a spoke's hello over HTTP, as a reader would reach it. Codes: HELLO_UNREACHABLE, HELLO_FORM. */
 export type FetchHello = (url: string, nonce: string) => Promise<Verdict<Signed>>
@@ -48,6 +61,8 @@ export class Alive {
   readonly #answered: (authority: PeerName, names: Head | null) => void
   readonly #heard = new Map<PeerName, { readonly atMs: number; readonly beat: Heartbeat }>()
   #startedMs = Number.POSITIVE_INFINITY
+  /** as of this peer's last heartbeat, or the last time for one */
+  #vitalsNow: Vitals | null = null
   #stop = () => {}
 
   constructor(parts: {
@@ -130,6 +145,11 @@ export class Alive {
     return last !== undefined && this.#clock.now() - last.atMs < this.#silenceMs ? last.beat : null
   }
 
+  /** When a heartbeat of a peer was heard last, ms; null: never since the start. */
+  lastBeatMs(peer: PeerName): number | null {
+    return this.#heard.get(peer)?.atMs ?? null
+  }
+
   /** When a peer's last heartbeat was heard, or this peer began to listen: the later of the two, ms. */
   lastHeardMs(peer: PeerName): number {
     return Math.max(this.#heard.get(peer)?.atMs ?? 0, this.#startedMs)
@@ -162,6 +182,20 @@ export class Alive {
     return peer === this.#network.self || this.heard(peer) !== null
   }
 
+  /** Which mark of its disk a peer that is heard is over; null: none, or it is not heard. */
+  mark(peer: PeerName): DiskMark | null {
+    return this.#told(peer)?.mark ?? null
+  }
+
+  /** Blogs that are read a lot at a peer, as it says itself; none when it is not heard. */
+  busy(peer: PeerName): readonly BusyBlog[] {
+    return this.#told(peer)?.busy ?? []
+  }
+
+  #told(peer: PeerName): Pick<Vitals, 'mark' | 'busy'> | null {
+    return peer === this.#network.self ? this.#vitalsNow : this.heard(peer)
+  }
+
   /** Whether this peer has listened for a whole silence: before, who was not heard may yet live. */
   isSettled(): boolean {
     return this.#clock.now() - this.#startedMs >= this.#silenceMs
@@ -170,7 +204,7 @@ export class Alive {
   async #beat(): Promise<Signed | null> {
     const roster = this.#council.roster()
     if (roster === null) return null
-    const { freeBytes, load } = await this.#vitals()
+    const { freeBytes, load, mark = null, busy = [] } = await this.#look()
     return signHeartbeat(this.#signer, {
       council: roster.council,
       replica: { peer: this.#signer.peer, store: this.#storeId() },
@@ -179,13 +213,22 @@ export class Alive {
       load,
       roster: roster.head,
       names: this.#council.names()?.head ?? null,
+      mark,
+      busy,
     })
+  }
+
+  async #look(): Promise<Vitals> {
+    this.#vitalsNow = await this.#vitals()
+    return this.#vitalsNow
   }
 
   /** Sends a heartbeat to the authority, and pulls what its answer shows to be missing here. */
   async send(): Promise<void> {
     const roster = this.#council.roster()
-    if (roster === null || authorityOf(roster) === this.#network.self) return
+    if (roster === null) return
+    // The authority hears of itself by this alone.
+    if (authorityOf(roster) === this.#network.self) return void (await this.#look())
     const beat = await this.#beat()
     if (beat === null) return
     const authority = authorityOf(roster)

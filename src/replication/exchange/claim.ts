@@ -2,13 +2,16 @@ import { type KeyRing, keyStateAt } from '../../auth/public-key.ts'
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import { type Clock, wait } from '../clock.ts'
 import { startAuthor, verifyEntry } from '../log/author.ts'
-import { type BlogName, decodeEntry, type Genesis } from '../log/entry.ts'
+import { type BlogName, decodeEntry, type Entry, type Genesis } from '../log/entry.ts'
+import type { Ingest } from '../log/ingest.ts'
+import { majority } from '../log/receipt.ts'
 import type { LogStore } from '../log/store.ts'
 import type { Signed } from '../log/text.ts'
 import { maxClockSkewMs } from '../protocol.ts'
-import { publishedFrom } from '../registry/assignment.ts'
+import { type Assignment, publishedFrom } from '../registry/assignment.ts'
 import { type ClaimRecord, type ClaimStep, setStep } from '../registry/claim-record.ts'
 import type { CouncilLogs } from '../registry/council-logs.ts'
+import type { ProofRow } from '../registry/proof.ts'
 import type { RevokedKey } from '../registry/revoked-keys.ts'
 import { authorityOf } from '../registry/roster.ts'
 import type { Push } from './push.ts'
@@ -43,6 +46,7 @@ const nothing = new Uint8Array()
  */
 export class Claims {
   readonly #store: LogStore
+  readonly #ingest: Ingest
   readonly #council: CouncilLogs
   readonly #replicas: Replicas
   readonly #push: Push
@@ -60,6 +64,7 @@ export class Claims {
 
   constructor(parts: {
     readonly store: LogStore
+    readonly ingest: Ingest
     readonly council: CouncilLogs
     readonly replicas: Replicas
     readonly push: Push
@@ -71,6 +76,7 @@ export class Claims {
     readonly revoked: (key: string) => RevokedKey | null
   }) {
     this.#store = parts.store
+    this.#ingest = parts.ingest
     this.#council = parts.council
     this.#replicas = parts.replicas
     this.#push = parts.push
@@ -260,12 +266,8 @@ export class Claims {
             now,
             this.#step('asked-authority', 'done', 'the authority wrote the name into @names'),
           )
-          const { replicas } = kept.value.assignment
-          const copies =
-            replicas.length === 1
-              ? 'one server: this council has no second one yet'
-              : `${replicas.length} servers`
-          now = await this.#set(now, this.#step('assigned', 'done', `kept by ${copies}`))
+          const detail = this.#placeOf(kept.value.assignment)
+          now = await this.#set(now, this.#step('assigned', 'done', detail))
           return { row: now, kept: kept.value }
         }
       } else if (!isTransient(given.code)) {
@@ -281,6 +283,76 @@ export class Claims {
     return null
   }
 
+  /** Where a blog is kept, in words for its claim. */
+  #placeOf({ replicas, via, primary, epoch }: Assignment): string {
+    const copies =
+      replicas.length === 1
+        ? 'one server: this council has no second one yet'
+        : `${replicas.length} servers`
+    const { peer: self } = this.#replicas.self()
+    const isElsewhere = epoch === 1 && via === self && primary !== self
+    const name = this.#council.roster()?.members.get(primary)?.name ?? primary
+    return isElsewhere
+      ? `kept by ${copies}; this server has no room for new blogs, so ${name} takes what is written`
+      : `kept by ${copies}`
+  }
+
+  /**
+   * As the spoke that took a claim whose blog another one leads: hands it the genesis until enough
+   * of the blog's servers have it. The name is given already, so it goes on over restarts.
+   * @returns null when this peer stops
+   */
+  async #handOver(start: Row, blog: BlogName, genesis: Genesis): Promise<Row | null> {
+    let row = start
+    for (let tries = 0; !this.#stopped; tries++) {
+      const now = this.#replicas.get(blog)
+      if (now === null || now.assignment.epoch > 1 || now.role === 'primary') return row
+      if (now.receipts.isActive()) return row
+      const offer = { text: row.text, signature: row.signature }
+      const { assignment } = now
+      const done = await this.#submit.handOver(assignment, genesis, offer)
+      const copies = done.ok && done.value.kind === 'held' ? done.value.copies : 0
+      if (copies >= majority(assignment.replicas.length)) return row
+      const detail = done.ok ? 'copying to the other servers' : done.reason
+      row = await this.#set(row, this.#step('copied', 'waiting', detail))
+      await wait(this.#clock, retryMs[Math.min(tries, retryMs.length - 1)] as number)
+      // Meanwhile another one may lead it.
+      if (!done.ok) await this.#learnAgain(offer)
+    }
+    return null
+  }
+
+  async #learnAgain(offer: Signed): Promise<void> {
+    const roster = this.#council.roster()
+    if (roster === null) return
+    const given = await this.#submit.claim(authorityOf(roster), offer)
+    if (given.ok) await this.#replicas.learn(given.value)
+  }
+
+  /**
+   * Takes the genesis of a blog that this spoke leads from the one at which it was claimed.
+   * Codes: those of `Replicas.learn` and of the log's rules, NOT_PRIMARY, OTHER_GENESIS.
+   */
+  async handedOver(genesis: Entry, offer: Signed, proof: ProofRow): Promise<Verdict<Kept>> {
+    const learnt = await this.#replicas.learn(proof)
+    if (!learnt.ok) return learnt
+    const kept = learnt.value
+    const { blog } = kept.assignment
+    if (kept.role !== 'primary')
+      return refuse('NOT_PRIMARY', `This spoke is not the primary of ${blog}.`)
+    if (kept.assignment.genesis !== genesis.id)
+      return refuse('OTHER_GENESIS', `${blog} has another genesis.`)
+    // Once there is a log it knows better than a genesis what follows.
+    if ((await this.#ingest.record(blog)) === null) {
+      const head = { seq: 0, id: genesis.id }
+      const outcome = await this.#replicas.take(kept, [offer], { way: 'submit', head })
+      if (outcome.kind === 'refused') return outcome.refusal
+    }
+    await this.#replicas.lead(kept)
+    this.#push.toAll(kept)
+    return accept(kept)
+  }
+
   async #refused(row: Row, code: string, reason: string): Promise<void> {
     await this.#set(row, this.#step('asked-authority', 'failed', reason), {
       state: 'refused',
@@ -294,10 +366,12 @@ export class Claims {
    * this replica's receipt, and goes to the others with the act. The blog is ready when the act is active.
    */
   async #establish(start: Row, kept: Kept | null, genesis: Genesis): Promise<void> {
-    let row = start
     if (kept === null) return
     const blog = genesis.log
-    let now = kept
+    const handed = await this.#handOver(start, blog, genesis)
+    if (handed === null) return
+    let row = handed
+    let now = this.#replicas.get(blog) ?? kept
     for (;;) {
       const { epoch } = now.assignment
       if (now.role === 'primary' && !now.receipts.isActive()) {
@@ -340,6 +414,7 @@ const isTransient = (code: string) =>
     'ACT_NOT_IN_FORCE',
     'NOT_A_MEMBER',
     'NOT_THE_AUTHORITY',
+    'NO_ROOM',
     'ROSTER_BEHIND',
   ].includes(code)
 

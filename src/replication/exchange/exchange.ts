@@ -35,7 +35,7 @@ import { Revocations } from './revocations.ts'
 import { Revoking } from './revoking.ts'
 import { Scrub } from './scrub.ts'
 import { Seals } from './seals.ts'
-import { type DecideClaim, type DecideRevoke, Submit } from './submit.ts'
+import { type DecideClaim, type DecideDrain, type DecideRevoke, Submit } from './submit.ts'
 import { Sync } from './sync.ts'
 import { Tails } from './tails.ts'
 
@@ -81,6 +81,7 @@ export type ExchangeOptions = {
     readonly decideClaim: DecideClaim
     readonly decideRevoke: DecideRevoke
     readonly decideReport?: DecideReport
+    readonly decideDrain: DecideDrain
   } | null
 }
 
@@ -212,12 +213,19 @@ export class Exchange {
       decideClaim: options.authority?.decideClaim ?? null,
       decideRevoke: options.authority?.decideRevoke ?? null,
       decideReport: options.authority?.decideReport ?? null,
+      decideDrain: options.authority?.decideDrain ?? null,
+      authority: () => {
+        const known = council.roster()
+        return known === null ? null : authorityOf(known)
+      },
+      takeGenesis: (...given) => this.claims.handedOver(...given),
       revoked: this.revocations.of,
       limits: { ...defaultDoorLimits, ...options.limits },
     })
     this.#tails = new Tails({ store, ingest, replicas, submit: this.submit })
     this.claims = new Claims({
       store,
+      ingest,
       council,
       replicas,
       push: this.#push,

@@ -21,7 +21,7 @@ import {
 } from '../network.ts'
 import { maxBareBytes, maxClockSkewMs, moveRetryMs, publishWaitMs, SUBMIT } from '../protocol.ts'
 import { type Assignment, publishedFrom } from '../registry/assignment.ts'
-import { fromSignedRow, type ProofRow, signedRow } from '../registry/proof.ts'
+import { fromSignedRow, type ProofRow, proofRow, signedRow } from '../registry/proof.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { RevokedKey } from '../registry/revoked-keys.ts'
 import {
@@ -65,17 +65,46 @@ const entryAnswer = z.union([
 const request = z.discriminatedUnion('t', [
   z.object({ t: z.literal('entry'), entry: signedShape }),
   z.object({ t: z.literal('claim'), entry: signedShape }),
+  z.object({ t: z.literal('genesis'), entry: signedShape, proof: proofShape }),
   z.object({
     t: z.literal('revoke'),
     certificate: z.string().max(maxBareBytes),
     blog: z.string().max(40).nullable(),
   }),
   reportShape,
+  z.object({
+    t: z.literal('drain'),
+    undo: z.boolean(),
+    reason: z.string().max(300),
+    dryRun: z.boolean(),
+  }),
 ])
 const actAnswer = z.object({ proof: proofShape })
 
+const drainAnswer = z.object({
+  spoke: z.string().max(60),
+  isDraining: z.boolean(),
+  copies: z.number().int().min(0),
+  leads: z.number().int().min(0),
+})
+
+/** What a spoke asks of the authority about its own copies, and how far that has come. */
+export type AskedDrain = {
+  readonly undo: boolean
+  readonly reason: string
+  readonly dryRun: boolean
+}
+export type Drained = z.infer<typeof drainAnswer>
+/** The authority's answer to a spoke that wants to be emptied, or to keep copies again. */
+export type DecideDrain = (
+  asked: AskedDrain & { readonly spoke: PeerName },
+) => Promise<Verdict<Drained>>
+
 /** The authority's answer to a claim: the assignment that gives the name. */
 export type DecideClaim = (genesis: Entry, offer: Signed, via: string) => Promise<Verdict<ProofRow>>
+
+/** A primary's answer to the genesis of a blog that it leads, claimed at a spoke without room. */
+export type TakeGenesis = (genesis: Entry, offer: Signed, proof: ProofRow) => Promise<Verdict<Kept>>
 
 /** A revocation on its way to the authority. */
 export type Revoke = {
@@ -97,6 +126,9 @@ export class Submit {
   readonly #decideClaim: DecideClaim | null
   readonly #decideRevoke: DecideRevoke | null
   readonly #decideReport: DecideReport | null
+  readonly #decideDrain: DecideDrain | null
+  readonly #authority: () => PeerName | null
+  readonly #takeGenesis: TakeGenesis
   readonly #revoked: (key: string) => RevokedKey | null
   readonly #door: Door
   readonly #handedIn: Buckets
@@ -112,6 +144,10 @@ export class Submit {
     readonly decideClaim: DecideClaim | null
     readonly decideRevoke: DecideRevoke | null
     readonly decideReport?: DecideReport | null
+    readonly decideDrain: DecideDrain | null
+    /** who decides; null while this peer has no `@roster` */
+    readonly authority: () => PeerName | null
+    readonly takeGenesis: TakeGenesis
     /** what the council knows of a key */
     readonly revoked: (key: string) => RevokedKey | null
     readonly limits: DoorLimits
@@ -124,6 +160,9 @@ export class Submit {
     this.#decideClaim = parts.decideClaim
     this.#decideRevoke = parts.decideRevoke
     this.#decideReport = parts.decideReport ?? null
+    this.#decideDrain = parts.decideDrain
+    this.#authority = parts.authority
+    this.#takeGenesis = parts.takeGenesis
     this.#revoked = parts.revoked
     const { now } = parts.clock
     this.#door = new Door(parts.limits, now)
@@ -154,6 +193,13 @@ export class Submit {
               : await this.#decideReport(from, toHanded(body))
           return taken.ok ? { ok: true } : refusalAnswer(taken)
         }
+        if (body.t === 'drain') {
+          const { undo, reason, dryRun } = body
+          const drained = await this.#decideDrain?.({ undo, reason, dryRun, spoke: from })
+          if (drained === undefined)
+            return refusalAnswer(refuse('NOT_THE_AUTHORITY', 'This peer does not move blogs.'))
+          return drained.ok ? drained.value : refusalAnswer(drained)
+        }
         const offer = fromSignedRow(body.entry)
         const entry = decodeEntry(offer.text)
         if (!entry.ok) return refusalAnswer(entry)
@@ -164,17 +210,17 @@ export class Submit {
           const given = await this.#decideClaim(entry.value, offer, from)
           return given.ok ? { proof: given.value } : refusalAnswer(given)
         }
+        if (body.t === 'genesis') {
+          const taken = await this.#takeGenesis(entry.value, offer, body.proof)
+          return taken.ok ? stateAnswer(await this.#state(taken.value, 0)) : refusalAnswer(taken)
+        }
         const kept = this.#replicas.get(entry.value.log)
         if (kept?.role !== 'primary') {
           return refusalAnswer(
             refuse('NOT_PRIMARY', `This spoke is not the primary of ${entry.value.log}.`),
           )
         }
-        const done = await this.#here(kept, entry.value, offer)
-        if (!done.ok) return refusalAnswer(done)
-        return done.value.kind === 'taken'
-          ? { taken: done.value.head }
-          : { ...done.value, receipts: done.value.receipts.map(signedRow) }
+        return stateAnswer(await this.#here(kept, entry.value, offer))
       }),
     )
   }
@@ -274,9 +320,44 @@ export class Submit {
     )
   }
 
+  /**
+   * Hands a genesis, with the act that gives its name, to the spoke that leads the blog. What the
+   * answer counts are receipts that hold. Codes: PRIMARY_UNREACHABLE, and those of `Claims.handedOver`.
+   */
+  async handOver(found: Assignment, genesis: Entry, offer: Signed): Promise<Verdict<Submitted>> {
+    const body = { t: 'genesis', entry: signedRow(offer), proof: proofRow(found.proof) }
+    const waitMs = publishWaitMs + 10_000
+    try {
+      const reply = await ask(this.#network, found.primary, SUBMIT, body, entryAnswer, waitMs)
+      const receipts = 'taken' in reply ? [] : reply.receipts.map(fromSignedRow)
+      return accept(countProven(found, genesis, receipts).held)
+    } catch (error) {
+      return (
+        asRefusal(error) ??
+        refuse('PRIMARY_UNREACHABLE', `The spoke that leads ${found.blog} does not answer yet.`)
+      )
+    }
+  }
+
   /** Hands a revocation to the authority. Codes: AUTHORITY_UNREACHABLE, and the authority's. */
   revoke(authority: PeerName, asked: Revoke): Promise<Verdict<ProofRow>> {
     return this.#decision(authority, { t: 'revoke', ...asked }, 'Try again in a minute.')
+  }
+
+  /**
+   * Asks the authority to move everything away from this spoke. Codes: NOT_READY,
+   * AUTHORITY_UNREACHABLE, and the authority's.
+   */
+  async drain(asked: AskedDrain): Promise<Verdict<Drained>> {
+    const authority = this.#authority()
+    if (authority === null) return refuse('NOT_READY', 'This peer has not joined its council yet.')
+    try {
+      const body = { t: 'drain', ...asked }
+      return accept(await ask(this.#network, authority, SUBMIT, body, drainAnswer, 20_000))
+    } catch (error) {
+      const silent = 'The authority of the zone does not answer. Try again in a minute.'
+      return asRefusal(error) ?? refuse('AUTHORITY_UNREACHABLE', silent)
+    }
   }
 
   async #decision(authority: PeerName, body: object, later: string): Promise<Verdict<ProofRow>> {
@@ -366,6 +447,13 @@ export class Submit {
       receipts: covering.map((receipt) => receipt.signed),
     })
   }
+}
+
+function stateAnswer(done: Verdict<Submitted>): unknown {
+  if (!done.ok) return refusalAnswer(done)
+  return done.value.kind === 'taken'
+    ? { taken: done.value.head }
+    : { ...done.value, receipts: done.value.receipts.map(signedRow) }
 }
 
 /** What a primary's answer proves: its word may be a lie, the receipts of other replicas are not. */

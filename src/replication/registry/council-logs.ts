@@ -77,6 +77,11 @@ export class CouncilLogs {
     this.#listeners.push(listener)
   }
 
+  /** This peer's name. */
+  get self(): PeerName {
+    return this.#signer.peer
+  }
+
   roster(): Roster | null {
     return this.#roster
   }

@@ -1,5 +1,6 @@
 import type { PeerName, PeerSigner } from '../../auth/peer-signature.ts'
-import { accept, type Verdict } from '../../auth/verdict.ts'
+import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
+import { type BlogName, parseBlogName } from '../log/entry.ts'
 import type { Head } from '../log/log.ts'
 import {
   checkPeer,
@@ -22,6 +23,22 @@ import {
   isDate,
   type Signed,
 } from '../log/text.ts'
+import { maxBusyBlogs } from '../protocol.ts'
+
+/**
+ * How full the disk of a spoke is, by the marks of its operator, each with what the ones before it
+ * mean: it takes no new blogs; no further copies either; it asks to be replaced, and gives receipts
+ * until it is (REPLICATION, Silence).
+ */
+export const diskMarks = ['no-new-blogs', 'no-copies', 'replace'] as const
+export type DiskMark = (typeof diskMarks)[number]
+
+/** A blog that is read a lot at one of its replicas. */
+export type BusyBlog = {
+  readonly blog: BlogName
+  /** pages of it that were asked for here, per minute */
+  readonly reads: number
+}
 
 /** "I am alive", with what the authority needs for placement and what peers need to catch up. */
 export type Heartbeat = {
@@ -35,6 +52,19 @@ export type Heartbeat = {
   readonly roster: Head
   /** null for a peer that does not carry `@names` */
   readonly names: Head | null
+  /** null: it has room */
+  readonly mark: DiskMark | null
+  /** at most `maxBusyBlogs`, those read most; what is not here is read less than the spoke's mark */
+  readonly busy: readonly BusyBlog[]
+}
+
+const isMark = (value: string) =>
+  diskMarks.some((mark) => mark === value) ? null : `want one of ${diskMarks.join(', ')}`
+const isBusy = (value: string) => {
+  const [blog = '', reads = '', more] = value.split(' ')
+  return more === undefined && parseBlogName(blog) !== null && isCount(reads) === null
+    ? null
+    : 'want a blog, a blank and reads per minute'
 }
 
 const first = 'council-heartbeat 1'
@@ -47,6 +77,8 @@ const fields: readonly Field[] = [
   { name: 'load', times: 'once', wrong: isCount },
   { name: 'roster', times: 'once', wrong: isHead },
   { name: 'names', times: 'optional', wrong: isHead },
+  { name: 'mark', times: 'optional', wrong: isMark },
+  { name: 'busy', times: 'any', wrong: isBusy },
 ]
 
 export function signHeartbeat(signer: PeerSigner, beat: Heartbeat): Signed {
@@ -59,18 +91,29 @@ export function signHeartbeat(signer: PeerSigner, beat: Heartbeat): Signed {
     ['load', String(beat.load)],
     ['roster', writeHead(beat.roster)],
     ...(beat.names === null ? [] : [['names', writeHead(beat.names)] as const]),
+    ...(beat.mark === null ? [] : [['mark', beat.mark] as const]),
+    ...beat.busy.map(({ blog, reads }) => ['busy', `${blog} ${reads}`] as const),
   ])
 }
 
-/** Decodes a heartbeat and checks that the peer it names signed it. */
+/**
+ * Decodes a heartbeat and checks that the peer it names signed it.
+ * Codes: those of `readPeerText` and `checkPeer`, HEARTBEAT_BUSY (a blog twice, or too many).
+ */
 export function decodeHeartbeat(signed: Signed): Verdict<Heartbeat> {
   const read = readPeerText(signed.text, first, fields)
   if (!read.ok) return read
-  const { one, maybe } = read.value
+  const { one, maybe, all } = read.value
   const peer = one('peer') as PeerName
   const good = checkPeer(peer, signed)
   if (!good.ok) return good
   const names = maybe('names')
+  const busy = all('busy').map((value) => {
+    const [blog, reads] = value.split(' ')
+    return { blog: blog as BlogName, reads: Number(reads) }
+  })
+  if (busy.length > maxBusyBlogs || new Set(busy.map(({ blog }) => blog)).size < busy.length)
+    return refuse('HEARTBEAT_BUSY', `A heartbeat names at most ${maxBusyBlogs} blogs, each once.`)
   return accept({
     council: one('council'),
     replica: { peer, store: one('store') as StoreId },
@@ -79,5 +122,7 @@ export function decodeHeartbeat(signed: Signed): Verdict<Heartbeat> {
     load: Number(one('load')),
     roster: readHead(one('roster')),
     names: names === null ? null : readHead(names),
+    mark: maybe('mark') as DiskMark | null,
+    busy,
   })
 }

@@ -52,6 +52,10 @@ export const isMember = (roster: Roster | null, peer: PeerName): boolean =>
 export const liveMembers = (roster: Roster): Member[] =>
   [...roster.members.values()].filter((member) => !member.cutOff)
 
+/** A member by its name or peer id; null when there is none. */
+export const findMember = ({ members }: Roster, which: string): Member | null =>
+  [...members.values()].find(({ peer, name }) => peer === which || name === which) ?? null
+
 export const termAt = (roster: Roster, seq: number): HolderTerm =>
   roster.terms.findLast((term) => term.fromSeq <= seq) as HolderTerm
 

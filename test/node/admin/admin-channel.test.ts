@@ -7,9 +7,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
+import { refuse } from '../../../src/auth/verdict.ts'
 import { createAdminApp } from '../../../src/node/admin/admin-app.ts'
 import { AdminServer, adminSocketPath } from '../../../src/node/admin/admin-server.ts'
-import { codeOf } from '../../replication/test-council.ts'
+import { codeOf, peer } from '../../replication/test-council.ts'
 import { operate } from '../../support/command.ts'
 
 const cli = join(import.meta.dirname, '../../../src/node/cli.ts')
@@ -48,20 +49,22 @@ async function listen(fetch = app().fetch): Promise<AdminServer> {
   return server.value
 }
 
+const elsewhere = {
+  ...{
+    admissions: null,
+    cutOffs: null,
+    reports: null,
+    moves: null,
+    now: () => 0,
+    bootstrap: () => null,
+    nameOf: () => null,
+  },
+  self: peer(1).peer,
+  copiesOf: async () => refuse('BLOG_UNKNOWN', 'There is no such blog.'),
+  drainSelf: async () => refuse('AUTHORITY_UNREACHABLE', 'It does not answer.'),
+}
 const app = () =>
-  createAdminApp(
-    {
-      ...{
-        status: async () => ({ fine: true }),
-        admissions: null,
-        cutOffs: null,
-        reports: null,
-        now: () => 0,
-      },
-      ...{ bootstrap: () => null, nameOf: () => null },
-    },
-    () => undefined,
-  )
+  createAdminApp({ ...elsewhere, status: async () => ({ fine: true }) }, () => undefined)
 const say =
   (answer: object, status = 200) =>
   async () =>
@@ -119,17 +122,7 @@ describe('createAdminApp', () => {
     expect((await app().fetch(new Request('http://council/what'))).status).toBe(404)
     expect((await post('/admit', 'x'.repeat(65 * 1024))).status).toBe(413)
     const failing = createAdminApp(
-      {
-        ...{
-          admissions: null,
-          cutOffs: null,
-          reports: null,
-          now: () => 0,
-          bootstrap: () => null,
-          nameOf: () => null,
-        },
-        status: () => Promise.reject(new Error('the disk is full')),
-      },
+      { ...elsewhere, status: () => Promise.reject(new Error('the disk is full')) },
       () => undefined,
     )
     const failed = await failing.fetch(new Request('http://council/status'))

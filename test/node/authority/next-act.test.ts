@@ -144,8 +144,16 @@ describe('planNextAct', () => {
 
   it('gives up what only the silent held when that is accepted', () => {
     const one = new Map([answer(2, { seq: 6 })]) as never
-    expect(must(planNextAct([blog], one, same, true))).toMatchObject({ head: headAt(6) })
-    expect(codeOf(planNextAct([blog], new Map(), same, true))).toBe('SEAL_TOO_FEW')
+    const accepted = { ...same, acceptsLoss: true }
+    expect(must(planNextAct([blog], one, accepted))).toMatchObject({ head: headAt(6) })
+    const known = new Map([answer(2, { seq: 6, receipts: [[3, 7]] })]) as never
+    expect(must(planNextAct([blog], known, accepted)).evidence?.split('\n')).toEqual([
+      `${peer(1).peer} does not answer; no receipt of it is known`,
+      `${peer(2).peer} holds 6 ${headAt(6).id}`,
+      `${peer(3).peer} does not answer; gave a receipt for 7 ${headAt(7).id}`,
+      `goes on from 6 ${headAt(6).id}`,
+    ])
+    expect(codeOf(planNextAct([blog], new Map(), accepted))).toBe('SEAL_TOO_FEW')
   })
 
   it('waits when nobody of the next set has answered', () => {

@@ -23,6 +23,11 @@ function view(
   }
   return {
     ...{ standingOf, wanted, order, nameOf: (name) => `s${numberOf(name)}` },
+    leave: (replicas, primary, n) =>
+      replicas
+        .map(({ peer: name }) => name)
+        .filter((name) => name !== primary)
+        .slice(Math.max(n, 1) - 1),
     fill: (stay, n) => {
       const free = all.filter(
         (each, at) =>
@@ -121,6 +126,22 @@ describe('needOf', () => {
     expect(stepOf(blogOn(1, 2, 3), view({ 1: 'leaving' }, { spokes: 3 }))).toMatchObject({
       ...{ set: [2, 3], lead: null, learn: [] },
     })
+  })
+
+  it('replaces a full spoke where another has room, and else keeps it', () => {
+    expect(stepOf(blogOn(1, 2, 3), view({ 2: 'full' }))).toEqual({
+      ...{ set: [1, 3, 4], lead: 1, learn: [4], planned: true },
+    })
+    expect(stepOf(blogOn(1, 2, 3), view({ 2: 'full' }, { spokes: 3 }))).toBeNull()
+    expect(stepOf(blogOn(1, 2, 3), view({ 2: 'full', 3: 'full' }))).toMatchObject({
+      ...{ set: [1, 3, 4], learn: [4] },
+    })
+    // A drained one goes all the same.
+    expect(stepOf(blogOn(1, 2, 3), view({ 1: 'full', 2: 'leaving' }, { spokes: 3 }))).toMatchObject(
+      {
+        set: [1, 3],
+      },
+    )
   })
 
   it('lets lead whom an order names, a replica or a spoke that copies first', () => {

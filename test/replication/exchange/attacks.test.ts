@@ -625,7 +625,7 @@ describe('Alive', () => {
     const honest = await start(2)
     const beat = signHeartbeat(peer(3), {
       ...{ council: council.council, replica: replica(3), atMs: startMs, freeBytes: 1, load: 0 },
-      ...{ roster: council.roster.head, names: null },
+      ...{ roster: council.roster.head, names: null, mark: null, busy: [] },
     })
     const body = { t: 'beat', beat: signedRow(beat) }
     expect(await ask(4, 2, ALIVE, body)).toMatchObject({ error: { code: 'HEARTBEAT_OTHER' } })

@@ -5,13 +5,23 @@ import {
   maxDecidedClaims,
   maxPendingClaims,
 } from '../../../src/replication/exchange/claim.ts'
+import type { Kept } from '../../../src/replication/exchange/replica.ts'
 import type { Genesis } from '../../../src/replication/log/entry.ts'
 import type { Write } from '../../../src/replication/log/store.ts'
-import { REPLICA } from '../../../src/replication/protocol.ts'
+import { REPLICA, SUBMIT } from '../../../src/replication/protocol.ts'
 import { proofRow, signedRow } from '../../../src/replication/registry/proof.ts'
 import { TestAuthor, TestLog } from '../test-author.ts'
-import { codeOf, dayMs, fakeId, must, peer, startMs, TestCouncil } from '../test-council.ts'
-import { assign, maria, TestPeer } from './test-peer.ts'
+import {
+  codeOf,
+  dayMs,
+  fakeId,
+  must,
+  peer,
+  replica,
+  startMs,
+  TestCouncil,
+} from '../test-council.ts'
+import { assign, codeIn, maria, TestPeer } from './test-peer.ts'
 
 const [author, mallory] = [await TestAuthor.make('maria'), await TestAuthor.make('mallory')]
 const council = new TestCouncil().admit(1, 2, 3, 4)
@@ -225,6 +235,136 @@ describe('Claims', () => {
     self.disk.fails = false
     authority(() => given)
     await claim()
+    await expect.poll(steps).toContain('assigned done')
+  })
+
+  describe('of a blog that the authority gives to another spoke', () => {
+    const replicas = [2, 3, 4].map(replica)
+    const moved = assign(council, log, { replicas, primary: peer(2).peer, via: peer(1).peer })
+    const answer = { proof: proofRow(moved.proof) }
+    /** the one that leads it, which the third gives its receipt */
+    const leader = async () => {
+      const other = await TestPeer.start(2, council)
+      self.remotes.set(peer(2).peer, (protocol, body) => other.answer(1, protocol, body))
+      const receipt = signedRow(council.receipt(3, moved.act).signed)
+      other.remotes.set(peer(3).peer, () => ({ receipt }))
+      return other
+    }
+    const handed = (signature: Uint8Array) => ({
+      ...{ t: 'genesis', entry: signedRow({ ...offer, signature }) },
+      ...answer,
+    })
+
+    it('hands it the genesis, and is ready when its servers have it', async () => {
+      authority(() => answer)
+      const other = await leader()
+      await claim()
+      await reaches('ready')
+      expect(await other.head()).toBe(0)
+      expect(other.replicas.get(maria)?.receipts.isActive()).toBe(true)
+      const details = (await record())?.steps.map(({ detail }) => detail)
+      expect(details?.[3]).toBe(
+        'kept by 3 servers; this server has no room for new blogs, so s2 takes what is written',
+      )
+    })
+
+    it('is not ready by the leader’s own word, nor while it does not answer', async () => {
+      authority(() => answer)
+      await claim()
+      await expect.poll(last).toBe('copied waiting')
+      const said = { published: true, copies: 3, wanted: 3, receipts: [] }
+      self.remotes.set(peer(2).peer, () => said)
+      await expect.poll(() => self.clock.waiting).toBe(1)
+      await self.clock.pass(1_000)
+      await expect.poll(() => self.clock.waiting).toBe(1)
+      expect((await record())?.state).toBe('pending')
+      await leader()
+      await self.clock.pass(2_000)
+      await reaches('ready')
+    })
+
+    it('goes on over a restart', async () => {
+      authority(() => answer)
+      await claim()
+      await expect.poll(last).toBe('copied waiting')
+      self.claims.stop()
+      self = await TestPeer.start(1, council, self.disk)
+      authority(() => answer)
+      const other = await leader()
+      await self.claims.start()
+      await reaches('ready')
+      expect(await other.head()).toBe(0)
+    })
+
+    it('asks the authority anew who leads it when that spoke does not', async () => {
+      authority(() => answer)
+      self.remotes.set(peer(2).peer, () => refused('NOT_PRIMARY'))
+      await claim()
+      await expect.poll(() => self.clock.waiting).toBe(1)
+      const later = assign(council, log, {
+        ...{ epoch: 2, ends: moved.act.id, replicas, primary: peer(3).peer, via: null },
+      })
+      authority(() => ({ proof: proofRow(later.proof) }))
+      await self.clock.pass(1_000)
+      await expect.poll(() => self.replicas.get(maria)?.assignment.epoch).toBe(2)
+    })
+
+    it.each<[string, number, () => Promise<unknown>, string]>([
+      [
+        'another genesis',
+        2,
+        async () => {
+          const foreign = await TestLog.begin(council.council, mallory)
+          return { t: 'genesis', entry: signedRow(foreign.at(0).offer), ...answer }
+        },
+        'OTHER_GENESIS',
+      ],
+      ['no signature', 2, async () => handed(new Uint8Array(4)), 'ARMOR_MISSING'],
+      [
+        'another key’s signature',
+        2,
+        async () => handed(Buffer.from(await mallory.sign(offer.text))),
+        'SIGNATURE_OTHER_KEY',
+      ],
+      [
+        'an act by which another spoke leads',
+        3,
+        async () => handed(offer.signature),
+        'NOT_PRIMARY',
+      ],
+      [
+        'an act that is not in force',
+        2,
+        async () => ({
+          ...handed(offer.signature),
+          proof: proofRow({ ...moved.proof, receipts: [] }),
+        }),
+        'ACT_NOT_IN_FORCE',
+      ],
+    ])('takes no genesis handed over with %s', async (_, to, body, code) => {
+      const other = await TestPeer.start(to, council)
+      expect(codeIn(await other.answer(1, SUBMIT, await body()))).toBe(code)
+      expect(await other.head()).toBe(-1)
+    })
+
+    it('leaves a log as it is that has gone on since', async () => {
+      const other = await leader()
+      expect(codeIn(await other.answer(1, SUBMIT, handed(offer.signature)))).toBe('answered')
+      const longer = await log.branch().posts(1)
+      const kept = other.replicas.get(maria) as Kept
+      expect(codeOf(await other.replicas.write(kept, longer.at(1).offer))).toBe('accepted')
+      expect(codeIn(await other.answer(1, SUBMIT, handed(offer.signature)))).toBe('answered')
+      expect(await other.head()).toBe(1)
+    })
+  })
+
+  it('waits while no spoke has room', async () => {
+    authority(() => refused('NO_ROOM'))
+    await claim()
+    await expect.poll(last).toBe('asked-authority waiting')
+    authority(() => given)
+    await expect.poll(() => self.clock.waiting).toBe(1)
+    await self.clock.pass(1_000)
     await expect.poll(steps).toContain('assigned done')
   })
 

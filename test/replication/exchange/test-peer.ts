@@ -123,7 +123,8 @@ export class TestPeer {
     })
     this.submit = new Submit({
       ...{ network, ingest, replicas, registry, clock, revoked },
-      decideRevoke: null,
+      ...{ decideRevoke: null, decideDrain: null, authority: () => null },
+      takeGenesis: (...given) => this.claims.handedOver(...given),
       limits: { ...defaultDoorLimits, ...limits },
       decideClaim: async (...given) => {
         if (this.decideClaim === null) throw new Error('this peer is no authority')
@@ -147,6 +148,7 @@ export class TestPeer {
     this.claims = new Claims({
       ...{
         store,
+        ingest,
         council: this.council,
         replicas,
         push: this.push,

@@ -220,6 +220,7 @@ export class VirtualCouncil {
               decideClaim: (genesis, offer, via) =>
                 parts().authority.decideClaim(genesis, offer, via as PeerName),
               decideRevoke: (asked) => parts().revocations.decide(asked),
+              decideDrain: (asked) => parts().moves.drain(asked),
             }
           : null,
       },

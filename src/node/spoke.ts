@@ -44,7 +44,9 @@ import { KeyServers } from './key-servers.ts'
 import type { Logger } from './logger.ts'
 import { Peer, type Wanted } from './peer.ts'
 import { openPeerKey } from './peer-key.ts'
+import { Sampler } from './sampler.ts'
 import { readStatus } from './status.ts'
+import { visitSpoke } from './visit-spoke.ts'
 import { SpokeForWeb } from './web-spoke.ts'
 
 /** A running peer: all sections of its config, started. Disposing stops them in reverse order. */
@@ -314,6 +316,12 @@ function serveWeb(
     wait: (ms) => wait(realClock, ms),
     status,
   })
+  const sampler = new Sampler({
+    ...{ exchange, spoke, self: signer.peer, visit: visitSpoke, clock: realClock },
+    newNonce: () => randomBytes(32).toString('hex'),
+  })
+  sampler.start()
+  stack.defer(() => sampler.stop())
   const kept = new KeptPages(spoke)
   const rates = new RateLimits(randomBytes(16).toString('hex'))
   const isTrustedProxy = trustedProxies(config.web.trustedProxies)

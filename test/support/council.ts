@@ -6,6 +6,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, vi } from 'vitest'
+import { z } from 'zod'
+import { AdminClient } from '../../src/node/admin/admin-client.ts'
 import { type Answer, SpokeClient } from '../../src/node/blogger/client.ts'
 import { readConfig } from '../../src/node/config.ts'
 import { createLogger } from '../../src/node/logger.ts'
@@ -300,12 +302,20 @@ export class TestPeer {
   }
 
   /** Starts it, again on the addresses that it had the first time. Resolves when it is a member. */
-  async start({ exchange, failover, disk }: PeerSettings = {}): Promise<void> {
+  async start({
+    exchange,
+    failover,
+    disk,
+    web,
+  }: PeerSettings & { readonly web?: readonly string[] } = {}): Promise<void> {
     const starting = this.#startWith({
       ...this.#config,
       exchange: { ...this.#config.exchange, ...exchange },
       ...(failover === undefined ? {} : { failover }),
       ...(disk === undefined ? {} : { disk }),
+      ...(web === undefined || this.#config.spoke === undefined
+        ? {}
+        : { spoke: { ...this.#config.spoke, addresses: web } }),
     })
     this.#starting = starting.catch(() => undefined)
     await starting
@@ -426,6 +436,14 @@ export class TestPeer {
     return new SpokeClient(this.url).ask({ path: '/log', post: submission })
   }
 
+  /** What was reported about others, at the authority. */
+  async reports(): Promise<readonly { peer: string; reports: number; by: number }[]> {
+    const report = z.object({ peer: z.string(), reports: z.number(), by: z.number() })
+    const shape = z.looseObject({ authority: z.looseObject({ reports: z.array(report) }) })
+    const answer = await (await AdminClient.open(this.config, {})).get('/status', shape)
+    return answer.authority.reports
+  }
+
   async status(): Promise<Status> {
     return json(await this.ask('/_council/status'))
   }
@@ -522,7 +540,7 @@ export function json<T>(answer: Answer): T {
 
 type Config = {
   readonly peer: { readonly listen: readonly string[] }
-  readonly spoke?: Address
+  readonly spoke?: Address & { readonly addresses?: readonly string[] }
   readonly dns?: Address
   readonly exchange: object
   readonly [field: string]: unknown

@@ -14,6 +14,7 @@ import { decodeReport, type Report } from '../../replication/registry/report.ts'
 import { isMember, type Roster } from '../../replication/registry/roster.ts'
 import { compareShown } from '../../web/shown-post.ts'
 import type { ComponentLog } from '../logger.ts'
+import { readHead } from '../sampler.ts'
 
 /**
  * What a report is worth by itself. `proof`: the reported peer's own signatures contradict each
@@ -215,14 +216,7 @@ export async function judgeReport(
     const { peer, log, seq, asked } = report
     const said = judgeAnswer(answer, { peer, log, seq, nonce: asked, text: entry.text })
     if (said === 'right') return nothing
-    const given = receipt === null ? null : decodeReceipt(receipt)
-    const isCovered =
-      given?.ok === true &&
-      given.value.replica.peer === peer &&
-      given.value.council === report.council &&
-      given.value.log === log &&
-      given.value.head.seq >= seq
-    return accept(said !== 'silent' && isCovered ? 'proof' : 'word')
+    return accept(said !== 'silent' && isCovered(report, receipt) ? 'proof' : 'word')
   }
   if (served === null) return accept('word')
   if (report.asked === `/log/${report.seq}.txt`)
@@ -234,12 +228,26 @@ export async function judgeReport(
       ? nothing
       : accept((await readSignature(Buffer.from(served).toString())).ok ? 'word' : 'checked')
   }
+  if (report.asked.startsWith('/log.json')) {
+    const end = readHead({ status: 200, body: served })
+    if (end === null) return accept('word')
+    if (end.seq === report.seq) return end.id === report.id ? nothing : accept('checked')
+    // A list that ends before what its spoke has signed that it holds.
+    return accept(end.seq < report.seq && isCovered(report, receipt) ? 'checked' : 'word')
+  }
   const decoded = decodeEntry(entry.text)
   if (!decoded.ok || decoded.value.kind !== 'post') return accept('word')
   const { title, body } = decoded.value
   const differs = await compareShown(Buffer.from(served).toString(), { title, body })
   // Other elements around the same words may be another version of the program.
   return differs === null ? nothing : accept(differs === 'markup' ? 'word' : 'checked')
+}
+
+/** Whether the reported peer has signed that it holds the entry. */
+function isCovered({ peer, council, log, seq }: Report, receipt: Signed | null): boolean {
+  const given = receipt === null ? null : decodeReceipt(receipt)
+  if (!given?.ok || given.value.replica.peer !== peer) return false
+  return given.value.council === council && given.value.log === log && given.value.head.seq >= seq
 }
 
 /**

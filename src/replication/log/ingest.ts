@@ -6,7 +6,7 @@ import { type Head, type Item, type LogName, placeItem } from './log.ts'
 import { replay } from './replay.ts'
 import type { LogRules, Offer } from './rules.ts'
 import type { Aside, LogRecord, LogStore, Stored, Write } from './store.ts'
-import { type EntryId, idOf, prevOf } from './text.ts'
+import { type EntryId, idOf, prevOf, type Signed } from './text.ts'
 
 /** By which way an entry came; counted, so that tests and operators see which ways work. */
 export type Way = 'submit' | 'gossip' | 'push' | 'pull'
@@ -269,6 +269,12 @@ export class Ingest {
       await this.#store.write([this.#store.putRecord(log, open.record)], { sync: false })
     })
     return bad
+  }
+
+  /** Whether a key of this log signed the text, in its place or not. */
+  async verify(log: LogName, offer: Signed): Promise<boolean> {
+    const item = this.#decode(log, offer)
+    return item.ok && (await this.#checkAlone(log, item.value, offer)).ok
   }
 
   /** Puts the same entry's signature anew, after the one held turned out wrong. */

@@ -311,6 +311,7 @@ function serveWeb(
     blogsOf: (key) => exchange.blogsOf(key),
     revocations: exchange.revocations,
     revoking: exchange.revoking,
+    proofs: exchange.proofs,
     keyServers: watchKeys(config.keys, { exchange, logger, stack }),
     now: realClock.now,
     wait: (ms) => wait(realClock, ms),

@@ -20,6 +20,8 @@ export const logTopic = (councilId: string, primary: string) =>
   `/council/1/${councilId}/log/${primary}`
 /** Gossip topic on which the authority announces acts in force. */
 export const actsTopic = (councilId: string) => `/council/1/${councilId}/acts`
+/** Gossip topic on which everybody tells of two signed versions of one place in a log. */
+export const proofsTopic = (councilId: string) => `/council/1/${councilId}/proofs`
 /** Key of a blog's record in the DHT. */
 export const recordKey = (councilId: string, blog: string) => `/council/${councilId}/${blog}`
 

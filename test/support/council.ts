@@ -8,6 +8,7 @@ import { createInterface } from 'node:readline'
 import { expect, vi } from 'vitest'
 import { z } from 'zod'
 import { AdminClient } from '../../src/node/admin/admin-client.ts'
+import { cutOff } from '../../src/node/admin/cutoff.ts'
 import { type Answer, SpokeClient } from '../../src/node/blogger/client.ts'
 import { readConfig } from '../../src/node/config.ts'
 import { createLogger } from '../../src/node/logger.ts'
@@ -78,6 +79,7 @@ export type Status = {
     readonly heard?: boolean
     readonly mark?: string | null
     readonly cutOff: boolean
+    readonly away: boolean
   }[]
   readonly blogs: readonly {
     readonly blog: string
@@ -200,6 +202,12 @@ export class TestCouncil {
   /** `zone/council id` */
   get id(): string {
     return this.authority.line.council
+  }
+
+  /** Cuts a spoke off, as the authority's operator does. */
+  async cutOff(name: string, reason: string): Promise<void> {
+    const io = { data: () => undefined, say: () => undefined, env: {}, now: Date.now }
+    await cutOff('cutoff', name, { config: this.authority.config, reason }, io as never)
   }
 
   /** Waits until all running peers know each other, are connected, listed and heard. */

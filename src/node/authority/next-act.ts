@@ -3,6 +3,7 @@ import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import type { SealAnswer } from '../../replication/exchange/seals.ts'
 import type { Head } from '../../replication/log/log.ts'
 import { type Replica, sameReplica } from '../../replication/log/peer-text.ts'
+import type { Receipt } from '../../replication/log/receipt.ts'
 import type { EntryId } from '../../replication/log/text.ts'
 import type { AssignFields, Decision } from '../../replication/registry/act.ts'
 import type { Promised } from '../../replication/registry/seal.ts'
@@ -60,13 +61,14 @@ export function planNextAct(
     }
     for (const promise of given) counted.set(promise.replica.peer, promise)
   }
-  const best = bestOf([...counted.values()])
+  const receipts = [...answers.values()].flatMap((answer) => answer.receipts)
+  const best = bestOf([...counted.values()], receipts)
   const first = line.at(-1) as ActInForce
   // Nobody has the genesis: only the spoke at which the blog was claimed has it, and it led first.
   if (best === null && (first.epoch > 1 || !counted.has(first.primary)))
     return refuse('SEAL_NO_HEAD', `No replica that answered holds anything of ${before.blog}.`)
   const wanted = best === null ? first.primary : next.primary
-  const primary = primaryOf(next.replicas, wanted, before, counted)
+  const primary = primaryOf(next.replicas, wanted, before, counted, receipts)
   if (primary === null) {
     return refuse(
       'SEAL_NO_PRIMARY',
@@ -125,15 +127,25 @@ function promiseOf(
   return promise
 }
 
-/** The head to go on from (REPLICATION 8); of equal ones the first. */
-function bestOf(promises: readonly Promised[]): { readonly peer: PeerName; head: Head } | null {
+/**
+ * The head to go on from (REPLICATION 8). Where the author has signed two for one seq, and each is
+ * held by some, it is the one with more receipts: what has w of them stays (REPLICATION 16).
+ */
+function bestOf(
+  promises: readonly Promised[],
+  receipts: readonly Receipt[],
+): { readonly peer: PeerName; head: Head } | null {
+  const givers = ({ id }: Head) =>
+    new Set(receipts.flatMap(({ head, replica }) => (head.id === id ? [replica.peer] : []))).size
   let best: { readonly peer: PeerName; readonly head: Head; readonly follows: number } | null = null
   for (const { head, follows, replica } of promises) {
     if (head === null) continue
     const isBetter =
       best === null ||
       follows > best.follows ||
-      (follows === best.follows && head.seq > best.head.seq)
+      (follows === best.follows &&
+        (head.seq > best.head.seq ||
+          (head.seq === best.head.seq && givers(head) > givers(best.head))))
     if (isBetter) best = { peer: replica.peer, head, follows }
   }
   return best
@@ -145,6 +157,7 @@ function primaryOf(
   wanted: PeerName | null,
   before: ActInForce,
   counted: ReadonlyMap<PeerName, Promised>,
+  receipts: readonly Receipt[],
 ): PeerName | null {
   const isAsked = (peer: PeerName) => before.replicas.some((each) => each.peer === peer)
   if (
@@ -154,5 +167,5 @@ function primaryOf(
   )
     return wanted
   const answered = replicas.flatMap(({ peer }) => counted.get(peer) ?? [])
-  return bestOf(answered)?.peer ?? null
+  return bestOf(answered, receipts)?.peer ?? null
 }

@@ -25,6 +25,7 @@ import { Claims, type NameInDns } from './claim.ts'
 import { Gossip } from './gossip.ts'
 import { type Decide, Join } from './join.ts'
 import { Learners } from './learners.ts'
+import { Proofs } from './proofs.ts'
 import { Push } from './push.ts'
 import { type DoorLimits, defaultDoorLimits } from './rates.ts'
 import { Reader } from './read.ts'
@@ -127,6 +128,7 @@ export class Exchange {
   readonly scrub: Scrub
   readonly audits: Audits
   readonly reports: Reports
+  readonly proofs: Proofs
   readonly #checker: Checker
   readonly #records: Records
   readonly #tails: Tails
@@ -235,6 +237,18 @@ export class Exchange {
       askDns: world.askDns,
       revoked: this.revocations.of,
     })
+    this.proofs = new Proofs({
+      ...{ network, pubsub: world.pubsub, store, ingest, rulesOf: rules, report: world.report },
+      councilId: () => (options.gossip ? (council.roster()?.councilId ?? null) : null),
+      genesisOf: async (blog) => {
+        const found = replicas.get(blog)?.assignment ?? (await registry.lookUp(blog))
+        return typeof found === 'string' ? null : found.genesis
+      },
+    })
+    ingest.onFork(({ log, seq, way }) => {
+      // Who hands two in at the primary's door is told so; nobody has seen two histories.
+      if (way !== 'submit') this.#searchFork(log, seq, [])
+    })
     this.reports = new Reports({ network, council, signer, clock, report: world.report })
     this.audits = new Audits({
       ...{ network, ingest, replicas, council, signer, storeId, clock, reports: this.reports },
@@ -254,6 +268,7 @@ export class Exchange {
       claimHere: (id) => this.claims.record(id),
       pull: (peer, blog) => sync.pull(peer, [blog]),
       audits: this.audits,
+      proofs: this.proofs,
     })
     this.heldKeys = new HeldKeys({ ingest, store }, replicas)
     this.revoking = new Revoking({
@@ -319,11 +334,14 @@ export class Exchange {
     await this.#openStore()
     await this.council.start()
     await this.revocations.start()
+    await this.proofs.start()
     await this.replicas.start({
       assigned: (kept) => this.#assigned(kept),
       grown: (kept, items) => this.#background('announce', this.#grown(kept, items)),
       given: (kept, receipt) => this.#given(kept, receipt),
       received: (kept) => this.#received(kept),
+      contradicted: ({ assignment }, { head, replica }) =>
+        this.#searchFork(assignment.blog, head.seq, [replica.peer]),
     })
     await this.#checkStore()
     this.council.onChange((log, acts) => this.#councilChanged(log, acts))
@@ -332,6 +350,7 @@ export class Exchange {
     await this.claims.start()
     await this.revoking.start()
     this.#gossip.follow()
+    this.proofs.follow()
     for (const kept of this.replicas.all()) this.#assigned(kept)
     const { clock } = this.#world
     this.#cancel = [
@@ -458,6 +477,7 @@ export class Exchange {
   #councilChanged(log: LogName, acts: readonly Act[]): void {
     if (log === rosterLog) {
       this.#gossip.follow()
+      this.proofs.follow()
       this.#background('read_late', this.#readLate())
       return
     }
@@ -474,7 +494,22 @@ export class Exchange {
     if (await this.replicas.readLate()) await this.#checkStore()
   }
 
+  /** Asks who may have the other version of an entry: first who was named, then replicas, then others. */
+  #searchFork(log: LogName, seq: number, first: readonly PeerName[]): void {
+    const replicas = this.replicas.get(log as BlogName)?.assignment.replicas ?? []
+    const others = log.startsWith('@') ? this.#world.network.connected() : []
+    const peers = [...new Set([...first, ...replicas.map(({ peer }) => peer), ...others])]
+    this.#background('search_fork', this.proofs.search(log, seq, peers))
+  }
+
   async #audit(): Promise<void> {
+    const connected = this.#world.network.connected()
+    const peer = connected[Math.floor(this.#world.clock.random() * connected.length)]
+    if (peer !== undefined) {
+      this.proofs.pull(peer).catch(() => undefined)
+      // Not of the authority only: who writes two acts for one seq tells each of one of them.
+      this.#pullFrom(peer, this.#councilLogs())
+    }
     await this.audits.run().catch(() => undefined)
     await this.reports.retry().catch(() => undefined)
   }

@@ -25,6 +25,7 @@ import {
 } from '../registry/proof.ts'
 import type { Registry } from '../registry/registry.ts'
 import { type Audits, auditShape } from './audits.ts'
+import { forkShape, forksShape, type Proofs } from './proofs.ts'
 import { ReceiptBook } from './receipts.ts'
 import type { Replicas } from './replica.ts'
 import { type Page, pageShape, readPage, toOffer } from './sync.ts'
@@ -41,6 +42,8 @@ const request = z.discriminatedUnion('t', [
   z.object({ t: z.literal('claim'), id: z.string().length(64) }),
   z.object({ t: z.literal('blogs'), key: z.string().length(40) }),
   auditShape,
+  forksShape,
+  forkShape,
 ])
 const logShape: z.ZodType<
   Page & { act: ProofRow; receipts: (readonly [Uint8Array, Uint8Array])[] }
@@ -96,6 +99,7 @@ export class Reader {
   readonly #claimHere: (id: string) => Promise<ClaimRecord | null>
   readonly #pull: (peer: PeerName, blog: BlogName) => Promise<void>
   readonly #audits: Pick<Audits, 'answer'>
+  readonly #proofs: Pick<Proofs, 'answer' | 'list'>
   readonly #renewedMs = new Map<BlogName, number>()
   readonly #visited = new Map<BlogName, Visited>()
 
@@ -113,6 +117,7 @@ export class Reader {
     readonly claimHere: (id: string) => Promise<ClaimRecord | null>
     readonly pull: (peer: PeerName, blog: BlogName) => Promise<void>
     readonly audits: Pick<Audits, 'answer'>
+    readonly proofs: Pick<Proofs, 'answer' | 'list'>
   }) {
     this.#network = parts.network
     this.#store = parts.store
@@ -126,6 +131,7 @@ export class Reader {
     this.#claimHere = parts.claimHere
     this.#pull = parts.pull
     this.#audits = parts.audits
+    this.#proofs = parts.proofs
   }
 
   start(): void {
@@ -134,6 +140,8 @@ export class Reader {
       answer(request, async (_from, body) => {
         if (body.t === 'claim') return { claim: await this.#claimHere(body.id) }
         if (body.t === 'audit') return this.#audits.answer(body)
+        if (body.t === 'forks') return this.#proofs.list()
+        if (body.t === 'fork') return this.#proofs.answer(body)
         if (body.t === 'blogs') {
           const blogs = this.#council.names()?.byKey.get(body.key) ?? []
           return { blogs: blogs.slice(0, maxBlogsOfKey) }

@@ -340,8 +340,11 @@ export class Reader {
     }
     // A receipt for another entry than the one shown says nothing of what is shown.
     for (const receipt of given) {
-      if ((await visited.ingest.idAt(blog, receipt.head.seq)) === receipt.head.id)
-        visited.receipts.add(receipt)
+      const held = await visited.ingest.idAt(blog, receipt.head.seq)
+      if (held === receipt.head.id) visited.receipts.add(receipt)
+      // Fetched from one who has the other of two versions: the next visit fetches it anew.
+      else if (held !== null && receipt.replica.peer === holder)
+        throw new Error(`${holder} has signed for another entry ${receipt.head.seq} of ${blog}`)
     }
   }
 

@@ -160,6 +160,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
                 authority?.authority.decideClaim(genesis, offer, via as PeerName) ?? starting,
               decideRevoke: async (asked) => authority?.revocations.decide(asked) ?? starting,
               decideDrain: async (asked) => authority?.moves.drain(asked) ?? starting,
+              hearSealed: (from, blogs) => authority?.hearSealed(from, blogs),
             },
     },
   )
@@ -187,8 +188,8 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
         load: config.load,
       },
     )
-    const { watch } = authority
-    stack.defer(() => watch.stop())
+    const { stop } = authority
+    stack.defer(stop)
   }
 
   const status = () =>
@@ -228,6 +229,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     hangUp: (name) => peer.hangUp(name),
   })
   holder.joining = joining
+  exchange.onNewStore(() => joining.again())
   const adminLog = logger.forComponent('council:admin')
   const admin = await serveAdmin(
     config.data,

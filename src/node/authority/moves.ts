@@ -21,6 +21,8 @@ import type { Survey } from './survey.ts'
 const surveyMs = 2_000
 /** How long a learner that did not answer is left alone, ms. */
 const deafMs = 5_000
+/** A blog that a replica says is sealed is not sealed again within this time, ms. */
+const reopenMs = 60_000
 /** Blogs that may be learning at once: each is asked about at every look. */
 const maxLearning = 200
 
@@ -46,6 +48,9 @@ export class Moves {
   readonly #copies = new Copies()
   /** blogs that `#copies` has as they were planned at the last look */
   #planned: BlogName[] = []
+  /** blogs that a replica says are sealed and not moved, and when that was believed last */
+  readonly #reported = new Set<BlogName>()
+  readonly #reopenedMs = new Map<BlogName, number>()
   #isLooking = false
   #isLearning = false
   #surveyedMs = Number.NEGATIVE_INFINITY
@@ -88,7 +93,7 @@ export class Moves {
     const { council } = this.#exchange
     const roster = council.roster()
     const names = council.names()
-    if (roster === null || names === null) return
+    if (roster === null || names === null || !council.mayWrite()) return
     await this.#hear(roster, names)
     this.#forgetPlans(names)
     const viewOf = this.#views(roster, names)
@@ -104,6 +109,10 @@ export class Moves {
       }
       const isActive = this.#survey.isActive(blog)
       if (!isActive) unknown.push(blog)
+      if (this.#reported.delete(blog.blog)) {
+        ready.set(blog.blog, { ...finishOf(blog, reopened(blog), viewOf(blog)), act: blog.id })
+        continue
+      }
       const view = viewOf(blog)
       if (view.order?.primary.peer === blog.primary) await this.#orders.forget(blog.blog)
       const need = needOf(blog, view)
@@ -139,6 +148,24 @@ export class Moves {
         blog,
         replicas.map(({ peer }) => peer),
       )
+    }
+  }
+
+  /**
+   * A replica says that a blog is sealed there and has no next act: this authority may be an older
+   * state of itself, or was fenced in between. It is sealed again, and goes on with the same replicas.
+   */
+  hearSealed(from: PeerName, blogs: readonly BlogName[]): void {
+    const nowMs = this.#clock.now()
+    for (const blog of blogs) {
+      const named = this.#exchange.council.names()?.blogs.get(blog)
+      const isReplica = named?.replicas.some(({ peer }) => peer === from) === true
+      // A replica that lies could end an act after the other.
+      const isSoon = nowMs - (this.#reopenedMs.get(blog) ?? -Infinity) < reopenMs
+      if (!isReplica || isSoon) continue
+      this.#reopenedMs.set(blog, nowMs)
+      this.#reported.add(blog)
+      this.#log.warn('sealed_without_next', { blog, from })
     }
   }
 
@@ -309,3 +336,9 @@ export class Moves {
     }
   }
 }
+
+/** The same set again, for a blog that was sealed and whose next act nobody knows of. */
+const reopened = ({ replicas, primary, unmet }: NamedBlog): NextSet => ({
+  ...{ replicas, primary, unmet, evidence: null },
+  reason: 'it was sealed, and no next act was written',
+})

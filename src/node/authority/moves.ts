@@ -46,11 +46,11 @@ export class Moves {
   /** since when a peer is out, as this process has seen it */
   readonly #outMs = new Map<PeerName, number>()
   readonly #copies = new Copies()
-  /** blogs that `#copies` has as they were planned at the last look */
-  #planned: BlogName[] = []
   /** blogs that a replica says are sealed and not moved, and when that was believed last */
   readonly #reported = new Set<BlogName>()
   readonly #reopenedMs = new Map<BlogName, number>()
+  /** blogs that `#copies` has as they were planned at the last look */
+  #planned: BlogName[] = []
   #isLooking = false
   #isLearning = false
   #surveyedMs = Number.NEGATIVE_INFINITY
@@ -127,6 +127,24 @@ export class Moves {
     await this.#sealing.change(ready)
   }
 
+  /**
+   * A replica says that a blog is sealed there and has no next act: this authority may be an older
+   * state of itself, or was fenced in between. It is sealed again, and goes on with the same replicas.
+   */
+  hearSealed(from: PeerName, blogs: readonly BlogName[]): void {
+    const nowMs = this.#clock.now()
+    for (const blog of blogs) {
+      const named = this.#exchange.council.names()?.blogs.get(blog)
+      const isReplica = named?.replicas.some(({ peer }) => peer === from) === true
+      // A replica that lies could end an act after the other.
+      const isSoon = nowMs - (this.#reopenedMs.get(blog) ?? -Infinity) < reopenMs
+      if (!isReplica || isSoon) continue
+      this.#reopenedMs.set(blog, nowMs)
+      this.#reported.add(blog)
+      this.#log.warn('sealed_without_next', { blog, from })
+    }
+  }
+
   /** What spokes say of the readers of blogs. */
   async #hear({ members, wanted }: Roster, names: Names): Promise<void> {
     const { alive } = this.#exchange
@@ -148,24 +166,6 @@ export class Moves {
         blog,
         replicas.map(({ peer }) => peer),
       )
-    }
-  }
-
-  /**
-   * A replica says that a blog is sealed there and has no next act: this authority may be an older
-   * state of itself, or was fenced in between. It is sealed again, and goes on with the same replicas.
-   */
-  hearSealed(from: PeerName, blogs: readonly BlogName[]): void {
-    const nowMs = this.#clock.now()
-    for (const blog of blogs) {
-      const named = this.#exchange.council.names()?.blogs.get(blog)
-      const isReplica = named?.replicas.some(({ peer }) => peer === from) === true
-      // A replica that lies could end an act after the other.
-      const isSoon = nowMs - (this.#reopenedMs.get(blog) ?? -Infinity) < reopenMs
-      if (!isReplica || isSoon) continue
-      this.#reopenedMs.set(blog, nowMs)
-      this.#reported.add(blog)
-      this.#log.warn('sealed_without_next', { blog, from })
     }
   }
 

@@ -250,6 +250,7 @@ export class SpokeForWeb implements WebSpoke {
         }
       },
       aside: (seq, id) => this.#parts.reader.aside(name, seq, id),
+      leftOver: () => this.#parts.reader.leftOver(name, visit),
       keys: () => this.#keys(blog, visit),
       copies: () => this.#copies(visit),
       proof: async () => ({

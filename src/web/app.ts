@@ -21,6 +21,7 @@ import { homePages } from './home-page.ts'
 import type { Place } from './host.ts'
 import { KeptPages } from './kept-pages.ts'
 import { contentSecurityPolicy } from './layout.ts'
+import { leftOverPages } from './left-over-page.ts'
 import { logFiles } from './log-files.ts'
 import { loginPages, loginPipe } from './login-page.ts'
 import { machineRoutes } from './machine.ts'
@@ -137,6 +138,7 @@ export function createApp(
   app
     .route('/edit/:blog', entryPages(spoke, desk))
     .route('/edit/:blog', editPages(spoke, desk))
+    .route('/edit/:blog', leftOverPages(spoke))
     .route('/edit/:blog', composePages(spoke, desk, rendered))
     .route('/edit/:blog', signing)
   app.route('/moved/:blog', movedEditPages(spoke))

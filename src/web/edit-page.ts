@@ -1,7 +1,7 @@
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
 import type { Blog, LogLine } from '../replication/log/blog.ts'
-import { type Draft, encodeEntry, parseBlogName } from '../replication/log/entry.ts'
+import { type Draft, type Entry, encodeEntry, parseBlogName } from '../replication/log/entry.ts'
 import { formatDate } from '../replication/log/text.ts'
 import type { AccountDesk } from './account.ts'
 import { accountPage, formToken, here } from './account-frame.ts'
@@ -12,6 +12,7 @@ import { whyNoWriter, writersOnly } from './edit-host.ts'
 import { answerError, statusOf } from './errors.ts'
 import { formLimit, hidden, notice, readForm, textArea, textField } from './form.ts'
 import { inLanguage } from './language.ts'
+import { leftOver, leftOverNotice } from './left-over-page.ts'
 import { blogUrl, editUrl, historyPath, postPath, spokeUrl } from './links.ts'
 import { endLogin, notJoined, staleForm } from './login-page.ts'
 import { showCount } from './plain-words.ts'
@@ -29,7 +30,9 @@ const postsListed = 100
 /** An edit host: what can be written, changed and removed there, and how far it has come. */
 export function editPages(spoke: WebSpoke, desk: AccountDesk) {
   return new Hono<WriteEnv>()
-    .get('/', writersOnly(spoke), (c) => c.html(overview(c, spoke)))
+    .get('/', writersOnly(spoke), async (c) =>
+      c.html(overview(c, spoke, await leftOver(c.var.open))),
+    )
     .get('/published', (c) => publishedPage(c, spoke))
     .get('/remove', writersOnly(spoke), (c) => askRemove(c, spoke, null))
     .post('/remove', formLimit(spoke), (c) => takeRemove(c, spoke, desk))
@@ -54,7 +57,7 @@ export function movedEditPages(spoke: WebSpoke) {
   })
 }
 
-function overview(c: Context<WriteEnv>, spoke: WebSpoke) {
+function overview(c: Context<WriteEnv>, spoke: WebSpoke, left: readonly Entry[]) {
   const { visitor, open } = c.var
   const { blog } = open
   const posts = blog.posts().slice(0, postsListed)
@@ -67,7 +70,7 @@ function overview(c: Context<WriteEnv>, spoke: WebSpoke) {
     }) => html`<li><a ${inLanguage(current.lang)} href="${blogUrl(spoke, blog.name, postPath({ year, slug }))}">${current.title}</a> <small>${dayOf(current.dateMs)}, ${showCount(revisions.length, 'version')}</small>: <a href="/write?slug=${slug}">change</a>, <a href="${blogUrl(spoke, blog.name, historyPath(slug))}">history</a>, <a href="/remove?slug=${slug}">remove</a></li>
 `,
   )
-  const main = html`<p><a href="/write">Write a post</a></p>
+  const main = html`${leftOverNotice(left)}<p><a href="/write">Write a post</a></p>
 <h2>Posts</h2>
 ${
   posts.length === 0

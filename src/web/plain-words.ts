@@ -16,8 +16,8 @@ export function showInstant(ms: number): string {
 }
 
 /** `1 post`, `41 posts` */
-export function showCount(count: number, one: string): string {
-  return `${count} ${count === 1 ? one : `${one}s`}`
+export function showCount(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`
 }
 
 /** A fingerprint in groups of four, as gpg prints it, to be compared by eye. */

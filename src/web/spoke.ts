@@ -144,6 +144,11 @@ export type OpenBlog = {
   readonly entry: (seq: number) => Promise<OpenEntry | null>
   /** A version of an entry that is not in the log, kept aside here under its id; null when none is. */
   readonly aside: (seq: number, id: EntryId) => Promise<Signed | null>
+  /**
+   * Entries that its key signed, that were in a replica's log and are in none now, from here and from
+   * whoever answers within a second.
+   */
+  readonly leftOver: () => Promise<readonly Signed[]>
   /** all armored public key blocks that ever signed, the one in force first */
   readonly keys: () => Promise<readonly string[]>
   readonly proof: () => Promise<LogProof>

@@ -110,6 +110,16 @@ describe('an assignment of a later epoch', () => {
     expect(byId.body.equals(tail.entry.text)).toBe(true)
     const unknown = await old.ask(`/log/${tail.entry.seq}.txt?id=${'0'.repeat(64)}`, blog.host)
     expect(unknown.status).toBe(404)
+    // Her edit host shows it at any spoke; what the blog has is not there.
+    for (const peer of council.spokes) {
+      const { exchange } = peer
+      const visit = await exchange.reader.open('maria' as BlogName)
+      if (typeof visit === 'string') throw new Error(visit)
+      const left = await exchange.reader.leftOver('maria' as BlogName, visit)
+      expect(left.map(({ text }) => Buffer.from(text).toString())).toEqual([
+        Buffer.from(tail.entry.text).toString(),
+      ])
+    }
   })
 
   it('publishes the unpublished tail of the old primary after all, where it still fits', async () => {

@@ -487,6 +487,26 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       }
     })
 
+    it('shows what she signed that no log has, to be signed again, to nobody else', async () => {
+      const lost = blogOf({ ...first, title: cruel, body: 'What was lost.' })[1] as Entry
+      const open = {
+        ...maria(first),
+        leftOver: async () =>
+          [lost, lost].map(({ text }) => ({ text, signature: Buffer.alloc(0) })),
+      }
+      const { visitor } = await author(open)
+      const page = await visitor.open(`${edit}/`)
+      expect(page.words).toContain('Not published: 1 entry.')
+      const left = await visitor.open(`${edit}/left`)
+      expect(left.words).toContain('What was lost.')
+      expect(left.html).not.toContain('<script>alert')
+      await expect((await author()).visitor.open(`${edit}/`)).resolves.not.toMatchObject({
+        words: expect.stringContaining('Not published'),
+      })
+      const stranger = new Visitor(await spokeWithDoor({ maria: open }))
+      expect((await stranger.open(`${edit}/left`)).words).not.toContain('What was lost.')
+    })
+
     it('tells another author whose blog it is', async () => {
       const open = openLog(logOf('maria'))
       const visitor = new Visitor(await spokeWithDoor({ maria: open }))

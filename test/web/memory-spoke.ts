@@ -55,6 +55,7 @@ export function openLog(
     held: true,
     newer: async () => null,
     aside: async () => null,
+    leftOver: async () => [],
     entry: async (seq) => {
       const entry = entries[seq]
       return entry === undefined ? null : { entry, signature, firstSeenMs }

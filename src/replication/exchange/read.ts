@@ -38,6 +38,7 @@ const request = z.discriminatedUnion('t', [
     seq: z.number().int().min(0),
     id: z.string().length(64),
   }),
+  z.object({ t: z.literal('left'), log: z.string().max(40) }),
   z.object({ t: z.literal('act'), blog: z.string().max(40) }),
   z.object({ t: z.literal('claim'), id: z.string().length(64) }),
   z.object({ t: z.literal('blogs'), key: z.string().length(40) }),
@@ -50,6 +51,11 @@ const logShape: z.ZodType<
 > = z.intersection(pageShape, z.object({ act: proofShape, receipts: z.array(signedShape).max(64) }))
 const actShape = z.object({ proof: proofShape.nullable(), carriesNames: z.boolean() })
 const claimAnswer = z.object({ claim: claimShape.nullable() })
+/** Entries that were moved aside, in one answer, and peers that are asked for them. */
+const maxLeft = 50
+const maxLeftAsked = 20
+const leftWaitMs = 700
+const leftAnswer = z.object({ entries: z.array(signedShape).max(maxLeft) })
 /** Blogs named in one answer; a key has two names, and may have taken over a few more. */
 const maxBlogsOfKey = 20
 const blogsAnswer = z.object({ blogs: z.array(z.string().max(40)).max(maxBlogsOfKey) })
@@ -149,6 +155,10 @@ export class Reader {
         if (body.t === 'aside') {
           const kept = await this.#store.asideById(body.log, body.seq, body.id as EntryId)
           return { entry: kept === null ? null : signedRow(kept) }
+        }
+        if (body.t === 'left') {
+          const left = await this.#store.tail(body.log, 0)
+          return { entries: left.slice(-maxLeft).map(signedRow) }
         }
         if (body.t === 'act') {
           const own = await this.#registry.own(body.blog as BlogName)
@@ -374,6 +384,32 @@ export class Reader {
   /** A version of an entry that is aside here, by its id (REPLICATION 10). */
   async aside(blog: BlogName, seq: number, id: EntryId): Promise<Signed | null> {
     return this.#store.asideById(blog, seq, id)
+  }
+
+  /**
+   * What the blog's author signed and a later epoch moved aside, here or at another spoke, and that is
+   * in no log now: who of those that are connected answers soon is believed in what her key signed.
+   */
+  async leftOver(blog: BlogName, { ingest }: Pick<Visit, 'ingest'>): Promise<Signed[]> {
+    const peers = this.#network.connected().slice(0, maxLeftAsked)
+    const asked = { t: 'left', log: blog }
+    const answers = await Promise.all(
+      peers.map((peer) =>
+        ask(this.#network, peer, READ, asked, leftAnswer, leftWaitMs).catch(() => null),
+      ),
+    )
+    const own: Signed[] = await this.#store.tail(blog, 0)
+    const theirs = answers.flatMap((each) => each?.entries.map(fromSignedRow) ?? [])
+    const left: Signed[] = []
+    const seen = new Set<string>()
+    for (const offer of [...own.slice(-maxLeft), ...theirs]) {
+      const text = Buffer.from(offer.text).toString('latin1')
+      if (seen.has(text)) continue
+      seen.add(text)
+      const item = await ingest.checkLeft(blog, offer)
+      if (item.ok && (await ingest.idAt(blog, item.value.seq)) !== item.value.id) left.push(offer)
+    }
+    return left
   }
 
   /**

@@ -214,6 +214,14 @@ export class Ingest {
     })
   }
 
+  /** Whether a key of this log signed an item that has no place in it; nothing is kept. */
+  async checkLeft(log: LogName, offer: Offer): Promise<Verdict<Item>> {
+    const item = this.#decode(log, offer)
+    if (!item.ok) return item
+    const signature = await this.#checkAlone(log, item.value, offer)
+    return signature.ok ? item : signature
+  }
+
   /**
    * The entry at `seq`, as it may be shown: it is the one that the chain has there, and its own
    * signature holds, whatever became of the disk since it was written. null: not held, or damaged.

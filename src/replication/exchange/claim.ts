@@ -170,11 +170,21 @@ export class Claims {
   #start(row: Row): void {
     const { id } = row.record
     this.#running.add(id)
-    void this.#run(row)
+    void this.#goOn(row)
       .finally(() => this.#running.delete(id))
       .then(() => this.#forget())
       // Forgotten with the next one.
       .catch(() => undefined)
+  }
+
+  /** Until it is decided, also over times in which the disk takes no write. */
+  async #goOn(start: Row): Promise<void> {
+    for (let row = start; ; row = this.#records.get(start.record.id) ?? row) {
+      await this.#run(row)
+      const { state } = this.#records.get(start.record.id)?.record ?? row.record
+      if (this.#stopped || state !== 'pending') return
+      await wait(this.#clock, retryMs.at(-1) as number)
+    }
   }
 
   /** Of decided claims the newest are remembered; their blogs stand in `@names`. */
@@ -218,7 +228,7 @@ export class Claims {
       const assigned = await this.#assigned(asked)
       if (assigned !== null) await this.#establish(assigned.row, assigned.kept, genesis)
     } catch {
-      // The disk took no write, or the peer is stopping: the record on disk says where to go on.
+      // The disk took no write, or the peer is stopping: it goes on from its record later.
     }
   }
 

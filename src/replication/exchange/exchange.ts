@@ -22,6 +22,7 @@ import { HeldKeys } from './blog-keys.ts'
 import { Checker } from './checker.ts'
 import { Claims, type NameInDns } from './claim.ts'
 import { Gossip } from './gossip.ts'
+import { Holders } from './holders.ts'
 import { type Decide, Join } from './join.ts'
 import { Learners } from './learners.ts'
 import { Push } from './push.ts'
@@ -33,7 +34,13 @@ import { Revocations } from './revocations.ts'
 import { Revoking } from './revoking.ts'
 import { Scrub } from './scrub.ts'
 import { Seals } from './seals.ts'
-import { type DecideClaim, type DecideDrain, type DecideRevoke, Submit } from './submit.ts'
+import {
+  type DecideClaim,
+  type DecideDrain,
+  type DecideRevoke,
+  type HearSealed,
+  Submit,
+} from './submit.ts'
 import { Sync } from './sync.ts'
 import { Tails } from './tails.ts'
 
@@ -77,6 +84,7 @@ export type ExchangeOptions = {
     readonly decideClaim: DecideClaim
     readonly decideRevoke: DecideRevoke
     readonly decideDrain: DecideDrain
+    readonly hearSealed: HearSealed
   } | null
 }
 
@@ -89,6 +97,8 @@ const maxHeadAsked = 20
 /** How long receipts gather before the primary passes them on to its secondaries, ms. */
 const spreadMs = 200
 const checkLaterMs = 500
+/** How long a blog may be sealed without a later act before the authority is told, ms. */
+const sealedMs = 10_000
 /** Pause between two goes of the scrub, ms. */
 const scrubMs = 1_000
 /** How long the authority waits for those that a new act of `@names` is sent to, ms. */
@@ -98,6 +108,7 @@ const tellMs = 1_000
 export class Exchange {
   readonly #world: World
   readonly #options: ExchangeOptions
+  readonly network: Network
   readonly store: LogStore
   readonly ingest: Ingest
   readonly council: CouncilLogs
@@ -110,6 +121,7 @@ export class Exchange {
   readonly alive: Alive
   readonly seals: Seals
   readonly learners: Learners
+  readonly holders: Holders
   readonly acts: Acts
   readonly heldKeys: HeldKeys
   readonly revocations: Revocations
@@ -125,6 +137,7 @@ export class Exchange {
   /** peers from which a pull of the regular round is under way */
   readonly #pulling = new Set<PeerName>()
   #storeId: StoreId | null = null
+  #onNewStore = () => {}
   #cancel: (() => void)[] = []
   #stopped = false
 
@@ -137,6 +150,7 @@ export class Exchange {
     const rules = this.#rules()
     const ingest = new Ingest({ store, rulesOf: rules, now: clock.now })
     const roster = () => this.council.roster()
+    this.network = network
     this.store = store
     this.ingest = ingest
     this.council = new CouncilLogs({
@@ -145,7 +159,7 @@ export class Exchange {
       signer,
       storeId,
       clock,
-      askHolder: (holder, log, acts) => this.#push.askHolder(holder, log, acts),
+      askHolder: (...asked) => this.holders.askHold(...asked),
     })
     this.replicas = new Replicas({ signer, storeId, store, ingest, roster, clock })
     const { council, replicas } = this
@@ -164,6 +178,7 @@ export class Exchange {
     this.sync = new Sync({ network, store, ingest, replicas, council })
     const { sync } = this
     this.seals = new Seals({ network, council, replicas })
+    this.holders = new Holders({ network, council, sync })
     this.learners = new Learners({ network, council, ingest, sync, clock })
     this.revocations = new Revocations({
       network,
@@ -181,6 +196,7 @@ export class Exchange {
       revocations: this.revocations,
       seals: this.seals,
       learners: this.learners,
+      holders: this.holders,
       clock,
       enabled: options.push,
     })
@@ -204,6 +220,7 @@ export class Exchange {
       decideClaim: options.authority?.decideClaim ?? null,
       decideRevoke: options.authority?.decideRevoke ?? null,
       decideDrain: options.authority?.decideDrain ?? null,
+      hearSealed: options.authority?.hearSealed ?? null,
       authority: () => {
         const known = council.roster()
         return known === null ? null : authorityOf(known)
@@ -324,6 +341,9 @@ export class Exchange {
       ...(this.#options.scrub === false
         ? []
         : [repeat(clock, scrubMs, () => this.scrub.run().catch(() => undefined))]),
+      repeat(clock, sealedMs / 2, async () => {
+        await this.submit.sealed(this.replicas.sealedFor(sealedMs)).catch(() => undefined)
+      }),
       repeat(clock, recordPeriodMs, async () => {
         this.#records.startPeriod()
         await this.#tick()
@@ -371,6 +391,22 @@ export class Exchange {
     const kept = this.replicas.get(log as BlogName)
     if (kept?.role === 'primary') this.#background('lead', this.#lead(kept))
     else if (kept?.role === 'secondary') this.#background('give', this.replicas.give(kept))
+  }
+
+  /** Called when this peer's store has become another one while it runs: the council must hear of it. */
+  onNewStore(listener: () => void): void {
+    this.#onNewStore = listener
+  }
+
+  /**
+   * This data folder turned out to be an older state of itself: it is a new store from now on, and
+   * nothing that was counted on the old one counts (REPLICATION, Words).
+   */
+  async renewStore(why: string): Promise<void> {
+    this.#storeId = await this.#newStore()
+    this.#world.report('store_renewed', { why, store: this.#storeId })
+    await this.replicas.reload()
+    this.#onNewStore()
   }
 
   /** Work that nobody waits for: its failure is told, and what failed comes again by itself. */

@@ -5,7 +5,7 @@ import { readSignature } from '../../auth/signature.ts'
 import { accept, type Refusal, refuse, type Verdict } from '../../auth/verdict.ts'
 import { type Clock, wait } from '../clock.ts'
 import type { Author } from '../log/author.ts'
-import { decodeEntry, type Entry } from '../log/entry.ts'
+import { type BlogName, decodeEntry, type Entry } from '../log/entry.ts'
 import type { Ingest } from '../log/ingest.ts'
 import type { Head } from '../log/log.ts'
 import { decodeReceipt } from '../log/receipt.ts'
@@ -19,7 +19,14 @@ import {
   refusalAnswer,
   signedShape,
 } from '../network.ts'
-import { maxBareBytes, maxClockSkewMs, moveRetryMs, publishWaitMs, SUBMIT } from '../protocol.ts'
+import {
+  maxBareBytes,
+  maxClockSkewMs,
+  maxSealsAtOnce,
+  moveRetryMs,
+  publishWaitMs,
+  SUBMIT,
+} from '../protocol.ts'
 import { type Assignment, publishedFrom } from '../registry/assignment.ts'
 import { fromSignedRow, type ProofRow, proofRow, signedRow } from '../registry/proof.ts'
 import type { Registry } from '../registry/registry.ts'
@@ -70,6 +77,7 @@ const request = z.discriminatedUnion('t', [
     certificate: z.string().max(maxBareBytes),
     blog: z.string().max(40).nullable(),
   }),
+  z.object({ t: z.literal('sealed'), blogs: z.array(z.string().max(40)).max(maxSealsAtOnce) }),
   z.object({
     t: z.literal('drain'),
     undo: z.boolean(),
@@ -98,6 +106,9 @@ export type DecideDrain = (
   asked: AskedDrain & { readonly spoke: PeerName },
 ) => Promise<Verdict<Drained>>
 
+/** The authority hears of blogs that it sealed at a replica and that have no next act. */
+export type HearSealed = (from: PeerName, blogs: readonly string[]) => void
+
 /** The authority's answer to a claim: the assignment that gives the name. */
 export type DecideClaim = (genesis: Entry, offer: Signed, via: string) => Promise<Verdict<ProofRow>>
 
@@ -124,6 +135,7 @@ export class Submit {
   readonly #decideClaim: DecideClaim | null
   readonly #decideRevoke: DecideRevoke | null
   readonly #decideDrain: DecideDrain | null
+  readonly #hearSealed: HearSealed | null
   readonly #authority: () => PeerName | null
   readonly #takeGenesis: TakeGenesis
   readonly #revoked: (key: string) => RevokedKey | null
@@ -141,6 +153,7 @@ export class Submit {
     readonly decideClaim: DecideClaim | null
     readonly decideRevoke: DecideRevoke | null
     readonly decideDrain: DecideDrain | null
+    readonly hearSealed: HearSealed | null
     /** who decides; null while this peer has no `@roster` */
     readonly authority: () => PeerName | null
     readonly takeGenesis: TakeGenesis
@@ -156,6 +169,7 @@ export class Submit {
     this.#decideClaim = parts.decideClaim
     this.#decideRevoke = parts.decideRevoke
     this.#decideDrain = parts.decideDrain
+    this.#hearSealed = parts.hearSealed
     this.#authority = parts.authority
     this.#takeGenesis = parts.takeGenesis
     this.#revoked = parts.revoked
@@ -181,6 +195,12 @@ export class Submit {
           return refusalAnswer(refuseRate(words, buckets.waitMs(from)))
         }
         if (body.t === 'revoke') return this.#decided(body)
+        if (body.t === 'sealed') {
+          if (this.#hearSealed === null)
+            return refusalAnswer(refuse('NOT_THE_AUTHORITY', 'This peer seals nothing.'))
+          this.#hearSealed(from, body.blogs)
+          return { ok: true }
+        }
         if (body.t === 'drain') {
           const { undo, reason, dryRun } = body
           const drained = await this.#decideDrain?.({ undo, reason, dryRun, spoke: from })
@@ -346,6 +366,17 @@ export class Submit {
       const silent = 'The authority of the zone does not answer. Try again in a minute.'
       return asRefusal(error) ?? refuse('AUTHORITY_UNREACHABLE', silent)
     }
+  }
+
+  /**
+   * Tells the authority of blogs that are sealed here and not moved: it may have been restored from a
+   * state that knows nothing of it. Throws as `ask` does.
+   */
+  async sealed(blogs: readonly BlogName[]): Promise<void> {
+    const authority = this.#authority()
+    if (authority === null || blogs.length === 0) return
+    const body = { t: 'sealed', blogs: blogs.slice(0, maxSealsAtOnce) }
+    await ask(this.#network, authority, SUBMIT, body, z.object({ ok: z.literal(true) }))
   }
 
   async #decision(authority: PeerName, body: object, later: string): Promise<Verdict<ProofRow>> {

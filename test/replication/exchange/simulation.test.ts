@@ -31,6 +31,7 @@ const missed: Readonly<Record<BrokenRule, { scene: SceneName; deafTo: readonly R
   active: { scene: 'figureEight', deafTo: [] },
   order: { scene: 'figureEight', deafTo: ['promise', 'door'] },
   store: { scene: 'emptied', deafTo: ['receipt', 'promise'] },
+  inForce: { scene: 'olderState', deafTo: ['receipt', 'holder'] },
 }
 const seen: Readonly<Record<BrokenRule, Rule>> = {
   sync: 'receipt',
@@ -40,6 +41,7 @@ const seen: Readonly<Record<BrokenRule, Rule>> = {
   active: 'door',
   order: 'published',
   store: 'published',
+  inForce: 'acts',
 }
 
 describe('simulate', () => {

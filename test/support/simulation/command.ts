@@ -144,7 +144,7 @@ async function runMany(how: Options): Promise<void> {
     [
       `${sum(() => 1)} seeds, ${sum((each) => each.steps)} events (${sum((each) => each.events)} timers), ${how.realKeys ? 'real keys' : 'cheap signatures'}${how.without === null ? '' : `, without the rule "${how.without}"`}`,
       `${sum((each) => each.published)} entries published, ${sum((each) => each.receipts)} receipts held against disks, ${sum((each) => each.answers)} answers to authors`,
-      `${sum((each) => each.failovers)} changes of acts, ${sum((each) => each.replacements)} of them of replicas; ${sum((each) => each.crashes)} crashes, ${sum((each) => each.lostDisks)} lost disks, ${sum((each) => each.cuts)} cuts, ${sum((each) => each.stops)} stopped processes`,
+      `${sum((each) => each.failovers)} changes of acts, ${sum((each) => each.replacements)} of them of replicas; ${sum((each) => each.crashes)} crashes, ${sum((each) => each.lostDisks)} lost disks, ${sum((each) => each.restored)} authorities set back, ${sum((each) => each.cuts)} cuts, ${sum((each) => each.stops)} stopped processes`,
       `${broken.length} violations in ${seconds.toFixed(0)} s; ${perSeedMs.toFixed(0)} ms of CPU per seed`,
     ].join('\n'),
   )

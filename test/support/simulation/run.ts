@@ -203,8 +203,9 @@ export class Run {
   #isSurvived(machine: Machine): boolean {
     // The act that answers a claim may name this store and no other.
     if (this.writers.some(({ isReady, isTooLate }) => !isReady && !isTooLate)) return false
-    const acts = this.blogs.flatMap((blog) => this.council.witness.ledger.line(blog))
-    return acts.every(({ replicas }) => {
+    const { ledger } = this.council.witness
+    const acts = this.blogs.flatMap((blog) => ledger.line(blog))
+    return [{ replicas: ledger.holders }, ...acts].every(({ replicas }) => {
       if (!replicas.some(({ peer }) => peer === machine.signer.peer)) return true
       const gone = replicas.filter(({ peer, store }) => {
         const each = this.machineOf(peer)

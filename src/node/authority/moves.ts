@@ -213,8 +213,11 @@ export class Moves {
     const ready = new Map<BlogName, Change>()
     for (const [{ blog, id }, { next, learners }] of needs) {
       const end = ends.get(blog)
-      const isNear = ({ peer }: Replica) =>
-        end !== undefined && (reached.get(`${blog} ${peer}`) ?? -1) >= end - maxPageEntries
+      // One that did not answer, or has nothing yet, is not near however short the log is.
+      const isNear = ({ peer }: Replica) => {
+        const at = reached.get(`${blog} ${peer}`)
+        return end !== undefined && at !== undefined && at >= end - maxPageEntries
+      }
       if (end !== undefined && learners.every(isNear)) ready.set(blog, { ...next, act: id })
     }
     return ready

@@ -16,10 +16,10 @@ const activeKey = (blog: string) => `active/${blog}`
  * replicas themselves (REPLICATION 9). An act that is not known to be active may be.
  */
 export class Survey {
-  readonly #exchange: Pick<Exchange, 'council' | 'store' | 'sync'>
+  readonly #exchange: Pick<Exchange, 'council' | 'store' | 'sync' | 'tell'>
   readonly #active = new Map<BlogName, EntryId>()
 
-  constructor(exchange: Pick<Exchange, 'council' | 'store' | 'sync'>) {
+  constructor(exchange: Pick<Exchange, 'council' | 'store' | 'sync' | 'tell'>) {
     this.#exchange = exchange
   }
 
@@ -70,7 +70,8 @@ export class Survey {
   }
 
   /**
-   * Asks the primaries of blogs where their logs end, and counts the receipts that they answer.
+   * Asks the primaries of blogs where their logs end, and counts the receipts that they answer. One
+   * that does not know its act is told again.
    *
    * @returns the seq at which a blog's primary ends, by its receipt under the act in force; a blog
    *   whose primary does not answer so is left out
@@ -92,8 +93,12 @@ export class Survey {
   ): Promise<void> {
     const blogs = acts.map(({ blog }) => blog)
     const said = await this.#exchange.sync.heads(peer, blogs).catch(() => null)
+    if (said === null) return
     for (const act of acts) {
-      const receipts = said?.get(act.blog)?.receipts ?? []
+      const { epoch = 0, receipts = [] } = said.get(act.blog) ?? {}
+      // What it was told of the act was lost, and one that never kept the blog would not ask.
+      if (epoch < act.epoch)
+        void this.#exchange.tell(namesLog, act.proof, [peer]).catch(() => undefined)
       await this.note(act, receipts)
       const own = receipts.find(
         ({ replica, act: under }) => replica.peer === peer && under === act.id,

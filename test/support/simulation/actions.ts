@@ -19,6 +19,8 @@ const kinds: readonly (readonly [share: number, act: (run: Run, draws: Step['dra
     [8, full],
     [15, arrive],
     [12, transfer],
+    [12, backUp],
+    [6, setBack],
     [6, drain],
     [6, scene],
     // The rest.
@@ -132,6 +134,14 @@ function drain(run: Run, draws: Step['draws']): void {
   const [a, , c] = draws
   const spoke = pick(run.council.spokes, a)
   if (spoke === undefined || !run.drain(spoke, 10_000 + howLong(c))) write(run, draws)
+}
+
+function backUp(run: Run, draws: Step['draws']): void {
+  if (!run.backUp()) write(run, draws)
+}
+
+function setBack(run: Run, draws: Step['draws']): void {
+  if (!run.setBack(howLong(draws[0]))) write(run, draws)
 }
 
 /** One of the directed schedules, while everything else goes on. */

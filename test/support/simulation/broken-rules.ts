@@ -3,6 +3,8 @@ import type { Kept } from '../../../src/replication/exchange/replica.ts'
 import type { Head } from '../../../src/replication/log/log.ts'
 import type { StoreId } from '../../../src/replication/log/peer-text.ts'
 import { signReceipt } from '../../../src/replication/log/receipt.ts'
+import { decodeAct } from '../../../src/replication/registry/act.ts'
+import { holdersFor } from '../../../src/replication/registry/roster.ts'
 import { signPromise } from '../../../src/replication/registry/seal.ts'
 import type { CouncilPlan, Machine } from './council.ts'
 
@@ -63,6 +65,8 @@ const ways = {
     storeIdOf: ({ name }: Machine) =>
       Buffer.from(name.padEnd(16, '0')).toString('hex').slice(0, 32) as StoreId,
   },
+  /** 14: the authority asks nobody before it writes, and its acts count without the holders. */
+  inForce: { tamper: forgeHolders },
 } satisfies Record<string, Pick<CouncilPlan, 'tamper' | 'storeIdOf'>>
 
 export type BrokenRule = keyof typeof ways
@@ -71,6 +75,29 @@ export const brokenRules = Object.keys(ways) as BrokenRule[]
 /** Leaves a rule out; null: all are kept. */
 export const tamperFor = (rule: BrokenRule | null): Pick<CouncilPlan, 'tamper' | 'storeIdOf'> =>
   rule === null ? {} : ways[rule]
+
+function forgeHolders(_: Machine, { council, holders }: Exchange, machines: readonly Machine[]) {
+  council.begin({ count: 1, id: '0'.repeat(32) })
+  holders.askHold = async (peer, log, acts) => {
+    const signer = machines.find((each) => each.signer.peer === peer)?.signer
+    const roster = council.roster()
+    if (signer === undefined || roster === null) return []
+    return acts.flatMap(({ text }) => {
+      const act = decodeAct(text)
+      if (!act.ok) return []
+      const { seq, id } = act.value
+      return holdersFor(roster, act.value).flatMap((term) =>
+        term.holders
+          .filter((holder) => holder.peer === peer)
+          .map((replica) => {
+            const { council: name } = roster
+            const under = { act: term.act, epoch: term.epoch, replica, sinceMs: 0, atMs: 0 }
+            return signReceipt(signer, { council: name, log, head: { seq, id }, ...under }).signed
+          }),
+      )
+    })
+  }
+}
 
 function giveForGaps({ signer }: Machine, { replicas }: Exchange): void {
   const heads = new Map<Kept, Head>()

@@ -15,7 +15,7 @@ export type Job = Omit<SimulateOptions, 'seed' | 'only'> & {
   readonly realKeys: boolean
 }
 /** What a worker answers for each seed. */
-export type Answer = Omit<Outcome, 'trace'>
+export type Answer = Omit<Outcome, 'trace'> & { readonly cpuMs: number }
 
 /** Seeds that a worker gets at once. */
 const seedsPerJob = 25
@@ -138,13 +138,14 @@ async function runMany(how: Options): Promise<void> {
   const seconds = (performance.now() - startMs) / 1_000
   const sum = (of: (answer: Answer) => number) =>
     answers.reduce((total, each) => total + of(each), 0).toLocaleString('en')
-  const perSeedMs = (seconds * 1_000 * how.workers) / Math.max(1, answers.length)
+  const cpuMs = answers.reduce((total, each) => total + each.cpuMs, 0)
+  const perSeedMs = cpuMs / Math.max(1, answers.length)
   console.log(
     [
       `${sum(() => 1)} seeds, ${sum((each) => each.steps)} events (${sum((each) => each.events)} timers), ${how.realKeys ? 'real keys' : 'cheap signatures'}${how.without === null ? '' : `, without the rule "${how.without}"`}`,
       `${sum((each) => each.published)} entries published, ${sum((each) => each.receipts)} receipts held against disks, ${sum((each) => each.answers)} answers to authors`,
-      `${sum((each) => each.failovers)} changes of acts, ${sum((each) => each.replacements)} of them of replicas; ${sum((each) => each.crashes)} crashes, ${sum((each) => each.lostDisks)} lost disks, ${sum((each) => each.cuts)} cuts, ${sum((each) => each.stops)} stopped processes`,
-      `${broken.length} violations in ${seconds.toFixed(0)} s (${perSeedMs.toFixed(0)} ms of a worker per seed)`,
+      `${sum((each) => each.failovers)} changes of acts, ${sum((each) => each.replacements)} of them of replicas; ${sum((each) => each.crashes)} crashes, ${sum((each) => each.lostDisks)} lost disks, ${sum((each) => each.restored)} authorities set back, ${sum((each) => each.cuts)} cuts, ${sum((each) => each.stops)} stopped processes`,
+      `${broken.length} violations in ${seconds.toFixed(0)} s; ${perSeedMs.toFixed(0)} ms of CPU per seed`,
     ].join('\n'),
   )
   if (broken.length > 0) process.exitCode = 1

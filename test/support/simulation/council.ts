@@ -21,6 +21,7 @@ import { type End, VirtualDisk } from './disk.ts'
 import { VirtualNetwork } from './network.ts'
 import { OffLoop } from './off-loop.ts'
 import { type Random, randomOf } from './random.ts'
+import type { Rows } from './rows.ts'
 import { Life, VirtualClock } from './virtual-clock.ts'
 import { Witness } from './witness.ts'
 
@@ -42,7 +43,7 @@ export type CouncilPlan = {
   /** wanted number of replicas of a blog */
   readonly replicas: number
   /** breaks a rule at a peer before it starts, to see that this is noticed */
-  readonly tamper?: (machine: Machine, exchange: Exchange) => void
+  readonly tamper?: (machine: Machine, exchange: Exchange, machines: readonly Machine[]) => void
   /** what a disk's new life is called; left out: a new random store id, as REPLICATION wants it */
   readonly storeIdOf?: (machine: Machine) => StoreId
   /** kinds of rule that nobody watches, to see that what they lead to is noticed too */
@@ -225,6 +226,14 @@ export class VirtualCouncil {
     this.witness.lost(machine.signer.peer)
   }
 
+  /** The peer's machine comes back with what its disk held when a backup was made. */
+  restore(machine: Machine, backup: Rows): void {
+    this.end(machine, 'power loss')
+    this.note(`${machine.name}: the disk is set back to an older state`)
+    machine.disk.restore(backup)
+    this.witness.lost(machine.signer.peer)
+  }
+
   /** Ends a peer's run now. */
   end(machine: Machine, how: End): void {
     if (machine.life === null) return
@@ -301,7 +310,7 @@ export class VirtualCouncil {
     )
     holder.exchange = exchange
     this.dht.arrive(signer.peer, life, exchange.registry)
-    this.#plan.tamper?.(machine, exchange)
+    this.#plan.tamper?.(machine, exchange, this.machines)
     await exchange.start()
     machine.exchange = exchange
     if (plan.roles.includes('authority')) {

@@ -1,8 +1,15 @@
 import type { Machine, VirtualCouncil } from './council.ts'
 import type { End } from './disk.ts'
+import type { Rows } from './rows.ts'
 
 /** How often what was done to a council. */
-export type FaultCounts = { crashes: number; lostDisks: number; cuts: number; stops: number }
+export type FaultCounts = {
+  crashes: number
+  lostDisks: number
+  restored: number
+  cuts: number
+  stops: number
+}
 
 /** What happens to machines and ways; each fault ends by itself. */
 export class Faults {
@@ -14,7 +21,7 @@ export class Faults {
   readonly #healing = new Set<() => void>()
   readonly #onLost: () => void
   #isOver = false
-  readonly counts: FaultCounts = { crashes: 0, lostDisks: 0, cuts: 0, stops: 0 }
+  readonly counts: FaultCounts = { crashes: 0, lostDisks: 0, restored: 0, cuts: 0, stops: 0 }
 
   /** @param onLost - called when a disk was lost */
   constructor(council: VirtualCouncil, most: number, onLost: () => void) {
@@ -87,6 +94,16 @@ export class Faults {
     this.counts.crashes++
     this.counts.lostDisks++
     this.#council.lose(machine)
+    this.#onLost()
+    return true
+  }
+
+  /** The disk is as it was when the backup was made; the machine starts on that. */
+  restore(machine: Machine, backup: Rows, ms: number): boolean {
+    if (!this.#take(machine, ms, () => this.#restart(machine))) return false
+    this.counts.crashes++
+    this.counts.restored++
+    this.#council.restore(machine, backup)
     this.#onLost()
     return true
   }

@@ -26,6 +26,8 @@ export class Ledger {
   readonly #byEpoch = new Map<string, EntryId>()
   readonly #bySeq = new Map<string, EntryId>()
   readonly #owners = new Map<string, EntryId>()
+  /** who holds the council's own logs, and since which entry */
+  #holders: { readonly seq: number; readonly replicas: readonly Replica[] } | null = null
   /** by blog and seq */
   readonly #published = new Map<string, Published[]>()
 
@@ -42,6 +44,9 @@ export class Ledger {
       this.#broken('acts', `two acts in force are ${place}: ${before}, ${id}`)
     this.#bySeq.set(place, id)
     if (decision.kind === 'assign') this.#assigned(id, decision)
+    if (decision.kind === 'council') this.#holders = { seq, replicas: [decision.holder] }
+    if (decision.kind === 'holders' && seq > (this.#holders?.seq ?? -1))
+      this.#holders = { seq, replicas: decision.holders }
   }
 
   #assigned(id: EntryId, fields: AssignFields): void {
@@ -87,6 +92,11 @@ export class Ledger {
   /** How many entries were published, of all blogs. */
   count(): number {
     return [...this.#published.values()].reduce((sum, ids) => sum + ids.length, 0)
+  }
+
+  /** Who holds the council's own logs. */
+  get holders(): readonly Replica[] {
+    return this.#holders?.replicas ?? []
   }
 
   /** A blog's acts in force, the newest first, back to the last that is active: all their sets count (REPLICATION 9). */

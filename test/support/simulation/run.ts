@@ -14,6 +14,7 @@ import { VirtualDisk } from './disk.ts'
 import { Faults } from './faults.ts'
 import type { RunPlan, Step } from './plan.ts'
 import type { Random } from './random.ts'
+import type { Rows } from './rows.ts'
 import { Told } from './told.ts'
 import { Life } from './virtual-clock.ts'
 import { Writer } from './writer.ts'
@@ -172,16 +173,39 @@ export class Run {
     )
   }
 
+  /** What the authority's disk held last time; set back to it, it is a new store. */
+  #backup: Rows | null = null
+
+  /** Makes a backup of the authority, once others hold the council's logs too: alone it has the only copy. */
+  backUp(): boolean {
+    const holders = this.council.authority.exchange?.council.roster()?.terms.at(-1)?.holders ?? []
+    if (holders.length < 3) return false
+    this.council.note('a backup of the authority is made')
+    this.#backup = this.council.authority.disk.backUp()
+    return true
+  }
+
+  /** The authority comes back from the last backup. @returns whether there is one, and no blog is lost by it */
+  setBack(ms: number): boolean {
+    const { authority } = this.council
+    if (this.#backup === null || !this.#isSurvived(authority)) return false
+    return this.faults.restore(authority, this.#backup, ms)
+  }
+
   /**
    * Whether a machine may lose its disk: no more of the replicas of a blog are gone than it survives
    * (REPLICATION, What it promises), and the authority's only copy of the council's logs stays.
    */
   mayLose(machine: Machine): boolean {
-    if (machine === this.council.authority) return false
+    return machine !== this.council.authority && this.#isSurvived(machine)
+  }
+
+  #isSurvived(machine: Machine): boolean {
     // The act that answers a claim may name this store and no other.
     if (this.writers.some(({ isReady, isTooLate }) => !isReady && !isTooLate)) return false
-    const acts = this.blogs.flatMap((blog) => this.council.witness.ledger.line(blog))
-    return acts.every(({ replicas }) => {
+    const { ledger } = this.council.witness
+    const acts = this.blogs.flatMap((blog) => ledger.line(blog))
+    return [{ replicas: ledger.holders }, ...acts].every(({ replicas }) => {
       if (!replicas.some(({ peer }) => peer === machine.signer.peer)) return true
       const gone = replicas.filter(({ peer, store }) => {
         const each = this.machineOf(peer)

@@ -9,7 +9,14 @@ const failoverMs = 60_000
  * keeps a published entry. They ask for a blog with three replicas or more, and give up, leaving
  * nothing behind but faults that end by themselves, when something else got in the way.
  */
-export const scenes = { figureEight, emptied, staleLeader, sealedLeader, movedLeader } as const
+export const scenes = {
+  figureEight,
+  emptied,
+  staleLeader,
+  sealedLeader,
+  movedLeader,
+  olderState,
+} as const
 export type SceneName = keyof typeof scenes
 
 const epochOf = (run: Run, blog: string) => run.named(blog)?.epoch ?? 0
@@ -158,4 +165,28 @@ async function movedLeader(run: Run, blog: string): Promise<void> {
   run.faults.part(authority, old, 'both', 10_000)
   run.faults.part(next, old, 'both', 10_000)
   await write(run, blog, old, 4, 2_500)
+}
+
+/**
+ * The authority comes back from a backup that lacks an act, without reaching those that have it, and
+ * is asked for another (REPLICATION 14).
+ */
+async function olderState(run: Run, blog: string): Promise<void> {
+  const parts = await cast(run, blog)
+  if (parts === null) return
+  const { authority, machines } = run.council
+  if (run.faults.isOut(authority)) return
+  const [, second, third] = parts
+  await run.hope(() => run.backUp(), 20_000)
+  const epoch = epochOf(run, blog)
+  if (!run.move(blog, second) || !(await run.hope(() => epochOf(run, blog) > epoch, 20_000))) return
+  const holders = authority.exchange?.council.roster()?.terms.at(-1)?.holders ?? []
+  const others = machines.filter(
+    (each) => each !== authority && holders.some(({ peer }) => peer === each.signer.peer),
+  )
+  if (!run.setBack(500)) return
+  for (const other of others) run.faults.part(authority, other, 'in', 25_000)
+  await run.hope(() => authority.authority !== null, 10_000)
+  run.move(blog, third)
+  await run.hope(() => false, 30_000)
 }

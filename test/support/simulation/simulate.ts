@@ -41,6 +41,8 @@ export type Outcome = {
   readonly replacements: number
   readonly crashes: number
   readonly lostDisks: number
+  /** times that the authority came back from an older state */
+  readonly restored: number
   readonly cuts: number
   readonly stops: number
   /** the rule that was broken, and how */

@@ -4,6 +4,7 @@ import { simulate } from './simulate.ts'
 
 /** Runs the seeds that it is sent, one after the other, and answers each. */
 let isCheap = false
+process.on('disconnect', () => process.exit())
 process.on('message', (job: Job) => {
   void run(job)
 })
@@ -14,7 +15,9 @@ async function run({ from, seeds, realKeys, ...options }: Job): Promise<void> {
   isCheap = !realKeys
   for (let seed = from; seed < from + seeds; seed++) {
     const way = realKeys ? 'openpgp' : 'node'
-    const { trace: _, ...answer } = await simulate({ ...options, seed, way })
-    process.send?.(answer satisfies Answer)
+    const before = process.cpuUsage()
+    const { trace: _, ...outcome } = await simulate({ ...options, seed, way })
+    const { user, system } = process.cpuUsage(before)
+    process.send?.({ ...outcome, cpuMs: (user + system) / 1_000 } satisfies Answer)
   }
 }

@@ -96,6 +96,8 @@ program
 adminCommands(program)
 bloggerCommands(program)
 
+// Words that find no room on a full disk are lost; that is no reason to end.
+process.stderr.on('error', () => undefined)
 process.on('uncaughtException', crash)
 process.on('unhandledRejection', crash)
 try {

@@ -11,6 +11,7 @@ import { type AdmissionPolicy, memberFields } from '../replication/registry/act.
 import { parseBootstrap } from '../replication/registry/bootstrap.ts'
 import { parseInvitation } from '../replication/registry/invitation.ts'
 import { parseNetwork } from '../web/client.ts'
+import { defaultLoad } from './authority/demand.ts'
 import { override, sectionOf } from './config-override.ts'
 
 /** From the least to the most talkative. */
@@ -122,6 +123,24 @@ export type Config = {
     readonly copiesPercent: number
     /** It asks to be replaced, and gives receipts until it is. Default 97. */
     readonly replacePercent: number
+    /** Size of the file `reserve` in `data`, which makes room for what has to be written on a full disk, MiB, 0–65536. Default 64. */
+    readonly reserveMiB: number
+  }
+  /**
+   * Blogs that are read a lot. A spoke tells the authority which of those that it keeps are read at
+   * least `quietPerMinute` times; the rest is the authority's to decide.
+   */
+  readonly load: {
+    /** Reads per minute at each copy from which a blog gets one more, 1–10000000. Default 3000. */
+    readonly busyPerMinute: number
+    /** … below which it loses one again, counted for those that would be left; at most half of `busyPerMinute`. Default 1000. */
+    readonly quietPerMinute: number
+    /** How long it has to be read so much, ms, 1000–86400000. Default 120000. */
+    readonly growAfterMs: number
+    /** … and so little. Default 1800000. */
+    readonly shrinkAfterMs: number
+    /** Copies that a blog may have for its readers, 1–31; those that every blog gets it has anyway. Default 7. */
+    readonly mostCopies: number
   }
   /** What this spoke takes of one blog of which it is the primary. */
   readonly limits: {
@@ -288,6 +307,16 @@ const sections = {
       newBlogsPercent: whole(1, 100).default(85),
       copiesPercent: whole(1, 100).default(92),
       replacePercent: whole(1, 100).default(97),
+      reserveMiB: whole(0, 65_536).default(64),
+    })
+    .prefault({}),
+  load: z
+    .strictObject({
+      busyPerMinute: whole(1, 10_000_000).default(defaultLoad.busyPerMinute),
+      quietPerMinute: whole(1, 10_000_000).default(defaultLoad.quietPerMinute),
+      growAfterMs: whole(1_000, 86_400_000).default(defaultLoad.growAfterMs),
+      shrinkAfterMs: whole(1_000, 86_400_000).default(defaultLoad.shrinkAfterMs),
+      mostCopies: whole(1, maxReplicas).default(defaultLoad.mostCopies),
     })
     .prefault({}),
   limits: z
@@ -377,7 +406,7 @@ export async function readConfig(path: string, env: NodeJS.ProcessEnv): Promise<
 function crossProblems(value: unknown): string[] {
   if (!isObject(value)) return []
   const problems: string[] = []
-  const { council, spoke: web, dns: server, authority, keys, disk } = value
+  const { council, spoke: web, dns: server, authority, keys, disk, load } = value
   if (web === undefined && server === undefined && authority === undefined) {
     problems.push('spoke, dns, authority: want at least one of these sections, got none')
   }
@@ -406,6 +435,13 @@ function crossProblems(value: unknown): string[] {
       problems.push(`disk.copiesPercent: want at least newBlogsPercent, got ${show(copiesPercent)}`)
     if (Number(copiesPercent) > Number(replacePercent))
       problems.push(`disk.replacePercent: want at least copiesPercent, got ${show(replacePercent)}`)
+  }
+  if (isObject(load)) {
+    const { busyPerMinute, quietPerMinute } = { ...defaultLoad, ...load }
+    if (Number(quietPerMinute) > Number(busyPerMinute) / 2)
+      problems.push(
+        `load.quietPerMinute: want at most half of busyPerMinute, got ${show(quietPerMinute)}`,
+      )
   }
   const plainServers =
     isObject(keys) && Array.isArray(keys.servers) && keys.allowPrivate !== true

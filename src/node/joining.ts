@@ -95,6 +95,11 @@ export class Joining {
     void this.#run(on)
   }
 
+  /** What `@roster` should say has changed: asks at once. */
+  again(): void {
+    this.#wake()
+  }
+
   stop(): void {
     this.#stopped = true
     this.#wake()

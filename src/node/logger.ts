@@ -64,16 +64,25 @@ export function createLogger(
   return { forComponent }
 }
 
-/** Written at once, so that the last line before a crash is there too. */
+/** Log lines that wait for room on the disk that they go to, bytes; those beyond are dropped. */
+const maxWaitingBytes = 1024 * 1024
+
+/**
+ * Written at once, so that the last line before a crash is there too. That a line cannot be written,
+ * to a file on a full disk, is no reason for a crash.
+ */
 function standardError(): pino.DestinationStream {
-  return process.stderr.isTTY
-    ? pretty({
-        destination: 2,
-        sync: true,
-        ignore: 'component',
-        messageFormat: '{component} {msg}',
-      })
-    : pino.destination({ fd: 2, sync: true })
+  if (process.stderr.isTTY) {
+    return pretty({
+      destination: 2,
+      sync: true,
+      ignore: 'component',
+      messageFormat: '{component} {msg}',
+    })
+  }
+  const destination = pino.destination({ fd: 2, sync: true, maxLength: maxWaitingBytes })
+  destination.on('error', () => undefined)
+  return destination
 }
 
 function isFields(value: unknown): value is LogFields {

@@ -383,8 +383,23 @@ export class Peer {
     const open = this.#libp2p.getConnections(id).find((connection) => connection.status === 'open')
     if (open !== undefined) return open
     const wanted = this.#wanted().find((each) => each.peer === peer)
-    if (wanted !== undefined) await this.#remember(wanted)
-    return this.#libp2p.dial(id, { signal })
+    return wanted === undefined
+      ? this.#libp2p.dial(id, { signal })
+      : this.#dialWanted(wanted, signal)
+  }
+
+  /** A full disk takes no address into the book; it does without. */
+  async #dialWanted(wanted: Wanted, signal: AbortSignal): Promise<Connection> {
+    const id = peerIdFromString(wanted.peer)
+    const isKnown = await this.#remember(wanted).then(
+      () => true,
+      () => false,
+    )
+    const end = `/p2p/${wanted.peer}`
+    const addresses = wanted.addresses.map((each) =>
+      multiaddr(each.endsWith(end) ? each : `${each}${end}`),
+    )
+    return this.#libp2p.dial(isKnown ? id : addresses, { signal })
   }
 
   async #remember({ peer, addresses }: Wanted): Promise<void> {
@@ -456,10 +471,7 @@ export class Peer {
 
   async #dialOne(wanted: Wanted): Promise<void> {
     try {
-      await this.#remember(wanted)
-      await this.#libp2p.dial(peerIdFromString(wanted.peer), {
-        signal: AbortSignal.timeout(dialMs),
-      })
+      await this.#dialWanted(wanted, AbortSignal.timeout(dialMs))
     } catch {
       // Down or cut off: the next round tries again.
     }

@@ -1,8 +1,7 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir, statfs } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
-import { Level } from 'level'
 import { MemoryLevel } from 'memory-level'
 import { type PeerName, type PeerSigner, peerSigner } from '../auth/peer-signature.ts'
 import { KeyRing } from '../auth/public-key.ts'
@@ -13,19 +12,21 @@ import { Exchange } from '../replication/exchange/exchange.ts'
 import { rosterLog } from '../replication/log/log.ts'
 import { parseStoreId, type StoreId } from '../replication/log/peer-text.ts'
 import type { Disk } from '../replication/log/store.ts'
+import { maxBusyBlogs } from '../replication/protocol.ts'
 import type { MemberRecord, Role } from '../replication/registry/act.ts'
 import {
   type Bootstrap,
   formatBootstrap,
   parseBootstrap,
 } from '../replication/registry/bootstrap.ts'
-import type { DiskMark } from '../replication/registry/heartbeat.ts'
 import { invitationSigner, parseInvitation } from '../replication/registry/invitation.ts'
 import { authorityOf, isMember } from '../replication/registry/roster.ts'
 import { createApp } from '../web/app.ts'
 import { trustedProxies } from '../web/client.ts'
 import { KeptPages } from '../web/kept-pages.ts'
+import { placeReader } from '../web/places.ts'
 import { RateLimits } from '../web/rate-limit.ts'
+import { ReadCounts } from '../web/read-counts.ts'
 import { StoredAccounts } from './accounts.ts'
 import { serveAdmin } from './admin/admin-app.ts'
 import { lookAtCopies } from './admin/look-at-copies.ts'
@@ -33,7 +34,7 @@ import { askDns } from './ask-dns.ts'
 import { type AuthorityParts, startAuthority } from './authority/start-authority.ts'
 import { realClock } from './clock.ts'
 import type { Config } from './config.ts'
-import { markOf, usedPercentOf } from './disk-mark.ts'
+import { DiskRoom } from './disk-room.ts'
 import { DnsServer } from './dns/dns-server.ts'
 import { ZoneKeeper } from './dns/zone-keeper.ts'
 import { fetchHello } from './fetch-hello.ts'
@@ -46,6 +47,7 @@ import { Peer, type Wanted } from './peer.ts'
 import { openPeerKey } from './peer-key.ts'
 import { Sampler } from './sampler.ts'
 import { readStatus } from './status.ts'
+import { StoreDisk } from './store-disk.ts'
 import { visitSpoke } from './visit-spoke.ts'
 import { SpokeForWeb } from './web-spoke.ts'
 
@@ -79,9 +81,24 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
   const signer = peerSigner(key)
   const bootstrap = readBootstrap(config)
 
-  const disk = new Level<string, Uint8Array>(join(config.data, 'store'), { valueEncoding: 'view' })
-  await disk.open()
-  stack.defer(() => disk.close())
+  const diskLog = logger.forComponent('council:disk')
+  const room = new DiskRoom({
+    folder: config.data,
+    marks: config.disk,
+    reserveBytes: config.disk.reserveMiB * 1024 * 1024,
+    clock: realClock,
+    log: diskLog,
+  })
+  await room.start()
+  stack.defer(() => room.stop())
+  const disk = await StoreDisk.open(join(config.data, 'store'), {
+    ...{ room, clock: realClock, log: diskLog },
+    fatal: (error) => {
+      diskLog.error('store_lost_writes', { error })
+      process.exit(1)
+    },
+  })
+  stack.use(disk)
 
   const holder: { exchange: Exchange | null; joining: Joining | null } = {
     exchange: null,
@@ -108,6 +125,10 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
   })
   stack.use(peer)
 
+  const reads = new ReadCounts({
+    isKept: (blog) => (holder.exchange?.replicas.get(blog)?.role ?? 'none') !== 'none',
+    now: realClock.now,
+  })
   const keys = new KeyRing()
   let authority: AuthorityParts | null = null
   const exchange = new Exchange(
@@ -121,7 +142,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       signer,
       keys,
       newStoreId: () => parseStoreId(randomBytes(16).toString('hex')) as StoreId,
-      vitals: vitalsOf(config),
+      vitals: vitalsOf(room, () => reads.busiest(config.load.quietPerMinute, maxBusyBlogs)),
       fetchHello,
       newNonce: () => randomBytes(32).toString('hex'),
       askDns: (blog) => askDns(exchange.council.roster(), blog),
@@ -144,6 +165,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
               decideReport: async (from, handed) =>
                 authority?.reports.take(from, handed) ?? starting,
               decideDrain: async (asked) => authority?.moves.drain(asked) ?? starting,
+              hearSealed: (from, blogs) => authority?.hearSealed(from, blogs),
             },
     },
   )
@@ -168,10 +190,11 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
         fetchHello,
         signer,
         failover: config.failover,
+        load: config.load,
       },
     )
-    const { watch } = authority
-    stack.defer(() => watch.stop())
+    const { stop } = authority
+    stack.defer(stop)
   }
 
   const status = () =>
@@ -183,7 +206,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
   const http =
     config.spoke === undefined
       ? null
-      : await serveWeb(config, zone, { exchange, signer, logger, status, stack })
+      : await serveWeb(config, zone, { exchange, signer, logger, status, stack, reads })
   if (http !== null) stack.use(http)
   const dns =
     config.dns === undefined
@@ -211,6 +234,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     hangUp: (name) => peer.hangUp(name),
   })
   holder.joining = joining
+  exchange.onNewStore(() => joining.again())
   const adminLog = logger.forComponent('council:admin')
   const admin = await serveAdmin(
     config.data,
@@ -283,12 +307,13 @@ type Parts = {
   logger: Logger
   stack: AsyncDisposableStack
   status: () => Promise<object>
+  reads: ReadCounts
 }
 
 function serveWeb(
   config: Config,
   zone: string,
-  { exchange, signer, logger, status, stack }: Parts,
+  { exchange, signer, logger, status, stack, reads }: Parts,
 ): Promise<HttpServer> {
   const { host, port, addresses } = config.spoke as NonNullable<Config['spoke']>
   const log = logger.forComponent('council:web')
@@ -324,6 +349,7 @@ function serveWeb(
   sampler.start()
   stack.defer(() => sampler.stop())
   const kept = new KeptPages(spoke)
+  const placeOf = placeReader(spoke)
   const rates = new RateLimits(randomBytes(16).toString('hex'))
   const isTrustedProxy = trustedProxies(config.web.trustedProxies)
   const report = (error: unknown) => log.error('request_failed', { error })
@@ -332,7 +358,10 @@ function serveWeb(
     host,
     port,
     isTrustedProxy,
-    findKept: (request) => kept.find(request),
+    findKept: (request) => {
+      reads.count(placeOf(request.host))
+      return kept.find(request)
+    },
   })
 }
 
@@ -443,17 +472,14 @@ async function dialAny(peer: Peer, addresses: readonly string[]): Promise<PeerNa
   return null
 }
 
-/** Free bytes of the disk with the logs, its mark, and thousandths of a core used since the last time. */
-function vitalsOf({ data, disk }: Pick<Config, 'data' | 'disk'>): () => Promise<Vitals> {
+/** Free bytes of the disk with the logs, its mark, thousandths of a core used since the last time, and what is read a lot. */
+function vitalsOf(room: DiskRoom, busy: () => NonNullable<Vitals['busy']>): () => Promise<Vitals> {
   let last = { cpu: process.cpuUsage(), atMs: realClock.now() }
-  let mark: DiskMark | null = null
   return async () => {
-    const room = await statfs(data)
-    mark = markOf(usedPercentOf(room), disk, mark)
     const now = { cpu: process.cpuUsage(), atMs: realClock.now() }
     const usedMs = (now.cpu.user + now.cpu.system - last.cpu.user - last.cpu.system) / 1_000
     const load = Math.round((1_000 * usedMs) / Math.max(1, now.atMs - last.atMs))
     last = now
-    return { freeBytes: room.bavail * room.bsize, load: Math.max(0, load), mark }
+    return { freeBytes: room.freeBytes, load: Math.max(0, load), mark: room.mark, busy: busy() }
   }
 }

@@ -4,6 +4,7 @@ import { type CommandIo, plainLine } from './blogger/io.ts'
 import { type Config, readConfig } from './config.ts'
 import { createLogger } from './logger.ts'
 import { startPeer } from './spoke.ts'
+import { Watchdog } from './watchdog.ts'
 
 export type StartOptions = { readonly config: string; readonly json?: boolean }
 
@@ -18,6 +19,8 @@ export async function start(
   await using peer = await startPeer(config.value, createLogger(config.value.log.level)).catch(
     explain,
   )
+  await using watchdog = new Watchdog()
+  watchdog.start()
   if (!options.json) for (const line of describePeer(peer, config.value)) io.say(line)
   peer.onPending((reason) => {
     for (const line of describeWait(peer, plainLine(reason))) io.say(line)
@@ -81,6 +84,7 @@ const hostPort = ({ host, port }: { readonly host: string; readonly port: number
 const causes: Readonly<Record<string, string>> = {
   EADDRINUSE: 'another program listens there. End it, or choose another port',
   EADDRNOTAVAIL: 'this machine has no such address. Choose one that it has',
+  ENOSPC: 'its disk is full. Make room on it',
   EACCES: 'this user may not. Ports below 1024 need a privilege; folders must be writable',
 }
 

@@ -2,6 +2,8 @@
 export type ReplicationErrorCode =
   /** the disk took no write: what was asked is not stored */
   | 'STORE_WRITE_FAILED'
+  /** the disk is full: what was asked is not stored; what it says is for the author */
+  | 'DISK_FULL'
   /** what stands on the disk does not decode, or is not what was written */
   | 'STORE_DAMAGED'
   /** another peer did not answer in time, or could not be dialled */

@@ -113,7 +113,13 @@ export function answer<T>(
         reason: `The request has another form: ${z.prettifyError(read.error)}`,
       })
     }
-    return handler(from, read.data, host)
+    try {
+      return await handler(from, read.data, host)
+    } catch (error) {
+      // Whoever passes an author's entry on has to tell her; any other failure is told by no answer.
+      if (!(error instanceof ReplicationError) || error.code !== 'DISK_FULL') throw error
+      return refusalAnswer({ code: error.code, reason: error.message })
+    }
   }
 }
 

@@ -66,11 +66,14 @@ const statuses: Readonly<Record<string, ContentfulStatusCode>> = {
   ROSTER_BEHIND: 503,
   STORE_DAMAGED: 503,
   STORE_WRITE_FAILED: 503,
+  DISK_FULL: 507,
 }
 
 /** What a reader or author is told of a failure below; the rest is for the operator's log. */
 const failures: Readonly<Record<ReplicationErrorCode, string>> = {
   STORE_WRITE_FAILED: 'This server could not store it. Nothing was taken; try another server.',
+  DISK_FULL:
+    'The disk of this server is full. Nothing was stored; keep the signed text and send it again later. Reading goes on, and writing does when there is room.',
   STORE_DAMAGED:
     'This server’s own copy is damaged and is being fetched again. Try another server.',
   PEER_UNREACHABLE: 'The server that keeps this did not answer. Try again in a minute.',
@@ -140,6 +143,7 @@ const headings: Readonly<Partial<Record<ContentfulStatusCode, string>>> = {
   429: 'Too often',
   500: 'A mistake of this server',
   503: 'Not now',
+  507: 'No room',
 }
 
 /** `app.ts` puts the kind of host in front of the path: pages of the council stay on this spoke. */

@@ -71,3 +71,43 @@ describe('a council of which some spokes have little room', () => {
     expect((await council.roles('last')).primary.map(({ name }) => name)).toEqual(['e'])
   })
 })
+
+describe('a spoke that is lost with all copies that it kept', () => {
+  it('is replaced by several others alike, not by one for all blogs', async () => {
+    await using council = await startCouncil({
+      spokes: 3,
+      failover: { silenceMs: 2_000, replaceAfterMs: 1_000 },
+    })
+    const signers = await Promise.all([makeSigner(), makeSigner(), makeSigner()])
+    const names = ['one', 'two', 'three', 'four', 'five', 'six']
+    await Promise.all(
+      names.map((name, at) => council.claim(name, signers[at % 3] as (typeof signers)[number])),
+    )
+    await Promise.all(['d', 'e'].map((name) => council.join(name)))
+    await council.ready()
+    await council.peer('c').stop()
+    const kept = async (name: string) =>
+      (await council.peer(name).status()).blogs.filter(({ role }) => role !== 'none').length
+    await soon(async () => expect([await kept('d'), await kept('e')]).toEqual([3, 3]))
+  })
+})
+
+describe('a spoke that asks to be replaced', () => {
+  it('keeps its copies until others have them, and then keeps none, though it led', async () => {
+    await using council = await startCouncil({ spokes: 4, failover: { silenceMs: 3_000 } })
+    const blog = await council.claim('maria', await makeSigner(), council.peer('b'))
+    await blog.publish('one', council.peer('b'))
+    const keepers = async () => {
+      const { primary, secondary } = await council.roles('maria')
+      return new Set([...primary, ...secondary].map(({ name }) => name))
+    }
+    expect(await keepers()).toContain('b')
+    await council.peer('b').stop()
+    await council.peer('b').start(over(1, 1, 1))
+    await soon(async () => expect(await keepers()).toEqual(new Set(['a', 'c', 'd'])))
+    await blog.publish('two', council.peer('b'))
+    for (const name of ['a', 'c', 'd']) await blog.whenWhole(council.peer(name))
+    const acts = (await council.peer('a').ask('/acts', 'blogs.localhost')).body.toString()
+    expect(acts).toContain('b has no room any more')
+  })
+})

@@ -148,6 +148,15 @@ describe('parseConfig', () => {
     ['disk', { copiesPercent: 84 }, 'disk.copiesPercent: want at least newBlogsPercent, got 84'],
     ['disk', { newBlogsPercent: 93 }, 'disk.copiesPercent: want at least newBlogsPercent, got 92'],
     ['disk', { replacePercent: 91 }, 'disk.replacePercent: want at least copiesPercent, got 91'],
+    ['disk', { reserveMiB: -1 }, 'disk.reserveMiB: want 0–65536, got -1'],
+    ['load', { busyPerMinute: 1e8 }, 'load.busyPerMinute: want 1–10000000, got 100000000'],
+    ['load', { mostCopies: 32 }, 'load.mostCopies: want 1–31, got 32'],
+    ['load', { growAfterMs: 999 }, 'load.growAfterMs: want 1000–86400000, got 999'],
+    [
+      'load',
+      { quietPerMinute: 1_501 },
+      'load.quietPerMinute: want at most half of busyPerMinute, got 1501',
+    ],
     ['limits', { blogBurst: 0 }, 'limits.blogBurst: want 1–100000, got 0'],
     ['limits', { blogBytes: 10 }, 'limits.blogBytes: want 1000000–100000000000, got 10'],
     [
@@ -159,7 +168,7 @@ describe('parseConfig', () => {
     [
       'spokes',
       {},
-      'spokes: no such field; known here are data, name, operator, network, country, peer, council, web, spoke, dns, authority, keys, failover, exchange, disk, limits, log',
+      'spokes: no such field; known here are data, name, operator, network, country, peer, council, web, spoke, dns, authority, keys, failover, exchange, disk, load, limits, log',
     ],
     [
       'dns',
@@ -231,7 +240,11 @@ describe('parseConfig', () => {
       keys: { servers: [], wkd: false, allowPrivate: false },
       failover: { silenceMs: 15_000, replaceAfterMs: 60_000 },
       exchange: { pullMs: 30_000, gossip: true, push: true, pull: true },
-      disk: { newBlogsPercent: 85, copiesPercent: 92, replacePercent: 97 },
+      disk: { newBlogsPercent: 85, copiesPercent: 92, replacePercent: 97, reserveMiB: 64 },
+      load: {
+        ...{ busyPerMinute: 3_000, quietPerMinute: 1_000, mostCopies: 7 },
+        ...{ growAfterMs: 120_000, shrinkAfterMs: 1_800_000 },
+      },
       limits: { blogBurst: 500, blogHourly: 60, blogBytes: 200_000_000 },
       log: { level: 'info' },
     })

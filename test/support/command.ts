@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises'
 import { Command, CommanderError } from 'commander'
 import { adminCommands } from '../../src/node/admin/commands.ts'
 import type { CommandIo } from '../../src/node/blogger/io.ts'
@@ -41,4 +42,5 @@ export async function runCommand(
 }
 
 /** One of the operator's: `operate('admit', 'b', '--config', …)`. */
-export const operate = (...args: string[]) => runCommand(adminCommands, args)
+export const operate = (...args: string[]) =>
+  runCommand(adminCommands, args, { sleep: (ms) => wait(ms) })

@@ -16,13 +16,14 @@ import { type RunningPeer, startPeer } from '../../src/node/spoke.ts'
 import type { Exchange } from '../../src/replication/exchange/exchange.ts'
 import type { Head } from '../../src/replication/log/log.ts'
 import { genesis, post, type SignedEntry, type Signer } from './author.ts'
+import { SmallDisk } from './small-disk.ts'
 
 export const zone = 'blogs.localhost'
 /** How long a peer may take to be admitted, on a machine that does much else. */
 const startMs = 40_000
 const cli = join(import.meta.dirname, '../../src/node/cli.ts')
 
-const noMarks = { newBlogsPercent: 100, copiesPercent: 100, replacePercent: 100 }
+const noMarks = { newBlogsPercent: 100, copiesPercent: 100, replacePercent: 100, reserveMiB: 0 }
 
 /** Waits until `check` no longer throws: a condition, never a time. The deadline is generous. */
 export function soon<T>(check: () => T | Promise<T>): Promise<T> {
@@ -40,6 +41,8 @@ export type PeerSettings = {
   readonly failover?: { readonly silenceMs: number; readonly replaceAfterMs?: number }
   /** marks of the disk; by default none is ever reached, so that a test goes well on a full one */
   readonly disk?: Readonly<Record<string, number>>
+  /** when a blog gets more copies for its readers; by default as the config has it */
+  readonly load?: Readonly<Record<string, number>>
   /** key servers that each spoke asks; none by default */
   readonly keys?: { readonly servers: readonly string[]; readonly allowPrivate: boolean }
   /** what each spoke takes of one blog; by default as the config has it */
@@ -59,6 +62,8 @@ export type CouncilInit = PeerSettings & {
   readonly replicas?: number
   /** reports by so many operators cut a spoke off; default null: never */
   readonly cutoffReports?: number | null
+  /** peers whose data is on a file system of their own, of so many MiB; with `processes` only */
+  readonly smallDisks?: Readonly<Record<string, number>>
   /** each peer is a process of its own, which can be killed; else all live in this one */
   readonly processes?: boolean
   /** each peer has a loopback address of its own, and all the same HTTP port, so that a DNS answer leads to it */
@@ -160,10 +165,13 @@ export class TestCouncil {
   async #add(name: string, bootstrap: string | null): Promise<TestPeer> {
     const { replicas = 3, admission = 'open', cutoffReports = null } = this.#init
     const { exchange, failover, limits } = this.#init
-    const { ownAddresses, authority, dns, keys, disk } = this.#init
+    const { ownAddresses, authority, dns, keys, disk, load } = this.#init
     const host = ownAddresses === true ? `127.0.20.${11 + this.peers.length}` : '127.0.0.1'
     const isSpoke = bootstrap !== null || authority !== 'apart'
-    const peer = new TestPeer(name, join(this.#folder, name), this.#init.processes === true, {
+    const folder = join(this.#folder, name)
+    const mib = this.#init.smallDisks?.[name]
+    const small = mib === undefined ? null : await SmallDisk.mount(join(folder, 'data'), mib)
+    const peer = new TestPeer(name, folder, this.#init.processes === true ? { small } : null, {
       data: './data',
       name,
       operator: `Group ${name}`,
@@ -176,6 +184,7 @@ export class TestCouncil {
       exchange: { pullMs: 1_000, ...exchange },
       failover: failover ?? { silenceMs: 6_000 },
       disk: disk ?? noMarks,
+      ...(load === undefined ? {} : { load }),
       ...(limits === undefined ? {} : { limits }),
       ...(keys === undefined ? {} : { keys }),
       log: { level: 'warn' },
@@ -274,18 +283,24 @@ export class TestPeer {
   readonly name: string
   readonly folder: string
   readonly isSpoke: boolean
-  readonly #isProcess: boolean
+  /** null: it lives in this process */
+  readonly #process: { readonly small: SmallDisk | null } | null
   #config: Config
   #running: Running | null = null
   #line: PeerLine | null = null
   #words = ''
   #starting: Promise<void> = Promise.resolve()
 
-  constructor(name: string, folder: string, isProcess: boolean, config: Config) {
+  constructor(
+    name: string,
+    folder: string,
+    process: { readonly small: SmallDisk | null } | null,
+    config: Config,
+  ) {
     this.name = name
     this.folder = folder
     this.isSpoke = config.spoke !== undefined
-    this.#isProcess = isProcess
+    this.#process = process
     this.#config = config
   }
 
@@ -333,7 +348,9 @@ export class TestPeer {
     const path = this.config
     await mkdir(this.folder, { recursive: true })
     await writeFile(path, JSON.stringify(config))
-    this.#running = await (this.#isProcess ? this.#startProcess(path) : this.#startHere(path))
+    this.#running = await (this.#process !== null
+      ? this.#startProcess(path)
+      : this.#startHere(path))
     this.#line = this.#running.line
     this.#config = pinned(this.#config, this.#line)
   }
@@ -359,7 +376,10 @@ export class TestPeer {
 
   async #startProcess(path: string): Promise<Running> {
     const args = [cli, 'start', '--config', path, '--json', '--until-input-ends']
-    const child = spawn(process.execPath, args, { env: withoutOverrides(process.env) })
+    const [command, ...before] = [...(this.#process?.small?.through ?? []), process.execPath]
+    const child = spawn(command as string, [...before, ...args], {
+      env: withoutOverrides(process.env),
+    })
     const end = (signal: NodeJS.Signals) => endChild(child, signal)
     this.#words = ''
     child.stderr.on('data', (part) => {
@@ -393,7 +413,7 @@ export class TestPeer {
 
   /** kill -9. */
   async kill(): Promise<void> {
-    if (!this.#isProcess) throw new Error('only a process of its own can be killed')
+    if (this.#process === null) throw new Error('only a process of its own can be killed')
     await this.#take().end('SIGKILL')
   }
 
@@ -401,6 +421,14 @@ export class TestPeer {
   async end(): Promise<void> {
     await this.#starting
     if (this.isRunning) await this.#take().end('SIGKILL')
+    await this.#process?.small?.[Symbol.asyncDispose]()
+  }
+
+  /** The file system of its own that its data is on. */
+  get disk(): SmallDisk {
+    const small = this.#process?.small ?? null
+    if (small === null) throw new Error(`${this.name} has no disk of its own`)
+    return small
   }
 
   #take(): Running {

@@ -11,6 +11,7 @@ import type { Moves } from './moves.ts'
 import type { Need } from './next-set.ts'
 import type { Orders } from './orders.ts'
 import type { Sealing } from './seal.ts'
+import type { Survey } from './survey.ts'
 
 /** What an order changes, in names of spokes. */
 export type Move = {
@@ -31,7 +32,7 @@ export type Move = {
 export type Drain = {
   readonly spoke: string
   readonly isDraining: boolean
-  /** blogs that it keeps still, and those of them that it leads */
+  /** blogs of which its copy still counts, and those that it leads */
   readonly copies: number
   readonly leads: number
 }
@@ -42,6 +43,7 @@ export class MoveDesk {
   readonly #orders: Orders
   readonly #moves: Moves
   readonly #sealing: Sealing
+  readonly #survey: Survey
   readonly #clock: Clock
   readonly #log: ComponentLog
 
@@ -50,6 +52,7 @@ export class MoveDesk {
     readonly orders: Orders
     readonly moves: Moves
     readonly sealing: Sealing
+    readonly survey: Survey
     readonly clock: Clock
     readonly log: ComponentLog
   }) {
@@ -57,6 +60,7 @@ export class MoveDesk {
     this.#orders = parts.orders
     this.#moves = parts.moves
     this.#sealing = parts.sealing
+    this.#survey = parts.survey
     this.#clock = parts.clock
     this.#log = parts.log
   }
@@ -115,7 +119,7 @@ export class MoveDesk {
     const { peer } = member
     if (asked.undo) {
       if (!asked.dryRun) await this.#orders.keep(peer)
-      return accept(this.#drained(member))
+      return accept(await this.#drained(member))
     }
     const planOf = this.#moves.planner({ draining: peer })
     const blocked: BlogName[] = []
@@ -136,15 +140,7 @@ export class MoveDesk {
       this.#log.info('drain', { peer, reason: asked.reason })
       this.#look()
     }
-    return accept(this.#drained(member))
-  }
-
-  /** How far a spoke is drained. Codes: NOT_READY, MEMBER_UNKNOWN. */
-  drained(spoke: string): Verdict<Drain> {
-    const roster = this.#exchange.council.roster()
-    if (roster === null) return notReady
-    const member = findMember(roster, spoke)
-    return member === null ? unknownSpoke(spoke) : accept(this.#drained(member))
+    return accept(await this.#drained(member))
   }
 
   /**
@@ -186,7 +182,8 @@ export class MoveDesk {
     const need: Need = { next, learners: [], isPlanned: false }
     if (asked.dryRun) return accept(this.#shown(roster, blog, need, false))
     this.#log.info('promote', { blog: blog.blog, reason: asked.reason, loss: asked.acceptLoss })
-    await this.#sealing.change(new Map([[blog.blog, next]]), { isNow: true })
+    const change = { ...next, act: blog.id }
+    await this.#sealing.change(new Map([[blog.blog, change]]), { isNow: true })
     const now = this.#exchange.council.names()?.blogs.get(blog.blog)
     if (now === undefined || now.epoch === blog.epoch) {
       const stuck = this.#sealing.stuck(blog.blog)
@@ -235,11 +232,22 @@ export class MoveDesk {
     return [...blogs].filter(({ replicas }) => replicas.some((each) => each.peer === peer))
   }
 
-  #drained({ peer, name }: Member): Drain {
+  /**
+   * A copy counts until the act that leaves it out is known to be active: till then it may be the
+   * one that is needed (REPLICATION 9).
+   */
+  async #drained({ peer, name }: Member): Promise<Drain> {
     const blogs = this.#blogsOf(peer)
     const leads = blogs.filter(({ primary }) => primary === peer).length
     const isDraining = this.#orders.isDraining(peer)
-    return { spoke: name, isDraining, copies: blogs.length, leads }
+    let copies = blogs.length
+    for (const blog of this.#exchange.council.names()?.blogs.values() ?? []) {
+      if (blogs.includes(blog) || this.#survey.isActive(blog)) continue
+      const line = await this.#survey.line(blog)
+      const isNamed = line?.some(({ replicas }) => replicas.some((each) => each.peer === peer))
+      if (isNamed ?? true) copies++
+    }
+    return { spoke: name, isDraining, copies, leads }
   }
 
   #shown(

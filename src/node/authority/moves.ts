@@ -9,17 +9,20 @@ import type { NamedBlog, Names } from '../../replication/registry/names.ts'
 import type { Member, Roster } from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
 import { Copies } from './copies.ts'
+import type { Demand } from './demand.ts'
 import type { NextSet } from './next-act.ts'
 import { finishOf, type Need, needOf, type Order, type Standing, type View } from './next-set.ts'
 import type { Orders } from './orders.ts'
 import { candidatesOf, fillSet, leaveSet, takesCopies } from './placement.ts'
-import type { Sealing } from './seal.ts'
+import type { Change, Sealing } from './seal.ts'
 import type { Survey } from './survey.ts'
 
 /** How often acts that are not known to be active are asked about, ms. */
 const surveyMs = 2_000
 /** How long a learner that did not answer is left alone, ms. */
 const deafMs = 5_000
+/** A blog that a replica says is sealed is not sealed again within this time, ms. */
+const reopenMs = 60_000
 /** Blogs that may be learning at once: each is asked about at every look. */
 const maxLearning = 200
 
@@ -36,12 +39,18 @@ export class Moves {
   readonly #sealing: Sealing
   readonly #survey: Survey
   readonly #orders: Orders
+  readonly #demand: Demand
   readonly #clock: Clock
   readonly #log: ComponentLog
   readonly #replaceAfterMs: number
   /** since when a peer is out, as this process has seen it */
   readonly #outMs = new Map<PeerName, number>()
   readonly #copies = new Copies()
+  /** blogs that a replica says are sealed and not moved, and when that was believed last */
+  readonly #reported = new Set<BlogName>()
+  readonly #reopenedMs = new Map<BlogName, number>()
+  /** blogs that `#copies` has as they were planned at the last look */
+  #planned: BlogName[] = []
   #isLooking = false
   #isLearning = false
   #surveyedMs = Number.NEGATIVE_INFINITY
@@ -53,6 +62,7 @@ export class Moves {
     readonly sealing: Sealing
     readonly survey: Survey
     readonly orders: Orders
+    readonly demand: Demand
     readonly clock: Clock
     readonly log: ComponentLog
     /** how long a spoke may be out before its copies are made anew elsewhere */
@@ -62,6 +72,7 @@ export class Moves {
     this.#sealing = parts.sealing
     this.#survey = parts.survey
     this.#orders = parts.orders
+    this.#demand = parts.demand
     this.#clock = parts.clock
     this.#log = parts.log
     this.#replaceAfterMs = parts.replaceAfterMs
@@ -82,30 +93,80 @@ export class Moves {
     const { council } = this.#exchange
     const roster = council.roster()
     const names = council.names()
-    if (roster === null || names === null) return
+    if (roster === null || names === null || !council.mayWrite()) return
+    await this.#hear(roster, names)
+    this.#forgetPlans(names)
     const viewOf = this.#views(roster, names)
-    const ready = new Map<BlogName, NextSet>()
+    const ready = new Map<BlogName, Change>()
     const unfinished = await this.#sealing.unfinished()
     const learning: [NamedBlog, Need][] = []
     const unknown: NamedBlog[] = []
     for (const blog of names.blogs.values()) {
       const begun = unfinished.get(blog.blog)
-      if (begun !== undefined) {
-        ready.set(blog.blog, finishOf(blog, begun, viewOf(blog)))
+      if (begun?.act === blog.id) {
+        ready.set(blog.blog, { ...finishOf(blog, begun, viewOf(blog)), act: blog.id })
         continue
       }
       const isActive = this.#survey.isActive(blog)
       if (!isActive) unknown.push(blog)
+      if (this.#reported.delete(blog.blog)) {
+        ready.set(blog.blog, { ...finishOf(blog, reopened(blog), viewOf(blog)), act: blog.id })
+        continue
+      }
       const view = viewOf(blog)
       if (view.order?.primary.peer === blog.primary) await this.#orders.forget(blog.blog)
       const need = needOf(blog, view)
+      // So that those placed after it know of it: else all would go to the same few spokes.
+      if (need !== null) this.#plan(blog.blog, need.next)
       if (need === null || (need.isPlanned && !isActive)) continue
-      if (need.learners.length === 0) ready.set(blog.blog, need.next)
+      if (need.learners.length === 0) ready.set(blog.blog, { ...need.next, act: blog.id })
       else if (learning.length < maxLearning) learning.push([blog, need])
     }
     this.#background('learn', this.#letLearn(learning))
     this.#background('survey', this.#lookAt(unknown))
     await this.#sealing.change(ready)
+  }
+
+  /**
+   * A replica says that a blog is sealed there and has no next act: this authority may be an older
+   * state of itself, or was fenced in between. It is sealed again, and goes on with the same replicas.
+   */
+  hearSealed(from: PeerName, blogs: readonly BlogName[]): void {
+    const nowMs = this.#clock.now()
+    for (const blog of blogs) {
+      const named = this.#exchange.council.names()?.blogs.get(blog)
+      const isReplica = named?.replicas.some(({ peer }) => peer === from) === true
+      // A replica that lies could end an act after the other.
+      const isSoon = nowMs - (this.#reopenedMs.get(blog) ?? -Infinity) < reopenMs
+      if (!isReplica || isSoon) continue
+      this.#reopenedMs.set(blog, nowMs)
+      this.#reported.add(blog)
+      this.#log.warn('sealed_without_next', { blog, from })
+    }
+  }
+
+  /** What spokes say of the readers of blogs. */
+  async #hear({ members, wanted }: Roster, names: Names): Promise<void> {
+    const { alive } = this.#exchange
+    const live = [...members.keys()].filter((peer) => alive.isLive(peer))
+    const busy = new Map(live.map((peer) => [peer, alive.busy(peer)]))
+    await this.#demand.look(names, busy, { wanted, nowMs: this.#clock.now() })
+  }
+
+  #plan(blog: BlogName, { replicas }: NextSet): void {
+    const peers = replicas.map(({ peer }) => peer)
+    this.#copies.set(blog, peers)
+    this.#planned.push(blog)
+  }
+
+  #forgetPlans(names: Names): void {
+    for (const blog of this.#planned.splice(0)) {
+      const { replicas = [] } = names.blogs.get(blog) ?? {}
+      this.#copies.set(
+        blog,
+        replicas.map(({ peer }) => peer),
+      )
+    }
   }
 
   /** What takes long, and must not hold up the blogs whose primary is lost. */
@@ -127,29 +188,34 @@ export class Moves {
   async #lookAt(blogs: readonly NamedBlog[]): Promise<void> {
     if (blogs.length === 0 || this.#clock.now() - this.#surveyedMs < surveyMs) return
     this.#surveyedMs = this.#clock.now()
-    await this.#survey.look(await Promise.all(blogs.map(({ seq }) => this.#survey.actAt(seq))))
+    const acts = await Promise.all(blogs.map(({ seq }) => this.#survey.actAt(seq)))
+    await this.#survey.look(acts.filter((act) => act !== null))
   }
 
   /** Lets learners copy. @returns the blogs whose learners are at most one page behind */
   async #learn(
     needs: readonly (readonly [NamedBlog, Need])[],
-  ): Promise<ReadonlyMap<BlogName, NextSet>> {
+  ): Promise<ReadonlyMap<BlogName, Change>> {
     const acts = new Map<BlogName, Assignment>()
-    for (const [{ blog, seq }] of needs) acts.set(blog, await this.#survey.actAt(seq))
+    for (const [{ blog, seq }] of needs) {
+      const act = await this.#survey.actAt(seq)
+      if (act !== null) acts.set(blog, act)
+    }
     const ends = await this.#survey.look([...acts.values()])
     const byLearner = new Map<PeerName, Assignment[]>()
     for (const [{ blog }, { learners }] of needs) {
-      const act = acts.get(blog) as Assignment
+      const act = acts.get(blog)
+      if (act === undefined) continue
       for (const { peer } of learners) byLearner.set(peer, [...(byLearner.get(peer) ?? []), act])
     }
     const reached = new Map<string, number>()
     await Promise.all([...byLearner].map(([peer, wanted]) => this.#ask(peer, wanted, reached)))
-    const ready = new Map<BlogName, NextSet>()
-    for (const [{ blog }, { next, learners }] of needs) {
+    const ready = new Map<BlogName, Change>()
+    for (const [{ blog, id }, { next, learners }] of needs) {
       const end = ends.get(blog)
       const isNear = ({ peer }: Replica) =>
         end !== undefined && (reached.get(`${blog} ${peer}`) ?? -1) >= end - maxPageEntries
-      if (end !== undefined && learners.every(isNear)) ready.set(blog, next)
+      if (end !== undefined && learners.every(isNear)) ready.set(blog, { ...next, act: id })
     }
     return ready
   }
@@ -241,7 +307,7 @@ export class Moves {
       return order !== null && standingOf(order.primary) === 'live' ? order : null
     }
     return ({ blog }) => ({
-      ...{ standingOf, nameOf, fill, leave, wanted: roster.wanted },
+      ...{ standingOf, nameOf, fill, leave, wanted: this.#demand.wantedOf(blog, roster.wanted) },
       order: orderOf(blog),
     })
   }
@@ -270,3 +336,9 @@ export class Moves {
     }
   }
 }
+
+/** The same set again, for a blog that was sealed and whose next act nobody knows of. */
+const reopened = ({ replicas, primary, unmet }: NamedBlog): NextSet => ({
+  ...{ replicas, primary, unmet, evidence: null },
+  reason: 'it was sealed, and no next act was written',
+})

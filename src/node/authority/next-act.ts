@@ -64,11 +64,12 @@ export function planNextAct(
   const receipts = [...answers.values()].flatMap((answer) => answer.receipts)
   const best = bestOf([...counted.values()], receipts)
   const first = line.at(-1) as ActInForce
-  // Nobody has the genesis: only the spoke at which the blog was claimed has it, and it led first.
-  if (best === null && (first.epoch > 1 || !counted.has(first.primary)))
+  if (best === null && first.epoch > 1)
     return refuse('SEAL_NO_HEAD', `No replica that answered holds anything of ${before.blog}.`)
-  const wanted = best === null ? first.primary : next.primary
-  const primary = primaryOf(next.replicas, wanted, before, counted, receipts)
+  const primary =
+    best === null
+      ? starterOf(next.replicas, first.primary, counted)
+      : primaryOf(next.replicas, next.primary, before, counted, receipts)
   if (primary === null) {
     return refuse(
       'SEAL_NO_PRIMARY',
@@ -151,6 +152,19 @@ function bestOf(
   return best
 }
 
+/**
+ * Who leads a blog of which nobody holds anything: no entry of it can have been published. The spoke
+ * at which it was claimed has the genesis, and hands it to whoever leads.
+ */
+function starterOf(
+  replicas: readonly Replica[],
+  first: PeerName,
+  counted: ReadonlyMap<PeerName, Promised>,
+): PeerName | null {
+  const answered = replicas.map(({ peer }) => peer).filter((peer) => counted.has(peer))
+  return answered.includes(first) ? first : (answered[0] ?? null)
+}
+
 /** Who leads: the one wanted, if it has answered or was not asked (a learner); else who holds the most. */
 function primaryOf(
   replicas: readonly Replica[],
@@ -167,5 +181,6 @@ function primaryOf(
   )
     return wanted
   const answered = replicas.flatMap(({ peer }) => counted.get(peer) ?? [])
-  return bestOf(answered, receipts)?.peer ?? null
+  // One that holds nothing yet fetches the head from whoever has it.
+  return bestOf(answered, receipts)?.peer ?? answered[0]?.replica.peer ?? null
 }

@@ -18,8 +18,8 @@ import type { Survey } from './survey.ts'
 const sealMs = 3_000
 /** A blog that too few replicas answered for is tried again after this time, ms. */
 const retryMs = 5_000
-/** What is wanted with an act, kept before the first seal (REPLICATION 12). */
-type IntentRow = NextSet & { readonly act: EntryId }
+/** The act that shall end, and what the next one shall say; kept before the first seal (REPLICATION 12). */
+export type Change = NextSet & { readonly act: EntryId }
 const intentKey = (blog: string) => `sealing/${blog}`
 /** Acts of one blog that may be unknown to be active; all their sets must answer. */
 type Line = readonly [Assignment, ...Assignment[]]
@@ -58,15 +58,16 @@ export class Sealing {
   }
 
   /** Blogs that were to be sealed and have no next act yet. */
-  async unfinished(): Promise<Map<BlogName, NextSet>> {
+  async unfinished(): Promise<Map<BlogName, Change>> {
     const { council, store } = this.#exchange
-    const open = new Map<BlogName, NextSet>()
+    const open = new Map<BlogName, Change>()
     for (const [key, value] of await store.values(intentKey(''))) {
       const blog = key.slice(intentKey('').length) as BlogName
-      const { act, ...next } = value as IntentRow
+      const change = value as Change
       // The next act was written, and the crash came before this was forgotten.
-      if (council.names()?.blogs.get(blog)?.id !== act) await store.write([{ type: 'del', key }])
-      else open.set(blog, next)
+      if (council.names()?.blogs.get(blog)?.id !== change.act)
+        await store.write([{ type: 'del', key }])
+      else open.set(blog, change)
     }
     return open
   }
@@ -82,7 +83,7 @@ export class Sealing {
    *
    * @param isNow - also those that were tried a moment ago
    */
-  async change(wanted: ReadonlyMap<BlogName, NextSet>, { isNow = false } = {}): Promise<void> {
+  async change(wanted: ReadonlyMap<BlogName, Change>, { isNow = false } = {}): Promise<void> {
     const nowMs = this.#clock.now()
     const fresh = [...wanted.keys()].filter(
       (blog) =>
@@ -101,27 +102,26 @@ export class Sealing {
     }
   }
 
-  async #endSome(
-    blogs: readonly BlogName[],
-    wanted: ReadonlyMap<BlogName, NextSet>,
-  ): Promise<void> {
+  async #endSome(blogs: readonly BlogName[], wanted: ReadonlyMap<BlogName, Change>): Promise<void> {
     const { council, store } = this.#exchange
     const lines: Line[] = []
     for (const blog of blogs) {
       const named = council.names()?.blogs.get(blog)
-      if (named !== undefined) lines.push(await this.#survey.line(named))
+      // Decided for an act that has ended meanwhile: decided anew at the next look.
+      const isOld = named === undefined || named.id !== wanted.get(blog)?.act
+      const line = isOld ? null : await this.#survey.line(named)
+      if (line === null) this.#triedMs.delete(blog)
+      else lines.push(line)
     }
     await store.write(
-      lines.map(([{ id, blog }]) =>
-        store.putValue(intentKey(blog), { ...(wanted.get(blog) as NextSet), act: id }),
-      ),
+      lines.map(([{ blog }]) => store.putValue(intentKey(blog), wanted.get(blog) as Change)),
     )
     // A round is asked once, also after a restart or when the clock was set back.
     this.#round = Math.max(this.#round + 1, this.#clock.now())
     const answers = await this.#askAll(lines, (given) =>
       lines.every(([{ blog }], at) => {
         const line = lines[at] as Line
-        const next = wanted.get(blog) as NextSet
+        const next = wanted.get(blog) as Change
         return planNextAct(line, given.get(blog) ?? new Map(), next).ok
       }),
     )
@@ -173,7 +173,7 @@ export class Sealing {
   async #writeNext(
     lines: readonly Line[],
     answers: ReadonlyMap<BlogName, Map<PeerName, SealAnswer>>,
-    wanted: ReadonlyMap<BlogName, NextSet>,
+    wanted: ReadonlyMap<BlogName, Change>,
   ): Promise<void> {
     const { council, store } = this.#exchange
     const planned = new Map<EntryId, Decision & { readonly kind: 'assign' }>()
@@ -183,7 +183,7 @@ export class Sealing {
       for (const { receipts } of given.values()) await this.#survey.note(act, receipts)
       // The answers may show that the act was active: then the sets before it have no say.
       const counted = this.#survey.isActive(act) ? ([act] as const) : line
-      const next = planNextAct(counted, given, wanted.get(act.blog) as NextSet)
+      const next = planNextAct(counted, given, wanted.get(act.blog) as Change)
       if (next.ok) planned.set(act.id, next.value)
       else this.#waits(act.blog, next.code, next.reason)
     }
@@ -212,7 +212,7 @@ export class Sealing {
   /** What was given up stands in an act of its own, which says which assignment gave it up. */
   async #writeLosses(
     written: readonly WrittenAct[],
-    wanted: ReadonlyMap<BlogName, NextSet>,
+    wanted: ReadonlyMap<BlogName, Change>,
   ): Promise<void> {
     const { council, tell } = this.#exchange
     for (const { act } of written) {

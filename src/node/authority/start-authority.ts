@@ -3,6 +3,7 @@ import type { KeyRing } from '../../auth/public-key.ts'
 import type { Clock } from '../../replication/clock.ts'
 import type { FetchHello } from '../../replication/exchange/alive.ts'
 import type { Exchange } from '../../replication/exchange/exchange.ts'
+import type { HearSealed } from '../../replication/exchange/submit.ts'
 import type { BlogName } from '../../replication/log/entry.ts'
 import type { AdmissionPolicy, EditForm } from '../../replication/registry/act.ts'
 import type { Config } from '../config.ts'
@@ -10,8 +11,11 @@ import type { ComponentLog } from '../logger.ts'
 import { Admissions } from './admissions.ts'
 import { Authority } from './authority.ts'
 import { CutOffs } from './cutoffs.ts'
+import { Demand, defaultLoad } from './demand.ts'
+import { KeepHolders } from './keep-holders.ts'
 import { MoveDesk } from './move-desk.ts'
 import { Moves } from './moves.ts'
+import { Opening } from './opening.ts'
 import { Orders } from './orders.ts'
 import { Reach } from './reach.ts'
 import { ReportDesk } from './reports.ts'
@@ -30,8 +34,10 @@ export type AuthorityParts = {
   readonly stuck: (blog: string) => Stuck | null
   readonly cutOffs: CutOffs
   readonly reports: ReportDesk
-  /** runs from the start; the caller stops it */
-  readonly watch: Watch
+  /** a replica says that blogs are sealed there and not moved */
+  readonly hearSealed: HearSealed
+  /** ends what runs by itself */
+  readonly stop: () => void
 }
 
 /** Puts an authority together on a started exchange, and founds the council if there is none yet. */
@@ -52,16 +58,22 @@ export async function startAuthority(
     readonly fetchHello: FetchHello
     readonly signer: PeerSigner
     readonly failover: Config['failover']
+    /** left out: `defaultLoad` */
+    readonly load?: Config['load']
   },
 ): Promise<AuthorityParts> {
-  const { exchange, keys, clock, log, fetchHello, signer, failover } = world
+  const { exchange, keys, clock, log, fetchHello, signer, failover, load = defaultLoad } = world
   const self = signer.peer
   const { council, alive, store } = exchange
   const tell: Exchange['tell'] = (name, proof, replicas) => exchange.tell(name, proof, replicas)
   const authority = new Authority({ council, alive, keys, clock, log, self, tell })
   const { zone, edit, replicas, admission: policy } = settings
   const holder = { peer: self, store: exchange.storeId() }
+  const opening = new Opening({ exchange, signer, clock, log, silenceMs: failover.silenceMs })
+  const isNew = council.roster() === null || council.names() === null
+  if (isNew) await opening.found()
   await authority.found({ zone, edit, replicas, holder })
+  if (!isNew) void opening.open().catch((error: Error) => log.error('opening_failed', { error }))
   const reach = new Reach({ alive, clock, log, fetchHello, self })
   const admissions = new Admissions({ council, store, clock, log, reach, self, policy, tell })
   await admissions.load()
@@ -71,9 +83,13 @@ export async function startAuthority(
   const orders = new Orders(store)
   await orders.load()
   const sealing = new Sealing({ exchange, survey, signer, clock, log })
-  const parts = { exchange, survey, sealing, orders, clock, log }
+  const demand = new Demand({ store, marks: load, log })
+  await demand.load()
+  const parts = { exchange, survey, sealing, orders, demand, clock, log }
   const moves = new Moves({ ...parts, replaceAfterMs: failover.replaceAfterMs })
-  const watch = new Watch({ exchange, moves, clock, silenceMs: failover.silenceMs, log })
+  const holders = new KeepHolders({ ...parts, replaceAfterMs: failover.replaceAfterMs })
+  const { silenceMs } = failover
+  const watch = new Watch({ exchange, moves, holders, clock, silenceMs, log })
   watch.start()
   const cutOffs: CutOffs = new CutOffs({
     ...{ council, log, tell },
@@ -86,6 +102,21 @@ export async function startAuthority(
   })
   await reports.load()
   const stuck = (blog: string) => sealing.stuck(blog as BlogName)
-  const desk = new MoveDesk({ exchange, orders, moves, sealing, clock, log })
-  return { authority, admissions, revocations, cutOffs, reports, moves: desk, stuck, watch }
+  const desk = new MoveDesk({ exchange, orders, moves, sealing, survey, clock, log })
+  const stop = () => {
+    opening.stop()
+    watch.stop()
+  }
+  const hearSealed: HearSealed = (from, blogs) => moves.hearSealed(from, blogs as BlogName[])
+  return {
+    authority,
+    admissions,
+    revocations,
+    cutOffs,
+    reports,
+    hearSealed,
+    moves: desk,
+    stuck,
+    stop,
+  }
 }

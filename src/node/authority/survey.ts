@@ -46,24 +46,27 @@ export class Survey {
     return true
   }
 
-  /** The acts of a blog, the one in force first, back to the last that is known to be active. */
-  async line({ acts }: NamedBlog): Promise<readonly [Assignment, ...Assignment[]]> {
+  /**
+   * The acts of a blog, the one in force first, back to the last that is known to be active. Null
+   * while the newest is being written.
+   */
+  async line({ acts }: NamedBlog): Promise<readonly [Assignment, ...Assignment[]] | null> {
     const line: Assignment[] = []
     for (const seq of acts.toReversed()) {
       const act = await this.actAt(seq)
+      if (act === null) return null
       line.push(act)
       if (this.isActive(act)) break
     }
     return line as [Assignment, ...Assignment[]]
   }
 
-  /** An assignment of `@names`. */
-  async actAt(seq: number): Promise<Assignment> {
+  /** An assignment of `@names`; null while it is being written: its names are known just before. */
+  async actAt(seq: number): Promise<Assignment | null> {
     const { council } = this.#exchange
     const proof = await council.proof(namesLog, seq)
     const read = proof === null ? null : readAssignment(proof, council.roster())
-    if (read?.ok !== true) throw new Error(`the assignment ${seq} of @names does not read`)
-    return read.value
+    return read?.ok === true ? read.value : null
   }
 
   /**

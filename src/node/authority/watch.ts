@@ -6,6 +6,7 @@ import type { Decision } from '../../replication/registry/act.ts'
 import { answered, decodeDial } from '../../replication/registry/dial.ts'
 import { liveMembers, type Member } from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
+import type { KeepHolders } from './keep-holders.ts'
 import type { Moves } from './moves.ts'
 
 /** A silence that ends within this time moves nothing, ms (REPLICATION, Silence). */
@@ -21,6 +22,7 @@ const maxHelpers = 2
 export class Watch {
   readonly #exchange: Pick<Exchange, 'council' | 'alive' | 'tell'>
   readonly #moves: Pick<Moves, 'look'>
+  readonly #holders: Pick<KeepHolders, 'look'>
   readonly #clock: Clock
   readonly #silenceMs: number
   readonly #log: ComponentLog
@@ -34,12 +36,14 @@ export class Watch {
   constructor(parts: {
     readonly exchange: Pick<Exchange, 'council' | 'alive' | 'tell'>
     readonly moves: Pick<Moves, 'look'>
+    readonly holders: Pick<KeepHolders, 'look'>
     readonly clock: Clock
     readonly silenceMs: number
     readonly log: ComponentLog
   }) {
     this.#exchange = parts.exchange
     this.#moves = parts.moves
+    this.#holders = parts.holders
     this.#clock = parts.clock
     this.#silenceMs = parts.silenceMs
     this.#log = parts.log
@@ -59,7 +63,7 @@ export class Watch {
   async look(): Promise<void> {
     const { alive, council } = this.#exchange
     const roster = council.roster()
-    if (roster === null || !alive.isSettled()) return
+    if (roster === null || !alive.isSettled() || !council.mayWrite()) return
     const members = liveMembers(roster)
     const silent = members.filter(({ peer }) => !alive.isLive(peer))
     await this.#welcome(members.filter(({ away, peer }) => away && alive.isLive(peer)))
@@ -71,6 +75,7 @@ export class Watch {
     }
     this.#isSuspect = false
     await Promise.all(fresh.map((member) => this.#judge(member)))
+    void this.#holders.look().catch((error: Error) => this.#log.error('holders_failed', { error }))
     void this.#moves.look().catch((error: Error) => this.#log.error('moves_failed', { error }))
   }
 

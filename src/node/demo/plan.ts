@@ -58,7 +58,7 @@ export function peerConfig(plan: DemoPlan, peer: PlannedPeer, bootstrap: string 
       : { spoke: { host, port, addresses: [`http://${host}:${port}`] } }),
     ...(peer.hasDns ? { dns: { host, port: dnsPort, addresses: [`${host} ${dnsPort}`] } } : {}),
     // It shall run on a machine whose disk is nearly full as well.
-    disk: { newBlogsPercent: 99, copiesPercent: 100, replacePercent: 100 },
+    disk: { newBlogsPercent: 99, copiesPercent: 100, replacePercent: 100, reserveMiB: 1 },
     log: { level: 'info' },
   }
 }

@@ -170,11 +170,21 @@ export class Claims {
   #start(row: Row): void {
     const { id } = row.record
     this.#running.add(id)
-    void this.#run(row)
+    void this.#goOn(row)
       .finally(() => this.#running.delete(id))
       .then(() => this.#forget())
       // Forgotten with the next one.
       .catch(() => undefined)
+  }
+
+  /** Until it is decided, also over times in which the disk takes no write. */
+  async #goOn(start: Row): Promise<void> {
+    for (let row = start; ; row = this.#records.get(start.record.id) ?? row) {
+      await this.#run(row)
+      const { state } = this.#records.get(start.record.id)?.record ?? row.record
+      if (this.#stopped || state !== 'pending') return
+      await wait(this.#clock, retryMs.at(-1) as number)
+    }
   }
 
   /** Of decided claims the newest are remembered; their blogs stand in `@names`. */
@@ -218,7 +228,7 @@ export class Claims {
       const assigned = await this.#assigned(asked)
       if (assigned !== null) await this.#establish(assigned.row, assigned.kept, genesis)
     } catch {
-      // The disk took no write, or the peer is stopping: the record on disk says where to go on.
+      // The disk took no write, or the peer is stopping: it goes on from its record later.
     }
   }
 
@@ -298,15 +308,16 @@ export class Claims {
   }
 
   /**
-   * As the spoke that took a claim whose blog another one leads: hands it the genesis until enough
-   * of the blog's servers have it. The name is given already, so it goes on over restarts.
+   * As the spoke that took a claim whose blog another one leads, in whatever epoch: hands it the
+   * genesis until enough of the blog's servers have it. The name is given already, so it goes on over
+   * restarts.
    * @returns null when this peer stops
    */
   async #handOver(start: Row, blog: BlogName, genesis: Genesis): Promise<Row | null> {
     let row = start
     for (let tries = 0; !this.#stopped; tries++) {
       const now = this.#replicas.get(blog)
-      if (now === null || now.assignment.epoch > 1 || now.role === 'primary') return row
+      if (now === null || now.role === 'primary') return row
       if (now.receipts.isActive()) return row
       const offer = { text: row.text, signature: row.signature }
       const { assignment } = now
@@ -316,8 +327,8 @@ export class Claims {
       const detail = done.ok ? 'copying to the other servers' : done.reason
       row = await this.#set(row, this.#step('copied', 'waiting', detail))
       await wait(this.#clock, retryMs[Math.min(tries, retryMs.length - 1)] as number)
-      // Meanwhile another one may lead it.
-      if (!done.ok) await this.#learnAgain(offer)
+      // Meanwhile another one may lead it, or a later act be in force.
+      if (copies === 0) await this.#learnAgain(offer)
     }
     return null
   }
@@ -368,30 +379,26 @@ export class Claims {
   async #establish(start: Row, kept: Kept | null, genesis: Genesis): Promise<void> {
     if (kept === null) return
     const blog = genesis.log
-    const handed = await this.#handOver(start, blog, genesis)
-    if (handed === null) return
-    let row = handed
-    let now = this.#replicas.get(blog) ?? kept
+    let row = start
+    let now = kept
     for (;;) {
-      const { epoch } = now.assignment
-      if (now.role === 'primary' && !now.receipts.isActive()) {
-        const head = { seq: 0, id: genesis.id }
-        const offer = { text: row.text, signature: row.signature }
-        await this.#replicas.take(now, [offer], { way: 'submit', head })
-        await this.#replicas.lead(now)
-        this.#push.toAll(now)
-        const waiting = this.#step('copied', 'waiting', 'copying to the other servers')
-        if (!now.receipts.isActive()) row = await this.#set(row, waiting)
-      }
-      const isDone = (each: Kept) => each.role === 'none' || each.receipts.isActive()
-      await this.#replicas.until(
-        blog,
-        (each) => isDone(each) || each.assignment.epoch !== epoch,
-        60_000,
-      )
-      if (this.#stopped) return
+      const handed = await this.#handOver(row, blog, genesis)
+      if (handed === null) return
+      row = handed
       now = this.#replicas.get(blog) ?? kept
-      if (isDone(now)) break
+      if (now.role !== 'primary' || now.receipts.isActive()) break
+      const { epoch } = now.assignment
+      const head = { seq: 0, id: genesis.id }
+      const offer = { text: row.text, signature: row.signature }
+      await this.#replicas.take(now, [offer], { way: 'submit', head })
+      await this.#replicas.lead(now)
+      this.#push.toAll(now)
+      const waiting = this.#step('copied', 'waiting', 'copying to the other servers')
+      if (!now.receipts.isActive()) row = await this.#set(row, waiting)
+      const isOver = ({ assignment, receipts }: Kept) =>
+        receipts.isActive() || assignment.epoch !== epoch
+      await this.#replicas.until(blog, isOver, 60_000)
+      if (this.#stopped) return
     }
     const n = now.assignment.replicas.length
     const detail =

@@ -23,6 +23,7 @@ import { HeldKeys } from './blog-keys.ts'
 import { Checker } from './checker.ts'
 import { Claims, type NameInDns } from './claim.ts'
 import { Gossip } from './gossip.ts'
+import { Holders } from './holders.ts'
 import { type Decide, Join } from './join.ts'
 import { Learners } from './learners.ts'
 import { Proofs } from './proofs.ts'
@@ -36,7 +37,13 @@ import { Revocations } from './revocations.ts'
 import { Revoking } from './revoking.ts'
 import { Scrub } from './scrub.ts'
 import { Seals } from './seals.ts'
-import { type DecideClaim, type DecideDrain, type DecideRevoke, Submit } from './submit.ts'
+import {
+  type DecideClaim,
+  type DecideDrain,
+  type DecideRevoke,
+  type HearSealed,
+  Submit,
+} from './submit.ts'
 import { Sync } from './sync.ts'
 import { Tails } from './tails.ts'
 
@@ -83,6 +90,7 @@ export type ExchangeOptions = {
     readonly decideRevoke: DecideRevoke
     readonly decideReport?: DecideReport
     readonly decideDrain: DecideDrain
+    readonly hearSealed: HearSealed
   } | null
 }
 
@@ -95,6 +103,8 @@ const maxHeadAsked = 20
 /** How long receipts gather before the primary passes them on to its secondaries, ms. */
 const spreadMs = 200
 const checkLaterMs = 500
+/** How long a blog may be sealed without a later act before the authority is told, ms. */
+const sealedMs = 10_000
 /** Pause between two goes of the scrub, ms. */
 const scrubMs = 1_000
 /** Pause between two rounds of surprise questions, ms. */
@@ -106,6 +116,7 @@ const tellMs = 1_000
 export class Exchange {
   readonly #world: World
   readonly #options: ExchangeOptions
+  readonly network: Network
   readonly store: LogStore
   readonly ingest: Ingest
   readonly council: CouncilLogs
@@ -118,6 +129,7 @@ export class Exchange {
   readonly alive: Alive
   readonly seals: Seals
   readonly learners: Learners
+  readonly holders: Holders
   readonly acts: Acts
   readonly heldKeys: HeldKeys
   readonly revocations: Revocations
@@ -136,6 +148,7 @@ export class Exchange {
   /** peers from which a pull of the regular round is under way */
   readonly #pulling = new Set<PeerName>()
   #storeId: StoreId | null = null
+  #onNewStore = () => {}
   #cancel: (() => void)[] = []
   #stopped = false
 
@@ -148,6 +161,7 @@ export class Exchange {
     const rules = this.#rules()
     const ingest = new Ingest({ store, rulesOf: rules, now: clock.now })
     const roster = () => this.council.roster()
+    this.network = network
     this.store = store
     this.ingest = ingest
     this.council = new CouncilLogs({
@@ -156,7 +170,7 @@ export class Exchange {
       signer,
       storeId,
       clock,
-      askHolder: (holder, log, acts) => this.#push.askHolder(holder, log, acts),
+      askHolder: (...asked) => this.holders.askHold(...asked),
     })
     this.replicas = new Replicas({ signer, storeId, store, ingest, roster, clock })
     const { council, replicas } = this
@@ -175,6 +189,7 @@ export class Exchange {
     this.sync = new Sync({ network, store, ingest, replicas, council })
     const { sync } = this
     this.seals = new Seals({ network, council, replicas })
+    this.holders = new Holders({ network, council, sync })
     this.learners = new Learners({ network, council, ingest, sync, clock })
     this.revocations = new Revocations({
       network,
@@ -192,6 +207,7 @@ export class Exchange {
       revocations: this.revocations,
       seals: this.seals,
       learners: this.learners,
+      holders: this.holders,
       clock,
       enabled: options.push,
     })
@@ -216,6 +232,7 @@ export class Exchange {
       decideRevoke: options.authority?.decideRevoke ?? null,
       decideReport: options.authority?.decideReport ?? null,
       decideDrain: options.authority?.decideDrain ?? null,
+      hearSealed: options.authority?.hearSealed ?? null,
       authority: () => {
         const known = council.roster()
         return known === null ? null : authorityOf(known)
@@ -352,6 +369,7 @@ export class Exchange {
     this.#gossip.follow()
     this.proofs.follow()
     for (const kept of this.replicas.all()) this.#assigned(kept)
+    this.#background('learn', this.#learnNamed())
     const { clock } = this.#world
     this.#cancel = [
       repeat(clock, this.#options.pullMs, () => this.#tick()),
@@ -360,6 +378,9 @@ export class Exchange {
         ? []
         : [repeat(clock, scrubMs, () => this.scrub.run().catch(() => undefined))]),
       ...(this.#world.newNonce === undefined ? [] : [repeat(clock, auditMs, () => this.#audit())]),
+      repeat(clock, sealedMs / 2, async () => {
+        await this.submit.sealed(this.replicas.sealedFor(sealedMs)).catch(() => undefined)
+      }),
       repeat(clock, recordPeriodMs, async () => {
         this.#records.startPeriod()
         await this.#tick()
@@ -407,6 +428,22 @@ export class Exchange {
     const kept = this.replicas.get(log as BlogName)
     if (kept?.role === 'primary') this.#background('lead', this.#lead(kept))
     else if (kept?.role === 'secondary') this.#background('give', this.replicas.give(kept))
+  }
+
+  /** Called when this peer's store has become another one while it runs: the council must hear of it. */
+  onNewStore(listener: () => void): void {
+    this.#onNewStore = listener
+  }
+
+  /**
+   * This data folder turned out to be an older state of itself: it is a new store from now on, and
+   * nothing that was counted on the old one counts (REPLICATION, Words).
+   */
+  async renewStore(why: string): Promise<void> {
+    this.#storeId = await this.#newStore()
+    this.#world.report('store_renewed', { why, store: this.#storeId })
+    await this.replicas.reload()
+    this.#onNewStore()
   }
 
   /** Work that nobody waits for: its failure is told, and what failed comes again by itself. */
@@ -487,6 +524,19 @@ export class Exchange {
       const isOurs = decision.replicas.some(({ peer }) => peer === this.#world.signer.peer)
       if (isOurs || this.replicas.get(decision.blog) !== null)
         this.#background('learn', this.#learnAt(act.seq))
+    }
+  }
+
+  /**
+   * Learns what stands in `@names` here and was not learned when it came: the process ended between
+   * the two writes, or the disk took only the first.
+   */
+  async #learnNamed(): Promise<void> {
+    const { peer } = this.#world.signer
+    for (const { blog, epoch, replicas, seq } of this.council.names()?.blogs.values() ?? []) {
+      const known = this.replicas.get(blog)?.assignment.epoch ?? null
+      const isOurs = known !== null || replicas.some((each) => each.peer === peer)
+      if (isOurs && (known ?? 0) < epoch) await this.#learnAt(seq)
     }
   }
 
@@ -572,6 +622,7 @@ export class Exchange {
   connected(peer: PeerName): void {
     this.#pullFrom(peer, [...this.#councilLogs(), ...this.#sharedWith(peer)])
     this.#pullRevocations(peer)
+    this.#askAboutOthers(peer)
     // An authority that has just started counts as alive only whom it has heard.
     const roster = this.council.roster()
     if (roster !== null && authorityOf(roster) === peer) this.alive.send().catch(() => undefined)
@@ -600,6 +651,21 @@ export class Exchange {
           (knowsNames || kept.assignment.replicas.some((each) => each.peer === peer)),
       )
       .map((kept) => kept.assignment.blog)
+  }
+
+  /**
+   * A blog that is kept here, but not as its replica, may have an act that names this peer: one that
+   * has learned it is named next, and nobody else asks when what it was told is lost.
+   */
+  #askAboutOthers(peer: PeerName): void {
+    if (this.alive.carriesNames() || !this.#namesPeers().includes(peer)) return
+    const others = this.replicas.all().filter((kept) => kept.role === 'none')
+    this.sync
+      .learnLater(
+        peer,
+        others.map((kept) => kept.assignment.blog),
+      )
+      .catch(() => undefined)
   }
 
   /** Whoever calls this peer a stranger may know that it was cut off: strangers get `@roster` too. */
@@ -637,6 +703,7 @@ export class Exchange {
         : connected[Math.floor(this.#world.clock.random() * connected.length)]
     for (const peer of connected) {
       this.#pullRevocations(peer)
+      this.#askAboutOthers(peer)
       const logs = [...(peer === source ? this.#councilLogs() : []), ...this.#sharedWith(peer)]
       if (logs.length === 0 || this.#pulling.has(peer)) continue
       // Nobody waits for it: one peer that answers slowly must not hold up the pulls from others.
@@ -650,6 +717,7 @@ export class Exchange {
       if (kept.role === 'primary') this.#background('lead', this.#lead(kept))
     }
     this.#background('offer', this.#tails.offer())
+    this.#background('learn', this.#learnNamed())
   }
 
   // Whom to stay connected with.

@@ -1,11 +1,10 @@
 import { z } from 'zod'
 import type { PeerName } from '../../auth/peer-signature.ts'
-import { refuse, type Verdict } from '../../auth/verdict.ts'
+import { refuse } from '../../auth/verdict.ts'
 import { type Clock, wait } from '../clock.ts'
 import type { BlogName } from '../log/entry.ts'
 import type { Ingest } from '../log/ingest.ts'
-import { type LogName, namesLog, rosterLog } from '../log/log.ts'
-import type { Receipt } from '../log/receipt.ts'
+import type { LogName } from '../log/log.ts'
 import type { LogStore } from '../log/store.ts'
 import type { EntryId, Signed } from '../log/text.ts'
 import {
@@ -17,7 +16,7 @@ import {
   refusalOf,
   signedShape,
 } from '../network.ts'
-import { maxActsAtOnce, maxPageEntries, pushAfterMs, pushRetryMs, REPLICA } from '../protocol.ts'
+import { maxPageEntries, pushAfterMs, pushRetryMs, REPLICA } from '../protocol.ts'
 import type { CouncilLogs } from '../registry/council-logs.ts'
 import {
   fromProofRow,
@@ -26,6 +25,7 @@ import {
   type SignedRow,
   signedRow,
 } from '../registry/proof.ts'
+import { carryShape, enterShape, type Holders, holdShape } from './holders.ts'
 import { type Learners, learnShape } from './learners.ts'
 import type { Kept, Replicas } from './replica.ts'
 import type { Revocations } from './revocations.ts'
@@ -47,15 +47,12 @@ const request = z.discriminatedUnion('t', [
   z.object({ t: z.literal('act'), proof: proofShape }),
   sealShape,
   learnShape,
-  z.object({
-    t: z.literal('hold'),
-    log: z.enum(['@roster', '@names']),
-    acts: z.array(signedShape).min(1).max(maxActsAtOnce),
-  }),
+  holdShape,
+  enterShape,
+  carryShape,
 ])
 const pushAnswer = z.union([z.object({ receipt: signedShape }), z.object({ need: seq })])
 const done = z.object({ ok: z.literal(true) })
-const holdAnswer = z.object({ receipts: z.array(signedShape).max(2 * maxActsAtOnce) })
 
 /** Receipts that are checked before others get their turn. */
 const receiptsAtOnce = 50
@@ -79,6 +76,7 @@ export class Push {
   readonly #revocations: Pick<Revocations, 'takeFrom'>
   readonly #seals: Pick<Seals, 'answer'>
   readonly #learners: Pick<Learners, 'answer'>
+  readonly #holders: Pick<Holders, 'hold' | 'enter' | 'carry'>
   readonly #clock: Clock
   readonly #enabled: boolean
   /** pushes under way, by blog and peer */
@@ -99,6 +97,7 @@ export class Push {
     readonly revocations: Pick<Revocations, 'takeFrom'>
     readonly seals: Pick<Seals, 'answer'>
     readonly learners: Pick<Learners, 'answer'>
+    readonly holders: Pick<Holders, 'hold' | 'enter' | 'carry'>
     readonly clock: Clock
     /** false only in tests of the other ways */
     readonly enabled: boolean
@@ -112,6 +111,7 @@ export class Push {
     this.#revocations = parts.revocations
     this.#seals = parts.seals
     this.#learners = parts.learners
+    this.#holders = parts.holders
     this.#clock = parts.clock
     this.#enabled = parts.enabled
   }
@@ -139,27 +139,15 @@ export class Push {
             return this.#seals.answer(from, body.seals)
           case 'learn':
             return this.#learners.answer(from, body.acts)
-          case 'hold': {
-            const given = await this.#held(from, body.log, body.acts.map(fromSignedRow))
-            return given.ok
-              ? { receipts: given.value.map((receipt) => signedRow(receipt.signed)) }
-              : refusalAnswer(given)
-          }
+          case 'hold':
+            return this.#holders.hold(from, body)
+          case 'enter':
+            return this.#holders.enter(from, body)
+          case 'carry':
+            return this.#holders.carry(from)
         }
       }),
     )
-  }
-
-  /** A holder that is behind the acts pulls what is missing, and looks again. */
-  async #held(
-    from: PeerName,
-    log: LogName,
-    acts: readonly Signed[],
-  ): Promise<Verdict<readonly Receipt[]>> {
-    const given = await this.#council.hold(log, acts)
-    if (given.ok || given.code !== 'HOLDER_BEHIND') return given
-    await this.#sync.pull(from, [rosterLog, namesLog]).catch(() => undefined)
-    return this.#council.hold(log, acts)
   }
 
   /**
@@ -346,26 +334,6 @@ export class Push {
   /** Hands an act to a replica that it names, so that it need not wait for its next pull. */
   async sendAct(peer: PeerName, proof: Parameters<typeof proofRow>[0]): Promise<void> {
     await ask(this.#network, peer, REPLICA, { t: 'act', proof: proofRow(proof) }, done)
-  }
-
-  /** Asks another holder for its receipts for new acts of one of the council's logs. */
-  async askHolder(
-    peer: PeerName,
-    log: LogName,
-    acts: readonly Signed[],
-  ): Promise<readonly Signed[]> {
-    try {
-      const { receipts } = await ask(
-        this.#network,
-        peer,
-        REPLICA,
-        { t: 'hold', log, acts: acts.map(signedRow) },
-        holdAnswer,
-      )
-      return receipts.map(fromSignedRow)
-    } catch {
-      return []
-    }
   }
 }
 

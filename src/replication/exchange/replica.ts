@@ -66,6 +66,8 @@ export class Replicas {
   readonly #changes = new Map<BlogName, number>()
   /** up to which epoch this replica has promised to give no receipts any more */
   readonly #promised = new Map<BlogName, number>()
+  /** since when a blog is seen to be sealed, ms */
+  readonly #sealedMs = new Map<BlogName, number>()
   /** assignments on disk that wait for more of `@roster` */
   #unread: ProofRow[] = []
   /** blogs whose promise on disk does not decode any more */
@@ -227,6 +229,19 @@ export class Replicas {
   /** Whether the act is ended for this replica: it has promised to give no receipt under it. */
   isSealed({ blog, epoch }: Pick<Assignment, 'blog' | 'epoch'>): boolean {
     return (this.#promised.get(blog) ?? 0) >= epoch
+  }
+
+  /** Blogs whose act has been ended here for `ms`, while no later one is known. */
+  sealedFor(ms: number): BlogName[] {
+    const nowMs = this.#clock.now()
+    const sealed: BlogName[] = []
+    for (const { assignment, role } of this.#kept.values()) {
+      const { blog } = assignment
+      if (role === 'none' || !this.isSealed(assignment)) this.#sealedMs.delete(blog)
+      else if (!this.#sealedMs.has(blog)) this.#sealedMs.set(blog, nowMs)
+      else if (nowMs - (this.#sealedMs.get(blog) ?? nowMs) >= ms) sealed.push(blog)
+    }
+    return sealed
   }
 
   /**

@@ -5,7 +5,7 @@ import { readSignature } from '../../auth/signature.ts'
 import { accept, type Refusal, refuse, type Verdict } from '../../auth/verdict.ts'
 import { type Clock, wait } from '../clock.ts'
 import type { Author } from '../log/author.ts'
-import { decodeEntry, type Entry } from '../log/entry.ts'
+import { type BlogName, decodeEntry, type Entry } from '../log/entry.ts'
 import type { Ingest } from '../log/ingest.ts'
 import type { Head } from '../log/log.ts'
 import { decodeReceipt } from '../log/receipt.ts'
@@ -19,7 +19,14 @@ import {
   refusalAnswer,
   signedShape,
 } from '../network.ts'
-import { maxBareBytes, maxClockSkewMs, moveRetryMs, publishWaitMs, SUBMIT } from '../protocol.ts'
+import {
+  maxBareBytes,
+  maxClockSkewMs,
+  maxSealsAtOnce,
+  moveRetryMs,
+  publishWaitMs,
+  SUBMIT,
+} from '../protocol.ts'
 import { type Assignment, publishedFrom } from '../registry/assignment.ts'
 import { fromSignedRow, type ProofRow, proofRow, signedRow } from '../registry/proof.ts'
 import type { Registry } from '../registry/registry.ts'
@@ -72,6 +79,7 @@ const request = z.discriminatedUnion('t', [
     blog: z.string().max(40).nullable(),
   }),
   reportShape,
+  z.object({ t: z.literal('sealed'), blogs: z.array(z.string().max(40)).max(maxSealsAtOnce) }),
   z.object({
     t: z.literal('drain'),
     undo: z.boolean(),
@@ -100,6 +108,9 @@ export type DecideDrain = (
   asked: AskedDrain & { readonly spoke: PeerName },
 ) => Promise<Verdict<Drained>>
 
+/** The authority hears of blogs that it sealed at a replica and that have no next act. */
+export type HearSealed = (from: PeerName, blogs: readonly string[]) => void
+
 /** The authority's answer to a claim: the assignment that gives the name. */
 export type DecideClaim = (genesis: Entry, offer: Signed, via: string) => Promise<Verdict<ProofRow>>
 
@@ -127,6 +138,7 @@ export class Submit {
   readonly #decideRevoke: DecideRevoke | null
   readonly #decideReport: DecideReport | null
   readonly #decideDrain: DecideDrain | null
+  readonly #hearSealed: HearSealed | null
   readonly #authority: () => PeerName | null
   readonly #takeGenesis: TakeGenesis
   readonly #revoked: (key: string) => RevokedKey | null
@@ -145,6 +157,7 @@ export class Submit {
     readonly decideRevoke: DecideRevoke | null
     readonly decideReport?: DecideReport | null
     readonly decideDrain: DecideDrain | null
+    readonly hearSealed: HearSealed | null
     /** who decides; null while this peer has no `@roster` */
     readonly authority: () => PeerName | null
     readonly takeGenesis: TakeGenesis
@@ -161,6 +174,7 @@ export class Submit {
     this.#decideRevoke = parts.decideRevoke
     this.#decideReport = parts.decideReport ?? null
     this.#decideDrain = parts.decideDrain
+    this.#hearSealed = parts.hearSealed
     this.#authority = parts.authority
     this.#takeGenesis = parts.takeGenesis
     this.#revoked = parts.revoked
@@ -192,6 +206,12 @@ export class Submit {
               ? refuse('NOT_THE_AUTHORITY', 'This peer does not judge reports.')
               : await this.#decideReport(from, toHanded(body))
           return taken.ok ? { ok: true } : refusalAnswer(taken)
+        }
+        if (body.t === 'sealed') {
+          if (this.#hearSealed === null)
+            return refusalAnswer(refuse('NOT_THE_AUTHORITY', 'This peer seals nothing.'))
+          this.#hearSealed(from, body.blogs)
+          return { ok: true }
         }
         if (body.t === 'drain') {
           const { undo, reason, dryRun } = body
@@ -358,6 +378,17 @@ export class Submit {
       const silent = 'The authority of the zone does not answer. Try again in a minute.'
       return asRefusal(error) ?? refuse('AUTHORITY_UNREACHABLE', silent)
     }
+  }
+
+  /**
+   * Tells the authority of blogs that are sealed here and not moved: it may have been restored from a
+   * state that knows nothing of it. Throws as `ask` does.
+   */
+  async sealed(blogs: readonly BlogName[]): Promise<void> {
+    const authority = this.#authority()
+    if (authority === null || blogs.length === 0) return
+    const body = { t: 'sealed', blogs: blogs.slice(0, maxSealsAtOnce) }
+    await ask(this.#network, authority, SUBMIT, body, z.object({ ok: z.literal(true) }))
   }
 
   async #decision(authority: PeerName, body: object, later: string): Promise<Verdict<ProofRow>> {

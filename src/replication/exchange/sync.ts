@@ -308,6 +308,17 @@ export class Sync {
     for (const signed of receipts) await this.#replicas.receive(signed)
   }
 
+  /** Learns later acts of blogs from a peer that may know them; their entries are not pulled. Throws as `ask` does. */
+  async learnLater(peer: PeerName, blogs: readonly BlogName[]): Promise<void> {
+    for (let at = 0; at < blogs.length; at += maxHeadsAsked) {
+      const said = await this.heads(peer, blogs.slice(at, at + maxHeadsAsked))
+      for (const [blog, { epoch }] of said) {
+        const known = this.#replicas.get(blog)?.assignment.epoch ?? 0
+        if (epoch > known) await this.#learnFrom(peer, blog)
+      }
+    }
+  }
+
   async #learnFrom(peer: PeerName, blog: BlogName): Promise<Kept | null> {
     const { proof } = await ask(this.#network, peer, SYNC, { t: 'act', blog }, actShape)
     if (proof === null) return null

@@ -7,7 +7,14 @@ import type { Head, Item, LogName } from './log.ts'
 import type { StoreId } from './peer-text.ts'
 import { type EntryId, idOf, prevOf, type Signed } from './text.ts'
 
-/** The slice of `level` that the store needs. `sync` is the only durable write (REPLICATION 2). */
+/** What an author is told, also through other spokes. */
+const diskFullSentence =
+  'The disk of the server that keeps this is full. Nothing was stored; keep the signed text and send it again later: what is published stays, and writing goes on when there is room.'
+
+/**
+ * The slice of `level` that the store needs. `sync` is the only durable write (REPLICATION 2). A
+ * batch that has no room rejects with an error whose code is DISK_FULL.
+ */
 export type Disk = {
   get(key: string): Promise<Uint8Array | undefined>
   batch(operations: Write[], options: { sync: boolean }): Promise<void>
@@ -87,12 +94,14 @@ export class LogStore {
     this.#damaged = listener
   }
 
-  /** Writes all or nothing; returns after the sync. Throws STORE_WRITE_FAILED. */
+  /** Writes all or nothing; returns after the sync. Throws STORE_WRITE_FAILED, DISK_FULL. */
   async write(operations: Write[], { sync }: { sync: boolean } = { sync: true }): Promise<void> {
     try {
       await this.#disk.batch(operations, { sync })
     } catch (cause) {
-      throw new ReplicationError('STORE_WRITE_FAILED', 'the disk did not take a write', { cause })
+      throw (cause as { code?: string }).code === 'DISK_FULL'
+        ? new ReplicationError('DISK_FULL', diskFullSentence, { cause })
+        : new ReplicationError('STORE_WRITE_FAILED', 'the disk did not take a write', { cause })
     }
   }
 

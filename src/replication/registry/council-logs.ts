@@ -1,35 +1,29 @@
-import { type PeerName, type PeerSigner, verifyPeer } from '../../auth/peer-signature.ts'
+import type { PeerName, PeerSigner } from '../../auth/peer-signature.ts'
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import type { Clock } from '../clock.ts'
 import type { Ingest, Outcome, Way } from '../log/ingest.ts'
 import { type Head, type LogName, namesLog, rosterLog } from '../log/log.ts'
 import { type Replica, sameReplica } from '../log/peer-text.ts'
-import { decodeReceipt, majority, type Receipt, signReceipt } from '../log/receipt.ts'
-import type { LogStore, Write } from '../log/store.ts'
-import type { EntryId, Signed } from '../log/text.ts'
-import { maxActsAtOnce } from '../protocol.ts'
+import { decodeReceipt, majority } from '../log/receipt.ts'
+import type { LogStore } from '../log/store.ts'
+import type { Signed } from '../log/text.ts'
 import { type Act, type Decision, decodeAct } from './act.ts'
-import { checkNamed } from './council-rules.ts'
+import { Holding, type Run } from './holding.ts'
 import type { Names } from './names.ts'
 import { checkProof, type ProofOfAct } from './proof.ts'
-import {
-  authorityAt,
-  foldRoster,
-  type HolderTerm,
-  holdersFor,
-  isMember,
-  type Roster,
-  reaches,
-  rosterSigner,
-} from './roster.ts'
+import { type HolderTerm, holdersFor, isMember, type Roster } from './roster.ts'
 import { signAct } from './sign-act.ts'
 
-/** Asks another holder for its receipts for new acts, one per act and set that names it; none when it does not answer. */
+/**
+ * Asks another holder for its receipts for new acts, one per act and set that names it; none when it
+ * does not answer, `fenced` when it knows of a later run of the authority.
+ */
 export type AskHolder = (
   holder: PeerName,
   log: LogName,
   acts: readonly Signed[],
-) => Promise<readonly Signed[]>
+  run: Run,
+) => Promise<readonly Signed[] | 'fenced'>
 
 /** An act that has come into force, and what shows it. */
 export type WrittenAct = { readonly act: Act; readonly proof: ProofOfAct }
@@ -48,6 +42,9 @@ export class CouncilLogs {
   #roster: Roster | null = null
   #names: Names | null = null
   #writing: Promise<unknown> = Promise.resolve()
+  #run: Run | null = null
+  /** the holder's side */
+  readonly holding: Holding
   readonly #listeners: ((log: LogName, acts: readonly Act[]) => void)[] = []
 
   constructor(parts: {
@@ -64,6 +61,21 @@ export class CouncilLogs {
     this.#storeId = parts.storeId
     this.#clock = parts.clock
     this.#askHolder = parts.askHolder
+    this.holding = new Holding({
+      ...parts,
+      roster: () => this.#roster,
+      names: () => this.#names,
+    })
+  }
+
+  /** Lets this peer write, as the authority's run that the holders know of. */
+  begin(run: Run): void {
+    this.#run = run
+  }
+
+  /** Whether this peer is the authority and may write: its holders know of no later run. */
+  mayWrite(): boolean {
+    return this.#run !== null
   }
 
   /** Reads both logs from disk. */
@@ -134,8 +146,8 @@ export class CouncilLogs {
    * Writes an act at the head of its log, once the holders put it in force. One at a time. For the
    * authority only.
    *
-   * Codes: ACT_NOT_IN_FORCE (too few holders answered: it is offered to them again by the next
-   * write), and those of the log's rules.
+   * Codes: NOT_READY (it may not write, see `begin`), ACT_NOT_IN_FORCE (too few holders answered: it
+   * is offered to them again by the next write), and those of the log's rules.
    */
   async write(
     log: LogName,
@@ -170,8 +182,9 @@ export class CouncilLogs {
     council: string,
     decide: () => readonly Decision[],
   ): Promise<Verdict<readonly WrittenAct[]>> {
+    if (this.#run === null) return mayNotWrite
     for (;;) {
-      const waiting = await this.#waiting(log)
+      const waiting = await this.holding.heldFrom(log, (this.head(log)?.seq ?? -1) + 1)
       if (waiting.length === 0) break
       const finished = await this.#putInForce(log, waiting)
       if (!finished.ok) return finished
@@ -191,15 +204,11 @@ export class CouncilLogs {
     return signed.length === 0 ? accept([]) : this.#putInForce(log, signed)
   }
 
-  /** Acts that this holder gave a receipt for, and that did not get into force yet. */
-  async #waiting(log: LogName): Promise<Signed[]> {
-    const waiting: Signed[] = []
-    for (let seq = (this.head(log)?.seq ?? -1) + 1; waiting.length < maxActsAtOnce; seq++) {
-      const row = (await this.#store.value(heldKey(log, seq))) as HeldRow | undefined
-      if (row === undefined) break
-      waiting.push({ text: row.text, signature: row.signature })
-    }
-    return waiting
+  /** Puts acts into force that another holder gave a receipt for, and that this peer has not. */
+  adopt(log: LogName, signed: readonly Signed[]): Promise<Verdict<readonly WrittenAct[]>> {
+    const run = this.#writing.then(() => this.#putInForce(log, signed))
+    this.#writing = run.catch(() => undefined)
+    return run
   }
 
   async #putInForce(
@@ -213,17 +222,21 @@ export class CouncilLogs {
       acts.push(act.value)
     }
     const first = acts[0] as Act
-    const roster = this.#rosterFor(first)
+    const roster = this.holding.rosterFor(first)
+    const run = this.#run
     if (!roster.ok) return roster
+    if (run === null) return mayNotWrite
     const sets = holdersFor(roster.value, first)
-    const own = await this.hold(log, signed)
+    const own = await this.holding.hold(log, signed, run)
+    if (!own.ok && own.code === 'HOLDER_FENCED') this.#run = null
     if (!own.ok && own.code !== 'HOLDER_NOT_NAMED') return own
     const receipts = own.ok ? own.value.map((receipt) => receipt.signed) : []
     const isCovered = () => acts.every((act) => sets.every((set) => covered(set, act, receipts)))
-    await this.#askOthers(log, signed, sets, (given) => {
+    await this.#askOthers(log, { signed, sets, run }, (given) => {
       receipts.push(...given)
       return isCovered()
     })
+    if (this.#run !== run) return mayNotWrite
     const proofs = signed.map((each, at) => ({
       ...each,
       receipts: receipts.filter((receipt) => isFor(receipt, acts[at] as Act)),
@@ -239,136 +252,25 @@ export class CouncilLogs {
   /** Asks all holders but this one side by side, until `isEnough` says so or all have answered. */
   async #askOthers(
     log: LogName,
-    signed: readonly Signed[],
-    sets: readonly HolderTerm[],
+    asked: {
+      readonly signed: readonly Signed[]
+      readonly sets: readonly HolderTerm[]
+      readonly run: Run
+    },
     isEnough: (given: readonly Signed[]) => boolean,
   ): Promise<void> {
+    const { signed, sets, run } = asked
     const holders = new Set(sets.flatMap((set) => set.holders.map((holder) => holder.peer)))
     holders.delete(this.#signer.peer)
     if (isEnough([])) return
     const { promise, resolve } = Promise.withResolvers<void>()
-    const asked = [...holders].map(async (holder) => {
-      if (isEnough(await this.#askHolder(holder, log, signed))) resolve()
+    const asking = [...holders].map(async (holder) => {
+      const given = await this.#askHolder(holder, log, signed, run)
+      if (given === 'fenced') this.#run = null
+      if (given === 'fenced' || isEnough(given)) resolve()
     })
-    void Promise.allSettled(asked).then(() => resolve())
+    void Promise.allSettled(asking).then(() => resolve())
     await promise
-  }
-
-  /** The roster by which an act's holders are known: for `@roster` entry 0 the one it founds. */
-  #rosterFor(act: Act): Verdict<Roster> {
-    return this.#roster === null ? foldRoster(null, act) : accept(this.#roster)
-  }
-
-  /**
-   * A holder's receipts for new acts, in order: for each, one per set of holders that names this peer
-   * and store. It gives one for one act per seq, ever, and only after the sync (REPLICATION 14).
-   *
-   * Codes: HOLDER_NOT_NAMED, HOLDER_OTHER_ACT (another one for that seq already), HOLDER_BEHIND
-   * (it must catch up first), ACT_SIGNATURE, ACT_LOG, ACT_PLACE and ACT_COUNCIL (it does not follow
-   * the head here), those of the log's rules, and those of `decodeAct`.
-   */
-  async hold(log: LogName, signed: readonly Signed[]): Promise<Verdict<Receipt[]>> {
-    return this.#ingest.alone(`hold ${log}`, async () => {
-      const receipts: Receipt[] = []
-      const writes: Write[] = []
-      let behind: Act | null = null
-      const blogs = new Set<string>()
-      for (const each of signed) {
-        const decoded = decodeAct(each.text)
-        if (!decoded.ok) return decoded
-        const act = decoded.value
-        const sets = this.#setsHeld(log, act, each)
-        if (!sets.ok) return sets
-        const held = await this.#heldId(log, act.seq)
-        if (held !== null && held !== act.id) {
-          return refuse(
-            'HOLDER_OTHER_ACT',
-            `This holder gave a receipt for another act as ${log} ${act.seq}.`,
-          )
-        }
-        if (held === null) {
-          const fits = await this.#fits(log, act, behind)
-          if (!fits.ok) return fits
-          writes.push(this.#store.putValue(heldKey(log, act.seq), { ...each, id: act.id }))
-        }
-        // What one act of a message says of a blog, the rules of the next one do not know yet.
-        if (act.decision.kind === 'assign') {
-          if (blogs.has(act.decision.blog))
-            return refuse('ACT_PLACE', 'Two acts of one message are about the same blog.')
-          blogs.add(act.decision.blog)
-        }
-        behind = act
-        receipts.push(...this.#receiptsFor(act, sets.value))
-      }
-      if (writes.length > 0) await this.#store.write(writes)
-      return accept(receipts)
-    })
-  }
-
-  /** The sets of holders under which this peer may give a receipt for an act. */
-  #setsHeld(log: LogName, act: Act, signed: Signed): Verdict<readonly HolderTerm[]> {
-    if (act.log !== log) return refuse('ACT_LOG', `The act belongs in ${act.log}, not ${log}.`)
-    const roster = this.#rosterFor(act)
-    if (!roster.ok) return roster
-    if (act.roster !== null && reaches(roster.value, act.roster) !== 'yes') {
-      return refuse(
-        'HOLDER_BEHIND',
-        `This holder's @roster does not have the entry ${act.roster.seq} that the act names.`,
-      )
-    }
-    const self = this.#self()
-    const sets = holdersFor(roster.value, act).filter((set) =>
-      set.holders.some((holder) => sameReplica(holder, self)),
-    )
-    if (sets.length === 0)
-      return refuse('HOLDER_NOT_NAMED', '@roster does not name this peer and store as a holder.')
-    const signer =
-      log === rosterLog
-        ? rosterSigner(this.#roster, act)
-        : authorityAt(roster.value, (act.roster as Head).seq + 1)
-    return signer !== null && verifyPeer(signer, signed.text, signed.signature)
-      ? accept(sets)
-      : refuse('ACT_SIGNATURE', 'The act is not signed by the authority.')
-  }
-
-  #receiptsFor({ council, log, seq, id }: Act, sets: readonly HolderTerm[]): Receipt[] {
-    const at = this.#clock.now()
-    return sets.map((set) =>
-      signReceipt(this.#signer, {
-        ...{ council, log, head: { seq, id }, act: set.act, epoch: set.epoch },
-        ...{ replica: this.#self(), sinceMs: at, atMs: at },
-      }),
-    )
-  }
-
-  #self(): Replica {
-    return { peer: this.#signer.peer, store: this.#storeId() }
-  }
-
-  /**
-   * Whether the act may follow this peer's head, or `behind`, the act before it in the same message:
-   * a receipt for one that may not would block the log.
-   */
-  async #fits(log: LogName, act: Act, behind: Act | null): Promise<Verdict<unknown>> {
-    const before = log === rosterLog ? this.#roster : this.#names
-    const head: Head | null = behind ?? before?.head ?? null
-    if (act.seq !== (head?.seq ?? -1) + 1) {
-      return refuse(
-        'HOLDER_BEHIND',
-        `This holder is at ${head?.seq ?? -1} of ${log}, the act is ${act.seq}.`,
-      )
-    }
-    if ((act.prev ?? null) !== (head?.id ?? null) || act.dateMs < ((behind ?? before)?.dateMs ?? 0))
-      return refuse('ACT_PLACE', `The act does not follow the head of ${log} here.`)
-    if (log === rosterLog) return foldRoster(this.#roster, act)
-    if (act.council !== this.#roster?.council)
-      return refuse('ACT_COUNCIL', `The act is for the council ${act.council}.`)
-    return this.#names === null ? accept(undefined) : checkNamed(this.#names, act)
-  }
-
-  async #heldId(log: LogName, seq: number): Promise<EntryId | null> {
-    const held = (await this.#store.value(heldKey(log, seq))) as { id: EntryId } | undefined
-    return held?.id ?? null
   }
 
   /** Whether `peer` may be spoken with as a member of the council. */
@@ -385,8 +287,10 @@ export class CouncilLogs {
   }
 }
 
-type HeldRow = { readonly text: Uint8Array; readonly signature: Uint8Array; readonly id: EntryId }
-const heldKey = (log: LogName, seq: number) => `held/${log}/${seq}`
+const mayNotWrite = refuse(
+  'NOT_READY',
+  'This authority may not write now: it has just started and asks the other holders, or it was started a second time elsewhere.',
+)
 
 function isFor(signed: Signed, { id }: Act): boolean {
   const receipt = decodeReceipt(signed)

@@ -101,7 +101,7 @@ describe('planNextAct', () => {
       'SEAL_TOO_FEW',
     ],
     [
-      'nobody but the one that is out has the genesis',
+      'nobody who answers holds anything of an act that was active',
       [answer(2, { seq: null, follows: 0 }), answer(3, { seq: null, follows: 0 })],
       'SEAL_NO_HEAD',
     ],
@@ -113,6 +113,16 @@ describe('planNextAct', () => {
     const planned = plan(answer(2, { seq: 6 }))
     expect(planned).toMatchObject({ reason: expect.stringContaining(peer(3).peer) })
     expect(planned).not.toMatchObject({ reason: expect.stringContaining(peer(2).peer) })
+  })
+
+  it('starts the blog at another replica when the one at which it was claimed is out', () => {
+    const nothing = { seq: null, follows: 0 }
+    const first = { ...blog, ...assignFields(), id: fakeId('e1') }
+    const answers = new Map([answer(2, nothing), answer(3, nothing)])
+    const next = { ...same, replicas: [replica(2), replica(3)] }
+    expect(must(planNextAct([first], answers as never, next))).toMatchObject({
+      ...{ epoch: 2, primary: peer(2).peer, head: first.head, replicas: next.replicas },
+    })
   })
 
   it('leaves the blog with its first primary while that alone has the genesis', () => {

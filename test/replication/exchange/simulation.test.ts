@@ -1,37 +1,115 @@
-import { describe, expect, it } from 'vitest'
-import { simulate } from '../../support/simulation/schedule.ts'
+import { execFile } from 'node:child_process'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { Rule } from '../../support/simulation/breach.ts'
+import { type BrokenRule, brokenRules } from '../../support/simulation/broken-rules.ts'
+import { CheapSignatures } from '../../support/simulation/cheap-signatures.ts'
+import { type SceneName, scenes } from '../../support/simulation/scenes.ts'
+import { type Outcome, simulate } from '../../support/simulation/simulate.ts'
 
 // COUNCIL_SEED=7: that seed alone. COUNCIL_SEEDS=200, COUNCIL_FROM=50: so many, from there on.
-const { COUNCIL_SEED, COUNCIL_SEEDS = '10', COUNCIL_FROM = '1' } = process.env
+const { COUNCIL_SEED, COUNCIL_SEEDS = '24', COUNCIL_FROM = '1' } = process.env
+const seedsFrom = (from: number, count: number) =>
+  Array.from({ length: count }, (_, index) => from + index)
 const seeds =
   COUNCIL_SEED === undefined
-    ? Array.from({ length: Number(COUNCIL_SEEDS) }, (_, index) => Number(COUNCIL_FROM) + index)
+    ? seedsFrom(Number(COUNCIL_FROM), Number(COUNCIL_SEEDS))
     : [Number(COUNCIL_SEED)]
+/** Seeds of a scene within which a rule that nobody keeps must be missed. */
+const sceneSeeds = seedsFrom(1, 8)
 
-describe('Exchange', () => {
-  it.for(seeds)(
-    'keeps what it called published through crashes, cuts and loss: seed %i',
-    async (seed) => {
-      const { published, crashes, receipts } = await simulate(seed)
-      expect(published).toBeGreaterThan(10)
-      expect(crashes).toBeGreaterThan(0)
-      expect(receipts).toBeGreaterThan(50)
-    },
-  )
-})
+/**
+ * The scene in which each rule is the one that counts, and what is not watched, so that not the
+ * broken rule itself is seen but what it leads to, wherever it leads to anything in that scene.
+ */
+const missed: Readonly<Record<BrokenRule, { scene: SceneName; deafTo: readonly Rule[] }>> = {
+  sync: { scene: 'figureEight', deafTo: [] },
+  own: { scene: 'movedLeader', deafTo: ['promise'] },
+  promise: { scene: 'staleLeader', deafTo: ['promise'] },
+  prefix: { scene: 'figureEight', deafTo: [] },
+  active: { scene: 'figureEight', deafTo: [] },
+  order: { scene: 'figureEight', deafTo: ['promise', 'door'] },
+  store: { scene: 'emptied', deafTo: ['receipt', 'promise'] },
+}
+const seen: Readonly<Record<BrokenRule, Rule>> = {
+  sync: 'receipt',
+  own: 'published',
+  promise: 'published',
+  prefix: 'receipt',
+  active: 'door',
+  order: 'published',
+  store: 'published',
+}
 
 describe('simulate', () => {
-  it('sees blogs led by another spoke after their primary was silent', async () => {
-    const runs = [await simulate(8), await simulate(1)]
-    expect(runs.map(({ failovers }) => failovers).some((count) => count > 0)).toBe(true)
+  let cheap: CheapSignatures
+  beforeAll(() => {
+    cheap = new CheapSignatures()
+  })
+  afterAll(() => cheap[Symbol.dispose]())
+
+  it.for(seeds)(
+    'keeps what was called published, whatever happens to machines and ways: seed %i',
+    async (seed) => {
+      const { violation } = await simulate({ seed, steps: 200 })
+      expect(violation).toBeNull()
+    },
+  )
+
+  it.for(Object.keys(scenes) as SceneName[])(
+    'keeps what was called published at the moments that chance hardly reaches: %s',
+    async (scene) => {
+      let failovers = 0
+      for (const seed of sceneSeeds) {
+        const outcome = await simulate({ seed, steps: 30, scene })
+        expect(outcome.violation, `seed ${seed}`).toBeNull()
+        failovers += outcome.failovers
+      }
+      expect(failovers).toBeGreaterThan(sceneSeeds.length / 2)
+    },
+  )
+
+  it.for(brokenRules)('misses the rule "%s" when nobody keeps it', async (without) => {
+    const { scene, deafTo } = missed[without]
+    let broken: Outcome['violation'] = null
+    for (const seed of sceneSeeds)
+      broken ??= (await simulate({ seed, steps: 30, scene, without, deafTo })).violation
+    expect(broken?.rule).toBe(seen[without])
   })
 
   it('runs the same way again when the seed is the same', async () => {
-    const first = await simulate(1)
-    expect(await simulate(1)).toEqual(first)
+    const first = await simulate({ seed: 4, steps: 100 })
+    expect(await simulate({ seed: 4, steps: 100 })).toEqual(first)
+  })
+})
+
+describe('simulate with real signatures', () => {
+  it('keeps what was called published', async () => {
+    const { violation, published } = await simulate({ seed: 1, steps: 60, way: 'openpgp' })
+    expect(violation).toBeNull()
+    expect(published).toBeGreaterThan(0)
+  })
+})
+
+describe('npm run simulate', () => {
+  const command = fileURLToPath(new URL('../../support/simulation/command.ts', import.meta.url))
+  const run = (...options: string[]) => promisify(execFile)(process.execPath, [command, ...options])
+
+  it('tells what the seeds came to', async () => {
+    const { stdout } = await run('--seeds', '3', '--steps', '40', '--workers', '1')
+    expect(stdout).toMatch(/^3 seeds, 120 events .*\n[\d,]+ entries published/)
+    expect(stdout).toMatch(/0 violations in \d+ s/)
   })
 
-  it('notices receipts for what is not synced', async () => {
-    await expect(simulate(1, 'sync')).rejects.toThrow(/seed 1: a receipt .* without \d+ synced/)
+  it('says how to replay a seed that broke a rule, and fails', async () => {
+    const broken = await run('--seeds', '2', '--without', 'sync', '--workers', '1').catch(
+      (error: { code: number; stdout: string }) => error,
+    )
+    expect(broken).toMatchObject({ code: 1 })
+    expect(broken.stdout).toMatch(/^seed 1: receipt: a receipt .* without \d+ synced\n/)
+    expect(broken.stdout).toContain(
+      'npm run simulate -- --seeds 1 --from 1 --without sync --shrink',
+    )
   })
 })

@@ -3,6 +3,7 @@ import { KeyRing } from '../../../src/auth/public-key.ts'
 import { ReplicationError } from '../../../src/replication/errors.ts'
 import { Claims, type NameInDns } from '../../../src/replication/exchange/claim.ts'
 import { Gossip } from '../../../src/replication/exchange/gossip.ts'
+import { Holders } from '../../../src/replication/exchange/holders.ts'
 import { Learners } from '../../../src/replication/exchange/learners.ts'
 import { Push } from '../../../src/replication/exchange/push.ts'
 import { type DoorLimits, defaultDoorLimits } from '../../../src/replication/exchange/rates.ts'
@@ -102,6 +103,7 @@ export class TestPeer {
       ...{ store, ingest, signer, storeId, clock },
       askHolder: async () => [],
     })
+    if (number === 0) this.council.begin({ count: 1, id: '0'.repeat(32) })
     this.replicas = new Replicas({ signer, storeId, store, ingest, roster, clock })
     const { replicas } = this
     this.sync = new Sync({ network, store, ingest, replicas, council: this.council })
@@ -114,8 +116,9 @@ export class TestPeer {
     const revoked = revocations.of
     const parts = { network, store, ingest, replicas, council: this.council, sync, clock }
     const seals = new Seals({ network, council: this.council, replicas })
+    const holders = new Holders({ network, council: this.council, sync })
     const learners = new Learners({ network, council: this.council, ingest, sync, clock })
-    this.push = new Push({ ...parts, revocations, seals, learners, enabled: true })
+    this.push = new Push({ ...parts, revocations, seals, learners, holders, enabled: true })
     const registry = new Registry({
       ...{ council: this.council, store, clock, dht: null },
       held: (blog) => replicas.get(blog)?.assignment ?? null,
@@ -123,7 +126,7 @@ export class TestPeer {
     })
     this.submit = new Submit({
       ...{ network, ingest, replicas, registry, clock, revoked },
-      ...{ decideRevoke: null, decideDrain: null, authority: () => null },
+      ...{ decideRevoke: null, decideDrain: null, hearSealed: null, authority: () => null },
       takeGenesis: (...given) => this.claims.handedOver(...given),
       limits: { ...defaultDoorLimits, ...limits },
       decideClaim: async (...given) => {

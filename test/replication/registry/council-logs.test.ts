@@ -28,6 +28,8 @@ const three: Decision = { kind: 'holders', holders: [0, 1, 2].map(replica) }
 const maria = 'maria' as BlogName
 
 /** One peer's copy of the council's logs. */
+const run = { count: 1, id: '0'.repeat(32) }
+
 class Carrier {
   readonly disk: TestDisk
   readonly logs: CouncilLogs
@@ -51,6 +53,7 @@ class Carrier {
       clock: new TestClock(),
       askHolder: async (holder, log, acts) => (await this.holders.get(holder)?.(log, acts)) ?? [],
     })
+    this.logs.begin(run)
   }
 
   static async of(n: number, council: TestCouncil, disk?: TestDisk): Promise<Carrier> {
@@ -67,7 +70,7 @@ class Carrier {
   knows(other: Carrier): this {
     const number = [0, 1, 2, 3, 4].find((n) => storeOf(n) === other.store) as number
     this.holders.set(peer(number).peer, async (log, acts) => {
-      const held = await other.logs.hold(log, acts)
+      const held = await other.logs.holding.hold(log, acts, run)
       return held.ok ? held.value.map(({ signed }) => signed) : []
     })
     return this
@@ -203,7 +206,7 @@ describe('CouncilLogs.take', () => {
 
 describe('CouncilLogs.hold', () => {
   const hold = async (n: number, log: LogName, signed: Signed) =>
-    codeOf(await (await Carrier.of(n, council)).logs.hold(log, [signed]))
+    codeOf(await (await Carrier.of(n, council)).logs.holding.hold(log, [signed], run))
 
   it.each<[string, LogName, (c: TestCouncil) => Signed, string]>([
     [
@@ -255,7 +258,7 @@ describe('CouncilLogs.hold', () => {
     ],
   ])('gives no receipt for %s', async (_, log, make, code) => {
     const carrier = await Carrier.of(0, council)
-    expect(codeOf(await carrier.logs.hold(log, [make(council)]))).toBe(code)
+    expect(codeOf(await carrier.logs.holding.hold(log, [make(council)], run))).toBe(code)
   })
 
   it('gives none as a peer, or with a store, that @roster does not name', async () => {
@@ -263,33 +266,35 @@ describe('CouncilLogs.hold', () => {
     expect(await hold(1, rosterLog, proof)).toBe('HOLDER_NOT_NAMED')
     const moved = await Carrier.of(0, council)
     moved.store = storeOf(9)
-    expect(codeOf(await moved.logs.hold(rosterLog, [proof]))).toBe('HOLDER_NOT_NAMED')
+    expect(codeOf(await moved.logs.holding.hold(rosterLog, [proof], run))).toBe('HOLDER_NOT_NAMED')
   })
 
   it('gives one for one act per seq, ever, also after a restart', async () => {
     const carrier = await Carrier.of(0, council)
     const one = council.draft(admit(4)).proof
     const two = council.draft(admit(5)).proof
-    expect(codeOf(await carrier.logs.hold(rosterLog, [one]))).toBe('accepted')
-    expect(codeOf(await carrier.logs.hold(rosterLog, [two]))).toBe('HOLDER_OTHER_ACT')
+    expect(codeOf(await carrier.logs.holding.hold(rosterLog, [one], run))).toBe('accepted')
+    expect(codeOf(await carrier.logs.holding.hold(rosterLog, [two], run))).toBe('HOLDER_OTHER_ACT')
     const again = await Carrier.of(0, council, carrier.disk)
-    expect(codeOf(await again.logs.hold(rosterLog, [two]))).toBe('HOLDER_OTHER_ACT')
-    expect(codeOf(await again.logs.hold(rosterLog, [one]))).toBe('accepted')
+    expect(codeOf(await again.logs.holding.hold(rosterLog, [two], run))).toBe('HOLDER_OTHER_ACT')
+    expect(codeOf(await again.logs.holding.hold(rosterLog, [one], run))).toBe('accepted')
   })
 
   it('gives none when the disk did not take the act', async () => {
     const carrier = await Carrier.of(0, council)
     carrier.disk.fails = true
-    await expect(carrier.logs.hold(rosterLog, [council.draft(admit(4)).proof])).rejects.toThrow()
+    await expect(
+      carrier.logs.holding.hold(rosterLog, [council.draft(admit(4)).proof], run),
+    ).rejects.toThrow()
     carrier.disk.fails = false
     const other = council.draft(admit(5)).proof
-    expect(codeOf(await carrier.logs.hold(rosterLog, [other]))).toBe('accepted')
+    expect(codeOf(await carrier.logs.holding.hold(rosterLog, [other], run))).toBe('accepted')
   })
 
   it('gives one per set of holders that names it', async () => {
     const carrier = await Carrier.of(0, council)
     const { act, proof } = council.draft(three)
-    const given = must(await carrier.logs.hold(rosterLog, [proof]))
+    const given = must(await carrier.logs.holding.hold(rosterLog, [proof], run))
     expect(given.map((receipt) => [receipt.act, receipt.epoch])).toEqual([
       [council.roster.councilId, 1],
       [act.id, 2],
@@ -314,7 +319,7 @@ describe('CouncilLogs.hold of several acts', () => {
   it('gives a receipt for each, in order', async () => {
     const carrier = await Carrier.of(0, council)
     const acts = chain(blogOf('maria', '1a'), blogOf('ana', '2b'), blogOf('luz', '3c'))
-    const given = must(await carrier.logs.hold(namesLog, acts))
+    const given = must(await carrier.logs.holding.hold(namesLog, acts, run))
     expect(given.map(({ head }) => head.seq)).toEqual([1, 2, 3])
   })
 
@@ -340,8 +345,10 @@ describe('CouncilLogs.hold of several acts', () => {
     ],
   ])('gives none at all when %s, and stays free for others', async (_, make, code) => {
     const carrier = await Carrier.of(0, council)
-    expect(codeOf(await carrier.logs.hold(namesLog, make()))).toBe(code)
-    expect(codeOf(await carrier.logs.hold(namesLog, chain(blogOf('other', '4d'))))).toBe('accepted')
+    expect(codeOf(await carrier.logs.holding.hold(namesLog, make(), run))).toBe(code)
+    expect(
+      codeOf(await carrier.logs.holding.hold(namesLog, chain(blogOf('other', '4d')), run)),
+    ).toBe('accepted')
   })
 })
 

@@ -75,7 +75,14 @@ describe('an act that revokes a key', () => {
 
   it.each(forged)('gets no receipt of a holder with %s', async (_, decision, code) => {
     const { council, logs } = await begin(0)
-    expect(codeOf(await logs.hold(namesLog, [council.draft(decision).proof]))).toBe(code)
+    expect(
+      codeOf(
+        await logs.holding.hold(namesLog, [council.draft(decision).proof], {
+          count: 1,
+          id: '0'.repeat(32),
+        }),
+      ),
+    ).toBe(code)
   })
 
   it('is in the log with what it says, also after a restart', async () => {

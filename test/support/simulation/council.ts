@@ -1,4 +1,5 @@
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { decode } from 'cborg'
 import { MemoryLevel } from 'memory-level'
 import { type PeerName, type PeerSigner, peerSigner } from '../../../src/auth/peer-signature.ts'
 import { KeyRing } from '../../../src/auth/public-key.ts'
@@ -8,20 +9,23 @@ import { Joining } from '../../../src/node/joining.ts'
 import { createLogger } from '../../../src/node/logger.ts'
 import { type Clock, repeat } from '../../../src/replication/clock.ts'
 import { Exchange } from '../../../src/replication/exchange/exchange.ts'
-import { namesLog, rosterLog } from '../../../src/replication/log/log.ts'
+import { rosterLog } from '../../../src/replication/log/log.ts'
 import { parseStoreId, type StoreId } from '../../../src/replication/log/peer-text.ts'
 import type { Disk } from '../../../src/replication/log/store.ts'
 import type { Signed } from '../../../src/replication/log/text.ts'
 import type { Role } from '../../../src/replication/registry/act.ts'
 import { signHello } from '../../../src/replication/registry/hello.ts'
+import type { Rule } from './breach.ts'
 import { VirtualDht } from './dht.ts'
 import { type End, VirtualDisk } from './disk.ts'
 import { VirtualNetwork } from './network.ts'
 import { OffLoop } from './off-loop.ts'
 import { type Random, randomOf } from './random.ts'
-import { type Life, VirtualClock } from './virtual-clock.ts'
+import { Life, VirtualClock } from './virtual-clock.ts'
 import { Witness } from './witness.ts'
 
+/** One for all, in all runs of a process: what it answers follows from a key's bytes alone. */
+const ring = new KeyRing()
 const zone = 'blogs.example.org'
 const startMs = Date.UTC(2026, 10, 23, 3, 40)
 const silenceMs = 15_000
@@ -37,6 +41,12 @@ export type CouncilPlan = {
   readonly peers: readonly PeerPlan[]
   /** wanted number of replicas of a blog */
   readonly replicas: number
+  /** breaks a rule at a peer before it starts, to see that this is noticed */
+  readonly tamper?: (machine: Machine, exchange: Exchange) => void
+  /** what a disk's new life is called; left out: a new random store id, as REPLICATION wants it */
+  readonly storeIdOf?: (machine: Machine) => StoreId
+  /** kinds of rule that nobody watches, to see that what they lead to is noticed too */
+  readonly deafTo?: readonly Rule[]
 }
 
 /** A peer's machine: its key and disk last, its runs come and go. */
@@ -48,6 +58,12 @@ export type Machine = {
   readonly web: string
   life: Life | null
   exchange: Exchange | null
+  /** what it decides with as the authority, while it runs */
+  authority: AuthorityParts | null
+  /** whether it was ever started: some join later */
+  hasStarted: boolean
+  /** the store id that its disk names; null when it is empty */
+  readonly storeOnDisk: () => string | null
 }
 
 /**
@@ -61,14 +77,12 @@ export class VirtualCouncil {
   readonly network: VirtualNetwork
   readonly dht: VirtualDht
   readonly witness: Witness
-  /** one for all: what it answers follows from a key's bytes alone */
-  readonly keys = new KeyRing()
+  readonly keys = ring
   readonly machines: readonly Machine[]
-  /** what happened, a line each, with the virtual time */
-  readonly trace: string[] = []
+  readonly #lines: { readonly atMs: number; readonly line: () => string }[] = []
   /** rules that were broken, a sentence each */
-  readonly broken: string[] = []
-  readonly #wanted: number
+  readonly broken: { readonly rule: Rule; readonly sentence: string }[] = []
+  readonly #plan: CouncilPlan
   #lives = 0
 
   static async open(plan: CouncilPlan): Promise<VirtualCouncil> {
@@ -84,24 +98,37 @@ export class VirtualCouncil {
 
   private constructor(plan: CouncilPlan, signers: readonly PeerSigner[]) {
     this.seed = plan.seed
-    this.#wanted = plan.replicas
+    this.#plan = plan
     this.clock = new VirtualClock(startMs, this.offLoop)
-    this.machines = plan.peers.map((peer, index) => ({
-      name: peer.name,
-      plan: peer,
-      signer: signers[index] as PeerSigner,
-      disk: new VirtualDisk(this.clock, this.random(`disk of ${peer.name}`)),
-      web: `http://10.${index + 1}.0.1:80`,
-      life: null,
-      exchange: null,
-    }))
+    this.machines = plan.peers.map((peer, index) => {
+      const signer = signers[index] as PeerSigner
+      const chance = this.random(`disk of ${peer.name}`)
+      const disk = new VirtualDisk(this.clock, chance, (operations) =>
+        this.witness.wrote(signer.peer, operations),
+      )
+      return {
+        name: peer.name,
+        plan: peer,
+        signer,
+        disk,
+        web: `http://10.${index + 1}.0.1:80`,
+        life: null,
+        exchange: null,
+        authority: null,
+        hasStarted: false,
+        storeOnDisk: () => {
+          const value = disk.read('store')
+          return value === undefined ? null : (decode(value) as string)
+        },
+      }
+    })
     const disks = new Map(this.machines.map(({ signer, disk }) => [signer.peer, disk]))
-    this.witness = new Witness(disks, (rule) => this.breach(rule))
+    this.witness = new Witness(disks, (rule, sentence) => this.breach(rule, sentence))
     this.network = new VirtualNetwork({
       clock: this.clock,
       random: this.random('network'),
       watch: (from, message) => this.witness.watch(from, message),
-      trouble: (sentence) => this.breach(sentence),
+      trouble: (sentence) => this.breach('conduct', sentence),
     })
     this.dht = new VirtualDht(this.clock, this.network)
     process.on('unhandledRejection', this.#unhandled)
@@ -113,21 +140,36 @@ export class VirtualCouncil {
   }
 
   readonly #unhandled = (reason: unknown) =>
-    this.breach(`a promise failed that nobody looks at: ${(reason as Error)?.stack ?? reason}`)
+    this.breach(
+      'conduct',
+      `a promise failed that nobody looks at: ${(reason as Error)?.stack ?? reason}`,
+    )
 
   random(purpose: string): Random {
     return randomOf(this.seed, purpose)
   }
 
-  note(line: string): void {
-    const time = new Date(this.clock.now()).toISOString().slice(11, 23)
-    this.trace.push(`${time} ${this.#readable(line)}`)
+  /** Writes down what happens; put into words only when somebody reads the trace. */
+  note(line: string | (() => string)): void {
+    this.#lines.push({
+      atMs: this.clock.now(),
+      line: typeof line === 'string' ? () => line : line,
+    })
+  }
+
+  /** What happened, a line each, with the virtual time. */
+  trace(): string[] {
+    return this.#lines.map(({ atMs, line }) => {
+      const time = new Date(atMs).toISOString().slice(11, 23)
+      return `${time} ${this.#readable(line())}`
+    })
   }
 
   /** A rule was broken: the run ends with this sentence. */
-  breach(rule: string): void {
-    this.broken.push(this.#readable(rule))
-    this.note(`BROKEN ${rule}`)
+  breach(rule: Rule, sentence: string): void {
+    if (this.#plan.deafTo?.includes(rule)) return
+    this.broken.push({ rule, sentence: this.#readable(sentence) })
+    this.note(`BROKEN ${rule}: ${sentence}`)
   }
 
   /** The line with the peers' names for their ids. */
@@ -138,10 +180,11 @@ export class VirtualCouncil {
     )
   }
 
-  /** Runs a schedule on virtual time; stops at the first broken rule. */
+  /** Runs a schedule on virtual time; throws `Broken` at the first rule that is broken. */
   run<T>(schedule: () => Promise<T>, deadlineMs: number): Promise<T> {
     const check = () => {
-      if (this.broken.length > 0) throw new Error(this.broken.join('\n'))
+      const [first] = this.broken
+      if (first !== undefined) throw new Broken(first.rule, first.sentence)
     }
     return this.clock.run(schedule, check, deadlineMs)
   }
@@ -150,8 +193,36 @@ export class VirtualCouncil {
     return this.machines[0] as Machine
   }
 
+  get spokes(): Machine[] {
+    return this.machines.filter(({ plan }) => plan.roles.includes('spoke'))
+  }
+
+  /** Starts a peer; nobody waits until it is up, since it may end before. */
+  launch(machine: Machine): void {
+    this.start(machine).catch((error: Error & { code?: string }) => {
+      if (error.code !== 'STORE_WRITE_FAILED') {
+        this.breach('conduct', `${machine.name} does not start: ${error.stack}`)
+        return
+      }
+      // A start that a full disk refuses is tried again, as by whoever looks after the process.
+      this.note(`${machine.name}: did not start: ${error.message}`)
+      this.end(machine, 'kill')
+      this.clock.after(1_000, () => {
+        if (machine.life === null) this.launch(machine)
+      })
+    })
+  }
+
   nameOf(peer: PeerName): string {
     return this.machines.find(({ signer }) => signer.peer === peer)?.name ?? peer
+  }
+
+  /** The peer's machine comes back with an empty disk: a new store. */
+  lose(machine: Machine): void {
+    this.end(machine, 'power loss')
+    this.note(`${machine.name}: the disk is lost`)
+    machine.disk.lose()
+    this.witness.lost(machine.signer.peer)
   }
 
   /** Ends a peer's run now. */
@@ -162,6 +233,7 @@ export class VirtualCouncil {
     machine.life.isOver = true
     machine.life = null
     machine.exchange = null
+    machine.authority = null
     this.network.leave(machine.signer.peer)
     this.dht.leave(machine.signer.peer)
     machine.disk.end(how)
@@ -170,10 +242,11 @@ export class VirtualCouncil {
   /** Starts a peer on what its disk holds, as src/node/spoke.ts does. */
   async start(machine: Machine): Promise<void> {
     const { name, plan, signer } = machine
-    const life: Life = { name: `${name}${this.#lives++}`, isOver: false }
+    const life = new Life(`${name}${this.#lives++}`)
     const chance = this.random(life.name)
     const clock = this.clock.of(life, chance)
     machine.life = life
+    machine.hasStarted = true
     this.note(`${name}: start`)
     const holder: { exchange: Exchange | null; parts: AuthorityParts | null } = {
       exchange: null,
@@ -187,7 +260,7 @@ export class VirtualCouncil {
     })
     const parts = () => holder.parts as AuthorityParts
     const logger = createLogger('info', {
-      write: (line) => this.note(`${name}: ${readLine(line)}`),
+      write: (line) => this.note(() => `${name}: ${readLine(line)}`),
     })
     const exchange = new Exchange(
       {
@@ -199,11 +272,11 @@ export class VirtualCouncil {
         clock,
         signer,
         keys: this.keys,
-        newStoreId: () => newStoreId(chance),
+        newStoreId: () => this.#plan.storeIdOf?.(machine) ?? newStoreId(chance),
         vitals: async () => ({ freeBytes: 1e9, load: 0 }),
         fetchHello: (url, nonce) => this.#fetchHello(machine, clock, url, nonce),
         askDns: async () => 'no answer',
-        report: (event, fields) => this.note(`${name}: ${event} ${JSON.stringify(fields)}`),
+        report: (event, fields) => this.note(() => `${name}: ${event} ${JSON.stringify(fields)}`),
       },
       {
         councilId: machine === this.authority ? null : this.#councilId(),
@@ -221,23 +294,19 @@ export class VirtualCouncil {
                 parts().authority.decideClaim(genesis, offer, via as PeerName),
               decideRevoke: (asked) => parts().revocations.decide(asked),
               decideDrain: (asked) => parts().moves.drain(asked),
+              hearSealed: (from, blogs) => parts().hearSealed(from, blogs),
             }
           : null,
       },
     )
     holder.exchange = exchange
-    if (plan.roles.includes('authority')) {
-      exchange.council.onChange((log, acts) => {
-        for (const { id, decision } of log === namesLog ? acts : []) {
-          if (decision.kind === 'assign') this.witness.assigned(id, decision.replicas)
-        }
-      })
-    }
+    this.dht.arrive(signer.peer, life, exchange.registry)
+    this.#plan.tamper?.(machine, exchange)
     await exchange.start()
     machine.exchange = exchange
     if (plan.roles.includes('authority')) {
       holder.parts = await startAuthority(
-        { zone, edit: 'dotted', replicas: this.#wanted, admission: 'open' },
+        { zone, edit: 'dotted', replicas: this.#plan.replicas, admission: 'open' },
         {
           exchange,
           keys: this.keys,
@@ -248,6 +317,7 @@ export class VirtualCouncil {
           failover: { silenceMs, replaceAfterMs },
         },
       )
+      machine.authority = holder.parts
     }
     this.#join(machine, exchange, clock, logger.forComponent('council:join'))
   }
@@ -296,17 +366,20 @@ export class VirtualCouncil {
         dialWanted()
         exchange.alive.send().catch(() => undefined)
       },
-      refused: (reason) => this.breach(`${name} is refused by its council: ${reason}`),
-      pending: (reason) => this.breach(`${name} is made to wait by its council: ${reason}`),
+      refused: (reason) => this.breach('conduct', `${name} is refused by its council: ${reason}`),
+      pending: (reason) =>
+        this.breach('conduct', `${name} is made to wait by its council: ${reason}`),
     })
   }
 
   #knownId: string | null = null
 
-  /** What newcomers are told: the trust anchor, known once the council is founded. */
+  /** From now on newcomers are told the trust anchor, whether the authority runs or not. */
+  knowId(): void {
+    this.#knownId = this.authority.exchange?.council.roster()?.councilId ?? null
+  }
+
   #councilId(): string {
-    const roster = this.authority.exchange?.council.roster() ?? null
-    if (roster !== null) this.#knownId = roster.councilId
     if (this.#knownId === null) throw new Error('the council is not founded yet')
     return this.#knownId
   }
@@ -333,7 +406,19 @@ export class VirtualCouncil {
   }
 }
 
-const newStoreId = (random: Random): StoreId =>
+/** A rule did not hold. */
+export class Broken extends Error {
+  readonly rule: Rule
+  readonly sentence: string
+
+  constructor(rule: Rule, sentence: string) {
+    super(`${rule}: ${sentence}`)
+    this.rule = rule
+    this.sentence = sentence
+  }
+}
+
+export const newStoreId = (random: Random): StoreId =>
   parseStoreId(
     Array.from({ length: 32 }, () => random.between(0, 15).toString(16)).join(''),
   ) as StoreId

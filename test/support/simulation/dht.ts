@@ -54,7 +54,7 @@ export class VirtualDht {
 
   #to(from: PeerName, to: PeerName, arrive: () => void): void {
     this.#clock.after(this.#network.delayMs(), () => {
-      if (this.#network.reaches(from, to)) arrive()
+      if (this.#network.reaches(from, to)) this.#nodes.get(to)?.life.reach(arrive)
     })
   }
 

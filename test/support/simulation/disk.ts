@@ -1,5 +1,6 @@
 import type { Disk, Write } from '../../../src/replication/log/store.ts'
 import type { Random } from './random.ts'
+import { Rows } from './rows.ts'
 import type { Life, VirtualClock } from './virtual-clock.ts'
 
 /** How a run of a process ends: stopped or killed (the machine goes on), or with the machine's power. */
@@ -25,22 +26,32 @@ const maxSyncMs = 12
 export class VirtualDisk {
   readonly #clock: VirtualClock
   readonly #random: Random
+  readonly #watch: (operations: readonly Write[]) => void
   /** what a running process reads */
-  #rows = new Map<string, Uint8Array>()
+  #rows = new Rows()
   /** what a power loss leaves for sure */
-  #durable = new Map<string, Uint8Array>()
+  #durable = new Rows()
   /** batches written behind the last sync */
   #unsynced: (readonly Write[])[] = []
   #waiting: Waiting[] = []
   #isWriting = false
+  #trap: { left: number; readonly spring: () => boolean } | null = null
   /** probability that a batch is refused, as by a full disk */
   failing = 0
   /** false for a disk that says that it has synced and has not */
   syncs = true
+  /** what each sync takes at least, ms: a disk that others keep busy */
+  busyMs = 0
 
-  constructor(clock: VirtualClock, random: Random) {
+  /** @param watch - sees each batch after it was written */
+  constructor(
+    clock: VirtualClock,
+    random: Random,
+    watch: (operations: readonly Write[]) => void = () => undefined,
+  ) {
     this.#clock = clock
     this.#random = random
+    this.#watch = watch
   }
 
   /** Opening makes durable what is read from the last run's log: LevelDB writes it into a synced table. */
@@ -55,9 +66,7 @@ export class VirtualDisk {
           this.#writeNext()
         }),
       iterator: ({ gte, lt, limit = Number.POSITIVE_INFINITY, reverse = false }) => {
-        const rows = [...this.#rows]
-          .filter(([key]) => key >= gte && key < lt)
-          .sort(([a], [b]) => (a < b ? -1 : 1))
+        const rows = this.#rows.between(gte, lt)
         if (reverse) rows.reverse()
         return { all: () => this.#read(life, () => rows.slice(0, limit)) }
       },
@@ -66,9 +75,9 @@ export class VirtualDisk {
 
   #read<T>(life: Life, value: () => T): Promise<T> {
     return new Promise((resolve) => {
-      this.#clock.after(this.#random.between(0, maxReadMs), () => {
-        if (!life.isOver) resolve(value())
-      })
+      this.#clock.after(this.#random.between(0, maxReadMs), () =>
+        life.reach(() => resolve(value())),
+      )
     })
   }
 
@@ -76,24 +85,43 @@ export class VirtualDisk {
     const [next] = this.#waiting
     if (this.#isWriting || next === undefined) return
     this.#isWriting = true
-    this.#clock.after(this.#random.between(0, next.sync ? maxSyncMs : maxWriteMs), () => {
+    const longestMs = next.sync ? maxSyncMs + this.busyMs : maxWriteMs
+    const ms = this.#random.between(next.sync ? this.busyMs : 0, longestMs)
+    this.#clock.after(ms, () => {
       if (next.life.isOver) return
       this.#waiting.shift()
       this.#isWriting = false
       if (this.#random.chance(this.failing)) {
-        next.reject(new Error('ENOSPC: no space left on device'))
+        next.life.reach(() => next.reject(new Error('ENOSPC: no space left on device')))
       } else {
         this.#write(next)
-        next.resolve()
+        if (this.#isSprung()) return
+        next.life.reach(next.resolve)
       }
       this.#writeNext()
     })
+  }
+
+  /**
+   * Calls `spring` right behind the next `batches`th batch, before anybody hears that it is written.
+   * It says whether it ended the process.
+   */
+  trap(batches: number, spring: () => boolean): void {
+    this.#trap = { left: batches, spring }
+  }
+
+  #isSprung(): boolean {
+    const trap = this.#trap
+    if (trap === null || --trap.left > 0) return false
+    this.#trap = null
+    return trap.spring()
   }
 
   #write({ operations, sync }: Pick<Waiting, 'operations' | 'sync'>): void {
     apply(this.#rows, operations)
     this.#unsynced.push(operations)
     if (sync && this.syncs) this.#sync()
+    this.#watch(operations)
   }
 
   #sync(): void {
@@ -103,6 +131,7 @@ export class VirtualDisk {
 
   /** The process that has the disk open is over; what it was writing may or may not be there. */
   end(how: End): void {
+    this.#trap = null
     const begun = this.#waiting.slice(0, this.#random.between(0, this.#waiting.length))
     for (const { operations } of begun) this.#write({ operations, sync: false })
     this.#waiting = []
@@ -110,7 +139,24 @@ export class VirtualDisk {
     if (how !== 'power loss') return
     const kept = this.#random.between(0, this.#unsynced.length)
     for (const batch of this.#unsynced.slice(0, kept)) apply(this.#durable, batch)
-    this.#rows = new Map(this.#durable)
+    this.#rows = new Rows(this.#durable)
+    this.#unsynced = []
+  }
+
+  /** Everything is gone; no process has the disk open. */
+  lose(): void {
+    this.restore(new Rows())
+  }
+
+  /** A copy of what the disk holds for sure now, as a backup has it. */
+  backUp(): Rows {
+    return new Rows(this.#durable)
+  }
+
+  /** Puts a backup in the place of what the disk holds; no process has it open. */
+  restore(backup: Rows): void {
+    this.#rows = new Rows(backup)
+    this.#durable = new Rows(backup)
     this.#unsynced = []
   }
 
@@ -119,15 +165,17 @@ export class VirtualDisk {
     return this.#durable.get(key)
   }
 
+  read(key: string): Uint8Array | undefined {
+    return this.#rows.get(key)
+  }
+
   /** Rows as a process reads them, whose key begins with `prefix`, in order. */
   rows(prefix: string): [key: string, value: Uint8Array][] {
-    return [...this.#rows]
-      .filter(([key]) => key.startsWith(prefix))
-      .sort(([a], [b]) => (a < b ? -1 : 1))
+    return this.#rows.between(prefix, `${prefix}\uffff`)
   }
 }
 
-function apply(rows: Map<string, Uint8Array>, operations: readonly Write[]): void {
+function apply(rows: Rows, operations: readonly Write[]): void {
   for (const operation of operations) {
     if (operation.type === 'put') rows.set(operation.key, operation.value)
     else rows.delete(operation.key)

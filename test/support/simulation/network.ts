@@ -53,7 +53,9 @@ export class VirtualNetwork {
   readonly #random: Random
   readonly #places = new Map<PeerName, Place>()
   readonly #open = new Set<string>()
-  readonly #cut = new Set<string>()
+  /** how many cuts lie on a way */
+  readonly #cuts = new Map<string, number>()
+  readonly #late = new Map<PeerName, number>()
   readonly #watch: (from: PeerName, message: unknown) => void
   readonly #trouble: (sentence: string) => void
   weather: Weather = { loss: 0, duplicates: 0, minMs: 1, maxMs: 20 }
@@ -87,24 +89,41 @@ export class VirtualNetwork {
     }
   }
 
-  /** Nothing gets from one peer to the other any more; neither side notices. */
-  cut(from: PeerName, to: PeerName): void {
-    this.#cut.add(`${from} ${to}`)
+  /**
+   * Nothing gets from one peer to the other any more; neither side notices.
+   * @returns ends this cut; others on the same way stay
+   */
+  cut(from: PeerName, to: PeerName): () => void {
+    const way = `${from} ${to}`
+    const change = (by: number) => this.#cuts.set(way, Math.max(0, (this.#cuts.get(way) ?? 0) + by))
+    change(1)
+    let isOver = false
+    return () => {
+      if (!isOver) change(-1)
+      isOver = true
+    }
   }
 
+  /** What a peer sends takes up to `ms` longer, each message as it happens. */
+  delay(from: PeerName, ms: number): void {
+    this.#late.set(from, ms)
+  }
+
+  /** All ways are whole again, and as quick as the weather. */
   mend(): void {
-    this.#cut.clear()
+    this.#cuts.clear()
+    this.#late.clear()
   }
 
   reaches(from: PeerName, to: PeerName): boolean {
-    return this.#places.has(from) && this.#places.has(to) && !this.#cut.has(`${from} ${to}`)
+    return this.#places.has(from) && this.#places.has(to) && !this.#cuts.get(`${from} ${to}`)
   }
 
   /** Opens a connection, when both sides can hear each other. */
   dial(from: PeerName, to: PeerName): void {
     this.#later(() => {
       if (this.reaches(from, to) && this.reaches(to, from)) this.#connect(from, to)
-    })
+    }, from)
   }
 
   #connect(a: PeerName, b: PeerName): void {
@@ -115,7 +134,9 @@ export class VirtualNetwork {
       [b, a],
     ] as const) {
       const place = this.#places.get(self)
-      if (place?.isMember(other)) place.onConnected(other)
+      place?.life.reach(() => {
+        if (place.isMember(other)) place.onConnected(other)
+      })
     }
   }
 
@@ -125,8 +146,10 @@ export class VirtualNetwork {
     return minMs + Math.floor((maxMs - minMs) * this.#random.next() ** 3)
   }
 
-  #later(job: () => void): void {
-    this.#clock.after(this.delayMs(), job)
+  #later(job: () => void, from: PeerName): void {
+    const lateMs = this.#late.get(from) ?? 0
+    const extraMs = lateMs === 0 ? 0 : this.#random.between(0, lateMs)
+    this.#clock.after(this.delayMs() + extraMs, job)
   }
 
   /** Calls `arrive` once for each copy that gets through, and `broken` when the other side is down. */
@@ -136,9 +159,9 @@ export class VirtualNetwork {
     for (let copy = 0; copy < copies; copy++) {
       this.#later(() => {
         const place = this.#places.get(to)
-        if (this.reaches(from, to) && place !== undefined) arrive(place)
+        if (this.reaches(from, to) && place !== undefined) place.life.reach(() => arrive(place))
         else if (place === undefined && this.#random.chance(0.5)) broken()
-      })
+      }, from)
     }
   }
 
@@ -148,13 +171,15 @@ export class VirtualNetwork {
       self,
       request: (peer, protocol, body, { timeoutMs }) =>
         new Promise((resolve, reject) => {
+          let cancel = () => {}
           const settle = (job: () => void) => {
-            if (!own.life.isOver) job()
+            cancel()
+            own.life.reach(job)
           }
           const fail = (why: string) =>
             settle(() => reject(new ReplicationError('PEER_UNREACHABLE', `${peer}: ${why}`)))
           if (own.life.isOver) return
-          this.#clock.after(timeoutMs, () => fail('no answer in time'))
+          cancel = this.#clock.after(timeoutMs, () => fail('no answer in time'))
           const frame = encode(body)
           if (peer === self) {
             void this.#serve(own, self, protocol, frame).then((answer) =>

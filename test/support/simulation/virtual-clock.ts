@@ -6,9 +6,46 @@ import type { Random } from './random.ts'
  * One run of a peer's process. When it ends its timers do not fire, its requests get no answer and
  * its disk takes nothing more: whatever code of it still waits, waits for ever, as after kill -9.
  */
-export type Life = { readonly name: string; isOver: boolean }
+export class Life {
+  readonly name: string
+  isOver = false
+  /** what would have happened to a stopped process meanwhile, in order; null while it runs */
+  #missed: (() => void)[] | null = null
 
-type Timer = { readonly atMs: number; readonly job: () => void; isCancelled: boolean }
+  constructor(name: string) {
+    this.name = name
+  }
+
+  get isStopped(): boolean {
+    return this.#missed !== null
+  }
+
+  /** Lets something happen to the process: now, never, or when it goes on. */
+  reach(job: () => void): void {
+    if (this.isOver) return
+    if (this.#missed === null) job()
+    else this.#missed.push(job)
+  }
+
+  /** As SIGSTOP does: nothing of it runs until `goOn`. */
+  stop(): void {
+    this.#missed ??= []
+  }
+
+  /** As SIGCONT does; @param later - runs what was missed, one after the other */
+  goOn(later: (job: () => void) => void): void {
+    const missed = this.#missed ?? []
+    this.#missed = null
+    for (const job of missed) later(() => this.reach(job))
+  }
+}
+
+type Timer = {
+  readonly atMs: number
+  readonly order: number
+  readonly job: () => void
+  isCancelled: boolean
+}
 
 /**
  * Time that passes only when nothing is left to do at the present instant.
@@ -24,8 +61,10 @@ type Timer = { readonly atMs: number; readonly job: () => void; isCancelled: boo
  */
 export class VirtualClock {
   #nowMs: number
+  /** a binary heap, the next timer first */
   readonly #timers: Timer[] = []
   readonly #offLoop: OffLoop
+  #set = 0
   /** timers that ran: the length of a run */
   events = 0
 
@@ -38,10 +77,8 @@ export class VirtualClock {
 
   readonly after = (ms: number, job: () => void): (() => void) => {
     const atMs = this.#nowMs + Math.max(0, Math.ceil(ms))
-    const timer: Timer = { atMs, job, isCancelled: false }
-    let place = this.#timers.length
-    while (place > 0 && (this.#timers[place - 1] as Timer).atMs > atMs) place--
-    this.#timers.splice(place, 0, timer)
+    const timer: Timer = { atMs, order: this.#set++, job, isCancelled: false }
+    this.#push(timer)
     return () => {
       timer.isCancelled = true
     }
@@ -54,10 +91,18 @@ export class VirtualClock {
 
   /** The clock as one run of a process sees it. */
   of(life: Life, random: Random): Clock {
-    const after = (ms: number, job: () => void) =>
-      this.after(ms, () => {
-        if (!life.isOver) job()
-      })
+    const after = (ms: number, job: () => void) => {
+      let isCancelled = false
+      const cancel = this.after(ms, () =>
+        life.reach(() => {
+          if (!isCancelled) job()
+        }),
+      )
+      return () => {
+        isCancelled = true
+        cancel()
+      }
+    }
     return { now: this.now, after, random: random.next }
   }
 
@@ -87,9 +132,9 @@ export class VirtualClock {
         if ('error' in result) throw result.error
         return result.value
       }
-      const timer = this.#timers.shift()
+      let timer = this.#pop()
+      while (timer?.isCancelled) timer = this.#pop()
       if (timer === undefined) throw new Error('nothing is left to happen and the run is not over')
-      if (timer.isCancelled) continue
       if (timer.atMs > latestMs) throw new Error(`the run is not over after ${deadlineMs} ms`)
       this.#nowMs = timer.atMs
       this.events++
@@ -105,4 +150,38 @@ export class VirtualClock {
       })
     } while (await this.#offLoop.deliverOne())
   }
+
+  #push(timer: Timer): void {
+    const timers = this.#timers
+    let at = timers.length
+    timers.push(timer)
+    while (at > 0) {
+      const above = (at - 1) >> 1
+      if (isBefore(timers[above] as Timer, timer)) break
+      timers[at] = timers[above] as Timer
+      at = above
+    }
+    timers[at] = timer
+  }
+
+  #pop(): Timer | undefined {
+    const timers = this.#timers
+    const first = timers[0]
+    const last = timers.pop()
+    if (last === undefined || last === first) return first
+    let at = 0
+    for (;;) {
+      let below = 2 * at + 1
+      if (below >= timers.length) break
+      if (below + 1 < timers.length && isBefore(timers[below + 1] as Timer, timers[below] as Timer))
+        below++
+      if (isBefore(last, timers[below] as Timer)) break
+      timers[at] = timers[below] as Timer
+      at = below
+    }
+    timers[at] = last
+    return first
+  }
 }
+
+const isBefore = (a: Timer, b: Timer) => a.atMs < b.atMs || (a.atMs === b.atMs && a.order < b.order)

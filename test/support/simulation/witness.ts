@@ -1,91 +1,119 @@
 import { decode } from 'cborg'
 import type { PeerName } from '../../../src/auth/peer-signature.ts'
-import { type Replica, sameReplica } from '../../../src/replication/log/peer-text.ts'
-import { decodeReceipt, majority, type Receipt } from '../../../src/replication/log/receipt.ts'
+import { decodeReceipt, type Receipt } from '../../../src/replication/log/receipt.ts'
+import type { Write } from '../../../src/replication/log/store.ts'
 import { type EntryId, idOf } from '../../../src/replication/log/text.ts'
+import { decodeAct } from '../../../src/replication/registry/act.ts'
+import { decodePromise } from '../../../src/replication/registry/seal.ts'
+import type { Breach } from './breach.ts'
 import type { VirtualDisk } from './disk.ts'
+import { Ledger } from './ledger.ts'
 
 const receiptLine = Buffer.from('council-receipt 1\n')
+const promiseLine = Buffer.from('council-promise 1\n')
 
-/**
- * Sees every message that a peer lets out, and every disk, and holds both against the rules of
- * REPLICATION. It knows what was published before any peer does: at the moment at which the last
- * receipt that was needed leaves its replica.
- */
+/** What a disk held of one store's life. */
+type Seen = {
+  /** highest epoch of an act that was stored, and that the log followed, by blog */
+  readonly acts: Map<string, number>
+  readonly follows: Map<string, number>
+  /** by blog, the promise that went out: up to which epoch, and the seq that it told */
+  readonly promised: Map<string, { readonly epoch: number; readonly seq: number }>
+}
+
+/** Sees every message that a peer lets out and every write of a disk, and holds both against the rules. */
 export class Witness {
   readonly #disks: ReadonlyMap<PeerName, VirtualDisk>
-  readonly #broken: (rule: string) => void
-  /** the replicas that an assignment names, by its id */
-  readonly #replicas = new Map<EntryId, readonly Replica[]>()
-  /** `act log seq id` → who gave receipts that cover it */
-  readonly #given = new Map<string, Set<PeerName>>()
-  readonly #published = new Map<string, EntryId[]>()
+  readonly #broken: Breach
+  readonly ledger: Ledger
+  /** receipts that were looked at, by their text and who let them out */
   readonly #seen = new Set<string>()
   /** `holder log seq` → id of the act it gave a receipt for */
   readonly #held = new Map<string, EntryId>()
+  readonly #stores = new Map<PeerName, Seen>()
+  /** ids of all entries that ever lay in a log */
+  readonly #entries = new Set<EntryId>()
+  readonly #ids = new WeakMap<Uint8Array, Row>()
+  readonly #promises: ((from: PeerName) => void)[] = []
   /** receipts for blogs that were held against a disk */
   receipts = 0
 
-  constructor(disks: ReadonlyMap<PeerName, VirtualDisk>, broken: (rule: string) => void) {
+  constructor(disks: ReadonlyMap<PeerName, VirtualDisk>, broken: Breach) {
     this.#disks = disks
     this.#broken = broken
+    this.ledger = new Ledger(broken)
   }
 
-  /** An assignment was given; its receipts count from now on. */
-  assigned(act: EntryId, replicas: readonly Replica[]): void {
-    this.#replicas.set(act, replicas)
-  }
-
-  replicasOf(act: EntryId): readonly Replica[] {
-    return this.#replicas.get(act) ?? []
+  /** Called whenever a replica lets out a promise. */
+  onPromise(listener: (from: PeerName) => void): void {
+    this.#promises.push(listener)
   }
 
   /** A message that `from` lets out, in whatever form. */
   watch(from: PeerName, message: unknown): void {
-    for (const receipt of receiptsIn(message)) {
-      if (receipt.replica.peer !== from) continue
-      if (receipt.log.startsWith('@')) this.#holds(receipt)
-      else this.#leaves(receipt)
+    if (!Array.isArray(message)) {
+      if (typeof message !== 'object' || message === null || message instanceof Uint8Array) return
+      for (const value of Object.values(message)) this.watch(from, value)
+      return
     }
+    const [text, signature] = message
+    if (!(text instanceof Uint8Array) || !(signature instanceof Uint8Array)) {
+      for (const value of message) this.watch(from, value)
+      return
+    }
+    if (startsWith(text, receiptLine)) this.#receipt(from, text, signature)
+    else if (startsWith(text, promiseLine)) this.#promise(from, text, signature)
+    else for (const value of message.slice(2)) this.watch(from, value)
+  }
+
+  #receipt(from: PeerName, text: Uint8Array, signature: Uint8Array): void {
+    const key = from + Buffer.from(text).toString('latin1')
+    if (this.#seen.has(key)) return
+    this.#seen.add(key)
+    const receipt = decodeReceipt({ text, signature })
+    if (!receipt.ok || receipt.value.replica.peer !== from) return
+    if (receipt.value.log.startsWith('@')) this.#holds(receipt.value)
+    else this.#leaves(receipt.value)
   }
 
   /** A holder's receipt for an act: one act per seq, ever, and synced (REPLICATION 14). */
   #holds({ log, head, replica }: Receipt): void {
-    const key = `${replica.peer} ${log} ${head.seq}`
+    const key = `${replica.peer} ${replica.store} ${log} ${head.seq}`
     const known = this.#held.get(key)
     if (known !== undefined && known !== head.id)
-      this.#broken(`${replica.peer} gave receipts for two acts as ${log} ${head.seq}`)
+      this.#broken('holder', `${replica.peer} gave receipts for two acts as ${log} ${head.seq}`)
     this.#held.set(key, head.id)
     if (known !== undefined) return
     const row = this.#disks.get(replica.peer)?.durable(`held/${log}/${head.seq}`)
     if (row === undefined || (decode(row) as { id: string }).id !== head.id)
-      this.#broken(`a receipt of ${replica.peer} for ${log} ${head.seq}, which is not synced`)
-  }
-
-  /** Ids of the published entries of a blog that the witness knows of, by seq. */
-  published(log: string): readonly EntryId[] {
-    return this.#published.get(log) ?? []
+      this.#broken(
+        'receipt',
+        `a receipt of ${replica.peer} for ${log} ${head.seq}, which is not synced`,
+      )
   }
 
   #leaves(receipt: Receipt): void {
-    const { log, act, head, replica } = receipt
-    const key = `${act} ${log} ${head.seq} ${head.id} ${replica.peer}`
-    if (this.#seen.has(key)) return
-    this.#seen.add(key)
+    const { log, act, epoch, head, replica } = receipt
     this.receipts++
-    const replicas = this.replicasOf(act)
-    if (!replicas.some((each) => sameReplica(each, replica))) {
-      this.#broken(`a receipt of ${replica.peer} for ${log} under an act that does not name it`)
-      return
-    }
+    const promised = this.#storeOf(replica.peer).promised.get(log)
+    if (promised !== undefined && epoch <= promised.epoch && head.seq > promised.seq)
+      this.#broken(
+        'promise',
+        `${replica.peer} gave a receipt for ${log} ${head.seq} in epoch ${epoch}, which it had ended at ${promised.seq}`,
+      )
     const chain = this.durableChain(receipt)
-    if (chain === null) return
-    const n = replicas.length
-    chain.forEach((id, seq) => {
-      const given = this.#givers(`${act} ${log} ${seq} ${id}`)
-      given.add(replica.peer)
-      if (n > 1 && given.size >= majority(n)) this.#publish(log, seq, id)
-    })
+    if (chain !== null) this.ledger.given(act, replica, chain)
+  }
+
+  #promise(from: PeerName, text: Uint8Array, signature: Uint8Array): void {
+    const promise = decodePromise({ text, signature })
+    if (!promise.ok || promise.value.replica.peer !== from) return
+    const { log, epoch, head } = promise.value
+    const promised = this.#storeOf(from).promised
+    const before = promised.get(log)
+    if (before === undefined || before.epoch < epoch)
+      promised.set(log, { epoch, seq: head?.seq ?? -1 })
+    for (const listener of this.#promises) listener(from)
   }
 
   /**
@@ -96,50 +124,139 @@ export class Witness {
     const disk = this.#disks.get(replica.peer)
     const ids: EntryId[] = []
     for (let seq = 0; seq <= head.seq; seq++) {
-      const row = disk?.durable(`entry/${log}/${String(seq).padStart(16, '0')}`)
+      const row = disk?.durable(entryKey(log, seq))
       if (row === undefined) {
-        this.#broken(`a receipt of ${replica.peer} for ${log} ${head.seq} without ${seq} synced`)
+        this.#broken(
+          'receipt',
+          `a receipt of ${replica.peer} for ${log} ${head.seq} without ${seq} synced`,
+        )
         return null
       }
-      ids.push(idOf((decode(row) as [Uint8Array])[0]))
+      ids.push(this.#rowOf(row).id)
     }
     if (ids.at(-1) === head.id) return ids
-    this.#broken(`a receipt of ${replica.peer} for another ${log} ${head.seq} than it holds`)
+    this.#broken(
+      'receipt',
+      `a receipt of ${replica.peer} for another ${log} ${head.seq} than it holds`,
+    )
     return null
   }
 
-  #givers(key: string): Set<PeerName> {
-    const known = this.#given.get(key)
+  /** A receipt that a replica keeps of itself must still be true, whatever has become of its act. */
+  checkKept(receipt: Receipt): void {
+    const { log, head, replica } = receipt
+    const held = this.idsOf(replica.peer, log)[head.seq]
+    const aside = ['tail', 'aside'].some((kind) =>
+      this.#disks
+        .get(replica.peer)
+        ?.rows(`${kind}/${log}/`)
+        .some(([key]) => key.endsWith(`/${head.id}`)),
+    )
+    if (held !== head.id && !aside)
+      this.#broken('end', `${replica.peer} lost ${log} ${head.seq}, which its own receipt covers`)
+  }
+
+  // Disks.
+
+  #storeOf(peer: PeerName): Seen {
+    const known = this.#stores.get(peer)
     if (known !== undefined) return known
-    const givers = new Set<PeerName>()
-    this.#given.set(key, givers)
-    return givers
+    const seen = { acts: new Map(), follows: new Map(), promised: new Map() }
+    this.#stores.set(peer, seen)
+    return seen
   }
 
-  #publish(log: string, seq: number, id: EntryId): void {
-    const ids = this.#published.get(log) ?? []
-    this.#published.set(log, ids)
-    const before = ids[seq]
-    if (before !== undefined && before !== id) {
-      this.#broken(`${log} ${seq} is published twice, with ids ${before} and ${id}`)
+  /** A machine lost its disk: what was seen of it says nothing of the new one. */
+  lost(peer: PeerName): void {
+    this.#stores.delete(peer)
+  }
+
+  /** A batch that a disk has written. */
+  wrote(peer: PeerName, operations: readonly Write[]): void {
+    for (const operation of operations) {
+      if (operation.type !== 'put') continue
+      const { key, value } = operation
+      if (key.startsWith('entry/')) this.#entered(peer, key, value)
+      else if (key.startsWith('receipt/')) this.watch(peer, decode(value))
+      else if (key.startsWith('assign/')) this.#learned(peer, key, value)
+      else if (key.startsWith('log/')) this.#followed(peer, key, value)
     }
-    ids[seq] = id
+  }
+
+  #entered(peer: PeerName, key: string, value: Uint8Array): void {
+    const [, log = '', digits] = key.split('/')
+    const seq = Number(digits)
+    const row = this.#rowOf(value)
+    const before = seq === 0 ? undefined : this.#disks.get(peer)?.read(entryKey(log, seq - 1))
+    const prev = before === undefined ? null : this.#rowOf(before).id
+    if (row.prev !== prev)
+      this.#broken('chain', `${log} ${seq} at ${peer} does not follow what lies before it`)
+    if (log.startsWith('@')) {
+      const act = decodeAct(row.text)
+      if (act.ok) this.ledger.inForce(act.value)
+    } else if (!this.#entries.has(row.id)) {
+      this.#entries.add(row.id)
+      if (seq > 0) this.#fresh(peer, log, seq)
+    }
+  }
+
+  /** An entry that no log had before was taken from its author: by a primary whose act is active. */
+  #fresh(peer: PeerName, blog: string, seq: number): void {
+    const row = this.#disks.get(peer)?.read(`assign/${blog}`)
+    const act = row === undefined ? null : decodeAct((decode(row) as [Uint8Array])[0])
+    const isOpen =
+      act?.ok === true &&
+      act.value.decision.kind === 'assign' &&
+      act.value.decision.primary === peer &&
+      this.ledger.isActive(act.value.id)
+    if (!isOpen)
+      this.#broken('door', `${peer} took ${blog} ${seq} without an active act that it leads`)
+  }
+
+  #learned(peer: PeerName, key: string, value: Uint8Array): void {
+    const act = decodeAct((decode(value) as [Uint8Array])[0])
+    if (!act.ok || act.value.decision.kind !== 'assign') return
+    this.#rises(peer, this.#storeOf(peer).acts, key.slice('assign/'.length), act.value.decision)
+  }
+
+  #followed(peer: PeerName, key: string, value: Uint8Array): void {
+    const { follows } = decode(value) as { follows: number }
+    this.#rises(peer, this.#storeOf(peer).follows, key.slice('log/'.length), { epoch: follows })
+  }
+
+  #rises(
+    peer: PeerName,
+    known: Map<string, number>,
+    blog: string,
+    { epoch }: { readonly epoch: number },
+  ): void {
+    const before = known.get(blog) ?? 0
+    if (epoch < before)
+      this.#broken('epoch', `${peer} goes back from epoch ${before} of ${blog} to ${epoch}`)
+    known.set(blog, epoch)
+  }
+
+  #rowOf(value: Uint8Array): Row {
+    const known = this.#ids.get(value)
+    if (known !== undefined) return known
+    const [text] = decode(value) as [Uint8Array]
+    const head = Buffer.from(text).toString('latin1', 0, 512)
+    const prev = (/\nprev ([0-9a-f]{64})\n/.exec(head)?.[1] ?? null) as EntryId | null
+    const row = { text, id: idOf(text), prev }
+    this.#ids.set(value, row)
+    return row
+  }
+
+  /** Ids of a log's entries as they lie on a peer's disk. */
+  idsOf(peer: PeerName, log: string): EntryId[] {
+    const rows = this.#disks.get(peer)?.rows(`entry/${log}/`) ?? []
+    return rows.map(([, value]) => this.#rowOf(value).id)
   }
 }
 
-/** All receipts of a message, wherever in it they stand. */
-function receiptsIn(message: unknown): Receipt[] {
-  if (!Array.isArray(message)) {
-    if (typeof message !== 'object' || message === null || message instanceof Uint8Array) return []
-    return Object.values(message).flatMap(receiptsIn)
-  }
-  const [text, signature] = message
-  if (text instanceof Uint8Array && signature instanceof Uint8Array && isReceipt(text)) {
-    const receipt = decodeReceipt({ text, signature })
-    return receipt.ok ? [receipt.value] : []
-  }
-  return message.flatMap(receiptsIn)
-}
+type Row = { readonly text: Uint8Array; readonly id: EntryId; readonly prev: EntryId | null }
 
-const isReceipt = (text: Uint8Array) =>
-  Buffer.compare(text.subarray(0, receiptLine.length), receiptLine) === 0
+const entryKey = (log: string, seq: number) => `entry/${log}/${String(seq).padStart(16, '0')}`
+
+const startsWith = (text: Uint8Array, line: Uint8Array) =>
+  text.length > line.length && Buffer.compare(text.subarray(0, line.length), line) === 0

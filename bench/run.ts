@@ -1,6 +1,7 @@
 import { cpus } from 'node:os'
 import { benchCatchUp } from './catch-up.ts'
 import { benchDns } from './dns.ts'
+import { benchFailOver } from './fail-over.ts'
 import { formatResult, isReached, type Result } from './figures.ts'
 import { benchIngest } from './ingest.ts'
 import { benchLive } from './live.ts'
@@ -15,6 +16,7 @@ const benches: Readonly<Record<string, () => Promise<Result | readonly Result[]>
   'busy-page': benchBusyPage,
   dns: benchDns,
   memory: benchMemory,
+  'fail-over': benchFailOver,
 }
 const wanted = process.argv.slice(2)
 const unknown = wanted.find((name) => benches[name] === undefined)

@@ -6,6 +6,7 @@ import { bloggerCommands } from './blogger/commands.ts'
 import { exitCodes } from './blogger/failure.ts'
 import { processIo as io } from './blogger/io.ts'
 import { runCommand } from './blogger/run-command.ts'
+import { demoCommands } from './demo/commands.ts'
 import { createLogger } from './logger.ts'
 import { stopSignal } from './stop-signal.ts'
 
@@ -22,6 +23,8 @@ const program = new Command('council')
     'a blog network without a centre: many spokes serve one zone, authors sign every post',
   )
   .version(version)
+  // `demo` has options, and so have its own commands: each counts for what stands before it.
+  .enablePositionalOptions()
   .exitOverride()
   .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, 'council: ')) })
   .addHelpText(
@@ -29,12 +32,18 @@ const program = new Command('council')
     '\nExit codes: 0 ok, 1 failed, 2 usage, 3 not ready, 4 refused, 5 unreachable.',
   )
 
-program
+const demoCommand = program
   .command('demo')
   .description('start a whole council on this machine, with real texts in six languages')
   .option('--spokes <number>', 'how many spokes', readNumber(2, 20), 5)
   .option('--port <port>', 'TCP port of the pages', readNumber(1024, 65_000), 8380)
   .option('--dir <folder>', 'keep everything there, and go on from it the next time')
+  .option(
+    '--silence <seconds>',
+    'silence after which a peer counts as down',
+    readNumber(1, 600),
+    15,
+  )
   .option('--json', 'one line of JSON on stdout as soon as the six blogs are published')
   .action((options) =>
     run('demo', async () => {
@@ -42,6 +51,7 @@ program
       await demo(options, io, stopSignal())
     }),
   )
+demoCommands(demoCommand, io)
 
 program
   .command('demo-front-door', { hidden: true })

@@ -41,6 +41,8 @@ export type Config = {
     readonly listen: readonly string[]
     /** The same as seen from outside, where that differs (behind a router, or a DNS name). Default: the listen addresses. */
     readonly announce: readonly string[]
+    /** IP address of this machine from which others are dialled, where it has several. Default null: the system chooses. */
+    readonly dialFrom: string | null
   }
   /**
    * Either `zone`, the DNS zone of the council that this peer founds and looks after (with section
@@ -242,6 +244,7 @@ const sections = {
     .strictObject({
       listen: list(peerAddressWanted, 1, peerAddress).default(['/ip4/0.0.0.0/tcp/4001']),
       announce: list(peerAddressWanted, 0, peerAddress).default([]),
+      dialFrom: nullable('an IP address', ipAddress),
     })
     .prefault({}),
   council: z.strictObject({

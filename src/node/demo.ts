@@ -2,7 +2,6 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { z } from 'zod'
 import { SpokeClient } from './blogger/client.ts'
 import { CommandError } from './blogger/failure.ts'
 import type { CommandIo } from './blogger/io.ts'
@@ -11,18 +10,15 @@ import { DemoAuthor } from './demo/author.ts'
 import { askAll, until } from './demo/checks.ts'
 import { Child } from './demo/child.ts'
 import { type DemoBlog, readDemoBlogs } from './demo/content.ts'
-import {
-  type DemoPlan,
-  frontDoorHost,
-  type PlannedPeer,
-  peerConfig,
-  planDemo,
-} from './demo/plan.ts'
-import { writePeer } from './init.ts'
+import { DemoControl } from './demo/control.ts'
+import { type DemoPeer, DemoPeers } from './demo/peers.ts'
+import { type DemoPlan, defaultPort, frontDoorHost, planDemo } from './demo/plan.ts'
 
 export type DemoOptions = {
   readonly spokes: number
   readonly port: number
+  /** seconds of silence after which a peer counts as down */
+  readonly silence?: number
   readonly dir?: string
   readonly json?: boolean
 }
@@ -42,7 +38,8 @@ export async function demo(
   io: CommandIo,
   stop: Promise<void>,
 ): Promise<void> {
-  const plan = planDemo(options)
+  const { silence = 15 } = options
+  const plan = planDemo({ ...options, silenceMs: silence * 1_000 })
   await checkAddresses(plan)
   await using folders = new AsyncDisposableStack()
   const folder = await openFolder(options.dir, folders)
@@ -71,19 +68,9 @@ async function openFolder(dir: string | undefined, folders: AsyncDisposableStack
   return folder
 }
 
-/** What `start --json` says. */
-const readyLine = z.object({
-  peerId: z.string(),
-  council: z.string(),
-  bootstrap: z.string(),
-  addresses: z.array(z.string()).min(1),
-})
-type RunningPeer = PlannedPeer & {
-  readonly child: Child
-  readonly dir: string
-  readonly config: string
-  readonly ready: z.infer<typeof readyLine>
-}
+/** The line that tells this demo something. */
+const command = (plan: DemoPlan, words: string) =>
+  `./council demo ${words}${plan.port === defaultPort ? '' : ` --port ${plan.port}`}`
 
 type DemoParts = {
   readonly plan: DemoPlan
@@ -96,10 +83,22 @@ type DemoParts = {
 
 class DemoRun {
   readonly #parts: DemoParts
+  readonly #peers: DemoPeers
+  #authors: readonly DemoAuthor[] | null = null
   readonly #startMs: number
 
   constructor(parts: DemoParts) {
+    const { plan, folder, io, processes, signal } = parts
     this.#parts = parts
+    this.#peers = processes.use(
+      new DemoPeers({
+        ...{ plan, folder, env: io.env, signal, readyMs: stageMs },
+        lost: ({ name, isAuthority }) => {
+          const title = isAuthority ? 'authority' : `spoke ${name}`
+          io.say(`  ✗ ${title} is down and stays down. Start it again: ${command(plan, 'heal')}`)
+        },
+      }),
+    )
     this.#startMs = parts.io.now()
   }
 
@@ -108,14 +107,18 @@ class DemoRun {
     const { plan, io } = this.#parts
     const { zone, port } = plan
     io.say('council demo · everything stays on this machine · Ctrl-C stops it')
+    await this.#peers.relays.start()
+    await this.#listen()
     const [authority, blogs] = await Promise.all([
-      this.#startPeer(plan.authority, null),
+      this.#peers.start(plan.authority, null),
       readDemoBlogs(),
       this.#startFrontDoor(),
     ])
     this.#done('authority', `dns ${plan.authority.host}:${plan.dnsPort}`)
-    const { bootstrap, council } = authority.ready
-    const spokes = await Promise.all(plan.spokes.map((spoke) => this.#startPeer(spoke, bootstrap)))
+    const { bootstrap, council } = await authority.ready
+    const spokes = await Promise.all(
+      plan.spokes.map((spoke) => this.#peers.start(spoke, bootstrap)),
+    )
     const places = plan.spokes.map(({ name, host }) => `${name} ${host}`)
     this.#done('spokes', `${places.join('   ')}   (port ${port})`)
     await this.#waitForZone()
@@ -130,32 +133,26 @@ class DemoRun {
     this.#showScreen(first.blog, spokes, holders, blogs.length * first.blog.articles.length)
 
     await Promise.all(others.map((author) => this.#begin(author)))
+    this.#authors = authors
     if (json) {
       const line = {
         zone,
         council,
         front: `http://${zone}:${port}`,
-        ...this.#peers(authority, spokes),
+        ...(await this.#describe(authority, spokes)),
       }
       io.data(JSON.stringify(line))
     }
     await this.#fill(authors)
   }
 
-  async #startPeer(peer: PlannedPeer, bootstrap: string | null): Promise<RunningPeer> {
-    const { plan, folder } = this.#parts
-    const dir = join(folder, peer.name)
-    const { config } = await writePeer(dir, peerConfig(plan, peer, bootstrap))
-    const name = peer.isAuthority ? 'authority' : `spoke ${peer.name}`
-    const args = ['start', '--config', config, '--json', '--until-input-ends']
-    const child = this.#startChild(name, args, join(dir, 'log.jsonl'))
-    const ready = readyLine.parse(await child.ready(stageMs))
-    child.onLost(() => {
-      this.#parts.io.say(
-        `  ✗ ${name} is down and stays down. Start it again: ./council start --config ${config}`,
-      )
-    })
-    return { ...peer, child, dir, config, ready }
+  /** For `demo kill` and its like. Without it the demo runs all the same. */
+  async #listen(): Promise<void> {
+    const { plan, io, processes } = this.#parts
+    const control = new DemoControl({ plan, peers: this.#peers, authors: () => this.#authors })
+    const server = await control.listen(io.env)
+    if (server.ok) processes.use(server.value)
+    else io.say(`  ✗ no commands reach this demo: ${server.reason}`)
   }
 
   async #startFrontDoor(): Promise<void> {
@@ -239,13 +236,13 @@ class DemoRun {
 
   #showScreen(
     blog: DemoBlog,
-    spokes: readonly RunningPeer[],
+    spokes: readonly DemoPeer[],
     holders: readonly string[],
     articles: number,
   ): void {
     const { zone, port, authority, dnsPort } = this.#parts.plan
     const held = spokes.filter(({ host }) => holders.includes(host))
-    const victim = held.find(({ hasDns }) => !hasDns) ?? held[0] ?? (spokes[0] as RunningPeer)
+    const victim = held.find(({ hasDns }) => !hasDns) ?? held[0] ?? (spokes[0] as DemoPeer)
     const lines = [
       '',
       `  Open      http://${zone}:${port}`,
@@ -254,32 +251,33 @@ class DemoRun {
       '',
       '  Try       open a post, and paste its lines for gpg into another terminal',
       `            dig @${authority.host} -p ${dnsPort} ${blog.name}.${zone}`,
-      `            kill ${victim.child.pid}   ends spoke ${victim.name}, which has a copy of ${blog.name}: reload, it stays up`,
+      `            ${command(this.#parts.plan, `kill ${victim.name}`)}   ends spoke ${victim.name}, which has a copy of ${blog.name}: reload, it stays up`,
+      `            ${command(this.#parts.plan, 'heal')}   brings back what was ended or cut off`,
       '',
       `  Filling   goes on behind this screen: ${articles} articles in six languages, in turns`,
     ]
     for (const line of lines) this.#parts.io.say(line)
   }
 
-  #peers(authority: RunningPeer, spokes: readonly RunningPeer[]) {
+  async #describe(authority: DemoPeer, spokes: readonly DemoPeer[]) {
     const { plan } = this.#parts
-    const common = ({ ready, child, dir }: RunningPeer) => ({
-      peerId: ready.peerId,
-      pid: child.pid,
-      multiaddr: ready.addresses[0],
-      dir,
-    })
+    const common = async ({ ready, pid, dir }: DemoPeer) => {
+      const { peerId, addresses } = await ready
+      return { peerId, pid, multiaddr: addresses[0], dir }
+    }
     return {
       dns: [authority, ...spokes]
         .filter(({ hasDns }) => hasDns)
         .map(({ host }) => ({ host, port: plan.dnsPort })),
-      authority: common(authority),
-      spokes: spokes.map((spoke) => ({
-        name: spoke.name,
-        http: `http://${spoke.host}:${plan.port}`,
-        ...common(spoke),
-        config: spoke.config,
-      })),
+      authority: await common(authority),
+      spokes: await Promise.all(
+        spokes.map(async (spoke) => ({
+          name: spoke.name,
+          http: `http://${spoke.host}:${plan.port}`,
+          ...(await common(spoke)),
+          config: spoke.config,
+        })),
+      ),
     }
   }
 

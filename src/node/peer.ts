@@ -15,7 +15,7 @@ import { type KadDHT, type KadDHTComponents, type KadDHTInit, kadDHT } from '@li
 import { noise } from '@libp2p/noise'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { type Ping, ping } from '@libp2p/ping'
-import { tcp } from '@libp2p/tcp'
+import { type TCPOptions, tcp } from '@libp2p/tcp'
 import { yamux } from '@libp2p/yamux'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { decode, encode } from 'cborg'
@@ -160,6 +160,8 @@ export class Peer {
     readonly folder: string
     readonly listen: readonly string[]
     readonly announce: readonly string[]
+    /** IP address from which others are dialled; left out or null: the system chooses */
+    readonly dialFrom?: string | null
     readonly isMember: (peer: PeerName) => boolean
     readonly isCutOff?: (peer: PeerName) => boolean
     /** whether who was cut off may connect as a stranger does, to hear why; else not at all */
@@ -178,7 +180,7 @@ export class Peer {
         datastore,
         logger: init.logger,
         addresses: { listen: [...init.listen], announce: [...init.announce] },
-        transports: [tcp()],
+        transports: [tcp(tcpOptions(init.dialFrom ?? null))],
         connectionEncrypters: [noise()],
         streamMuxers: [yamux()],
         connectionGater: {
@@ -413,14 +415,18 @@ export class Peer {
    * Keeps connections with the wanted peers: libp2p redials five times and then forgets, and a
    * peer that was down at start is never dialled again (facts, pitfalls 2 and 4).
    *
-   * @param onConnected - called with each member that connects, whoever dialled
+   * @param onConnected - called with each member that is connected now or connects later, whoever
+   *   dialled
    */
   supervise(wanted: () => readonly Wanted[], onConnected: (peer: PeerName) => void): void {
     this.#wanted = wanted
-    this.#libp2p.addEventListener('peer:connect', ({ detail }) => {
-      const name = peerNameOf(detail)
-      if (name !== null && this.#gate.lets(detail)) onConnected(name)
-    })
+    const tell = (peer: PeerId) => {
+      const name = peerNameOf(peer)
+      if (name !== null && this.#gate.lets(peer)) onConnected(name)
+    }
+    this.#libp2p.addEventListener('peer:connect', ({ detail }) => tell(detail))
+    // Others have dialled in while this peer was starting: nobody was told of these.
+    for (const peer of this.#libp2p.getPeers()) tell(peer)
     this.#libp2p.addEventListener('peer:disconnect', () => {
       this.#clock.after(redialMs * (1 + this.#clock.random()), () => {
         if (this.#libp2p.status === 'started') this.dialWanted()
@@ -496,6 +502,13 @@ export class Peer {
     await this.#libp2p.stop()
     await this.#datastore.close()
   }
+}
+
+/** `localAddress` goes on to `net.connect`, though the type names only some of its options. */
+function tcpOptions(dialFrom: string | null): TCPOptions {
+  if (dialFrom === null) return {}
+  const dialOpts: TCPOptions['dialOpts'] & { localAddress: string } = { localAddress: dialFrom }
+  return { dialOpts }
 }
 
 const isGossip = (protocol: string) => protocol.startsWith('/meshsub/')

@@ -109,6 +109,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     folder: config.data,
     listen: config.peer.listen,
     announce: config.peer.announce,
+    dialFrom: config.peer.dialFrom,
     isMember: (name) => holder.exchange?.council.isMember(name) ?? false,
     // At the authority it is a stranger: it may ask to be let in, and is told why it is not.
     letsKnock: config.authority !== undefined,

@@ -39,7 +39,9 @@ type Demo = {
 }
 
 async function startDemo(...args: string[]): Promise<Demo> {
-  const child = spawn(process.execPath, [cli, 'demo', '--port', `${port}`, '--json', ...args])
+  const command = [cli, 'demo', '--port', `${port}`, '--json', ...args]
+  const env = { ...process.env, XDG_STATE_HOME: folder }
+  const child = spawn(process.execPath, command, { env })
   let words = ''
   child.stderr.on('data', (part) => {
     words += part

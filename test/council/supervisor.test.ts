@@ -76,16 +76,7 @@ describe('an authority that has just started', () => {
 describe('Peer', () => {
   it('dials a wanted peer again until it is up, though that one never dials', async () => {
     await using stack = new AsyncDisposableStack()
-    const startPeerIn = async (privateKey: PrivateKey, listen = '/ip4/127.0.0.1/tcp/0') => {
-      const folder = await mkdtemp(join(tmpdir(), 'council-supervisor-'))
-      stack.defer(() => rm(folder, { recursive: true, force: true }))
-      return Peer.start({
-        ...{ folder, privateKey, listen: [listen], announce: [] },
-        isMember: () => true,
-        records: { validate: async () => undefined, select: () => 0 },
-        ...{ clock: realClock, logger: createLogger('silent') },
-      })
-    }
+    const startPeerIn = peersOf(stack)
     const key = await generateKeyPair('Ed25519')
     const before = await startPeerIn(key)
     const [address = ''] = before.addresses()
@@ -101,4 +92,32 @@ describe('Peer', () => {
     stack.use(await startPeerIn(key, address.slice(0, address.lastIndexOf('/p2p/'))))
     await soon(() => expect(connected).toEqual([before.name]))
   })
+  it('tells of members that dialled in before anybody listened', async () => {
+    await using stack = new AsyncDisposableStack()
+    const startPeerIn = peersOf(stack)
+    const called = stack.use(await startPeerIn(await generateKeyPair('Ed25519')))
+    const caller = stack.use(await startPeerIn(await generateKeyPair('Ed25519')))
+    await caller.dial(called.addresses()[0] as string)
+    await soon(() => expect(called.network().connected()).toEqual([caller.name]))
+    const connected: string[] = []
+    called.supervise(
+      () => [],
+      (peer) => connected.push(peer),
+    )
+    expect(connected).toEqual([caller.name])
+  })
 })
+
+/** Starts peers in folders of their own, which go with the stack. */
+function peersOf(stack: AsyncDisposableStack) {
+  return async (privateKey: PrivateKey, listen = '/ip4/127.0.0.1/tcp/0') => {
+    const folder = await mkdtemp(join(tmpdir(), 'council-supervisor-'))
+    stack.defer(() => rm(folder, { recursive: true, force: true }))
+    return Peer.start({
+      ...{ folder, privateKey, listen: [listen], announce: [] },
+      isMember: () => true,
+      records: { validate: async () => undefined, select: () => 0 },
+      ...{ clock: realClock, logger: createLogger('silent') },
+    })
+  }
+}

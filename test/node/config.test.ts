@@ -60,6 +60,11 @@ describe('parseConfig', () => {
       { announce: 'a.example.org' },
       'peer.announce: want a list of addresses like /ip4/192.0.2.7/tcp/4001, got "a.example.org"',
     ],
+    [
+      'peer',
+      { dialFrom: 'a.example.org' },
+      'peer.dialFrom: want an IP address, or null, got "a.example.org"',
+    ],
     ['council', undefined, 'council: want an object { … }, got nothing'],
     ['council', {}, 'council: want either zone or bootstrap, got neither'],
     [
@@ -232,7 +237,7 @@ describe('parseConfig', () => {
       operator: 'Group B',
       network: null,
       country: null,
-      peer: { listen: ['/ip4/0.0.0.0/tcp/4001'], announce: [] },
+      peer: { listen: ['/ip4/0.0.0.0/tcp/4001'], announce: [], dialFrom: null },
       council: { bootstrap },
       web: { origin: 'https://{host}', trustedProxies: [] },
       spoke: { host: '192.0.2.7', port: 80, addresses: ['http://192.0.2.7:80'] },

@@ -29,15 +29,26 @@ const flags = [
   '--disable-background-networking',
   '--disable-component-update',
   '--disable-sync',
-  // Nothing but this machine has a name: whatever tries to leave it fails, and is told below.
-  '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE *.localhost, EXCLUDE localhost, EXCLUDE 127.*',
 ]
+/** Nothing but this machine has a name: whatever tries to leave it fails, and is told below. */
+const onlyHere =
+  '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE *.localhost, EXCLUDE localhost, EXCLUDE 127.*'
+
+export type BrowserInit = {
+  /** default: the one on the PATH */
+  readonly executablePath?: string | null
+  /** it asks DNS for every name, as the system it runs in does; see own-resolver.ts */
+  readonly resolves?: boolean
+}
 
 /** One for a test file: it starts in a second, its visitors in some milliseconds. */
-export async function openBrowser(): Promise<TestBrowser> {
-  const executablePath = pathOf('chromium')
+export async function openBrowser({
+  executablePath = pathOf('chromium'),
+  resolves = false,
+}: BrowserInit = {}): Promise<TestBrowser> {
   if (executablePath === null) throw new Error('there is no chromium: skipIf(!has("chromium"))')
-  return new TestBrowser(await chromium.launch({ executablePath, args: flags }))
+  const args = resolves ? flags : [...flags, onlyHere]
+  return new TestBrowser(await chromium.launch({ executablePath, args }))
 }
 
 export type VisitorInit = {

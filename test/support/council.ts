@@ -60,10 +60,10 @@ export type CouncilInit = PeerSettings & {
   readonly admission?: 'open' | 'approve' | 'invite'
   /** copies wanted of each blog; default 3 */
   readonly replicas?: number
-  /** reports by so many operators cut a spoke off; default null: never */
-  readonly cutoffReports?: number | null
   /** peers whose data is on a file system of their own, of so many MiB; with `processes` only */
   readonly smallDisks?: Readonly<Record<string, number>>
+  /** reports by so many operators cut a spoke off; default null: never */
+  readonly cutoffReports?: number | null
   /** each peer is a process of its own, which can be killed; else all live in this one */
   readonly processes?: boolean
   /** each peer has a loopback address of its own, and all the same HTTP port, so that a DNS answer leads to it */

@@ -13,11 +13,16 @@ const maxAnswerBytes = 8 * 1024 * 1024
 /** Talks to the peer that runs on this machine with a given council.json. */
 export class AdminClient {
   readonly #path: string
-  readonly #config: string
+  readonly #what: { readonly name: string; readonly start: string }
 
-  private constructor(path: string, config: string) {
+  private constructor(path: string, what: { readonly name: string; readonly start: string }) {
     this.#path = path
-    this.#config = config
+    this.#what = what
+  }
+
+  /** Talks to what listens at a socket: its name for sentences, and the line that starts it. */
+  static at(path: string, what: { readonly name: string; readonly start: string }): AdminClient {
+    return new AdminClient(path, what)
   }
 
   /** Throws `usage` when the config is none, or its folder lies too deep for a socket. */
@@ -26,7 +31,9 @@ export class AdminClient {
     if (!read.ok) throw new CommandError('usage', read.reason)
     const path = checkSocketPath(adminSocketPath(read.value.data))
     if (!path.ok) throw new CommandError('usage', path.reason)
-    return new AdminClient(path.value, config)
+    return new AdminClient(path.value, {
+      ...{ name: 'peer', start: `./council start --config ${config}` },
+    })
   }
 
   get<T>(path: string, shape: z.ZodType<T>): Promise<T> {
@@ -97,26 +104,30 @@ export class AdminClient {
       case 'ECONNREFUSED':
         return new CommandError(
           'unreachable',
-          `No peer runs on ${path}. Start it with: ./council start --config ${this.#config}`,
+          `No ${this.#what.name} runs on ${path}. Start it with: ${this.#what.start}`,
           { cause },
         )
       case 'EACCES':
       case 'EPERM':
         return new CommandError(
           'failed',
-          `You may not open ${path}: only the user who runs the peer may. Run this command as that user.`,
+          `You may not open ${path}: only the user who runs the ${this.#what.name} may. Run this command as that user.`,
           { cause },
         )
       case 'ABORT_ERR':
         return new CommandError(
           'unreachable',
-          `The peer at ${path} did not answer within ${answerMs / 1_000} s. What was asked may still be done: look before you repeat it.`,
+          `The ${this.#what.name} at ${path} did not answer within ${answerMs / 1_000} s. What was asked may still be done: look before you repeat it.`,
           { cause },
         )
       default:
-        return new CommandError('failed', `Cannot ask the peer at ${path}: ${cause.message}.`, {
-          cause,
-        })
+        return new CommandError(
+          'failed',
+          `Cannot ask the ${this.#what.name} at ${path}: ${cause.message}.`,
+          {
+            cause,
+          },
+        )
     }
   }
 }

@@ -108,15 +108,6 @@ export async function startAuthority(
     watch.stop()
   }
   const hearSealed: HearSealed = (from, blogs) => moves.hearSealed(from, blogs as BlogName[])
-  return {
-    authority,
-    admissions,
-    revocations,
-    cutOffs,
-    reports,
-    hearSealed,
-    moves: desk,
-    stuck,
-    stop,
-  }
+  const desks = { cutOffs, reports, moves: desk }
+  return { authority, admissions, revocations, ...desks, hearSealed, stuck, stop }
 }

@@ -1,5 +1,5 @@
 import type { PeerName } from '../../auth/peer-signature.ts'
-import { type Clock, repeat } from '../../replication/clock.ts'
+import type { Clock } from '../../replication/clock.ts'
 import type { Exchange } from '../../replication/exchange/exchange.ts'
 import { rosterLog } from '../../replication/log/log.ts'
 import type { Decision } from '../../replication/registry/act.ts'
@@ -50,9 +50,33 @@ export class Watch {
   }
 
   start(): void {
-    this.#stop = repeat(this.#clock, Math.min(1_000, this.#silenceMs / 3), () =>
-      this.look().catch((error: Error) => this.#log.error('watch_failed', { error })),
+    let isStopped = false
+    let cancel = () => {}
+    const next = () => {
+      cancel = this.#clock.after(this.#pauseMs(), () => {
+        void this.look()
+          .catch((error: Error) => this.#log.error('watch_failed', { error }))
+          .finally(() => {
+            if (!isStopped) next()
+          })
+      })
+    }
+    next()
+    this.#stop = () => {
+      isStopped = true
+      cancel()
+    }
+  }
+
+  /** Until the next look: at the very moment at which a silence has lasted for long enough. */
+  #pauseMs(): number {
+    const { alive, council } = this.#exchange
+    const roster = council.roster()
+    const silent = (roster === null ? [] : liveMembers(roster)).filter(
+      ({ away, peer }) => !away && !alive.isLive(peer),
     )
+    const due = silent.map(({ peer }) => alive.lastHeardMs(peer) + this.#silenceMs + flapMs)
+    return lookPauseMs(due, this.#clock.now(), Math.min(1_000, this.#silenceMs / 3))
   }
 
   stop(): void {
@@ -113,9 +137,6 @@ export class Watch {
    */
   async #dials(peer: PeerName): Promise<string | null> {
     const { alive, council } = this.#exchange
-    const own = decodeDial(await alive.dial(peer))
-    if (!own.ok || own.value.result === answered) return null
-    const words = [own.value]
     const roster = council.roster()
     const others = (roster === null ? [] : liveMembers(roster)).filter(
       (each) =>
@@ -123,16 +144,19 @@ export class Watch {
     )
     this.#turn += maxHelpers
     const helpers = others.map((_, at) => others[(this.#turn + at) % others.length] as Member)
-    for (const helper of helpers.slice(0, maxHelpers)) {
-      try {
-        const said = decodeDial(await alive.dialBy(helper.peer, peer))
-        // A word about another peer, or of another one, is none.
-        if (!said.ok || said.value.by !== helper.peer || said.value.peer !== peer) continue
-        words.push(said.value)
-      } catch {
+    // All at once: a peer that is stopped, or cut off, lets each of them wait.
+    const [own, ...theirs] = await Promise.all([
+      alive.dial(peer).then(decodeDial),
+      ...helpers.slice(0, maxHelpers).map(async (helper) => {
         // Who does not answer now says nothing about anybody.
-      }
-    }
+        const said = await alive.dialBy(helper.peer, peer).then(decodeDial, () => null)
+        // A word about another peer, or of another one, is none.
+        const isGood = said?.ok && said.value.by === helper.peer && said.value.peer === peer
+        return isGood ? [said.value] : []
+      }),
+    ])
+    if (!own.ok || own.value.result === answered) return null
+    const words = [own.value, ...theirs.flat()]
     const reached = words.filter(({ result }) => result === answered).length
     if (reached * 2 >= words.length || (words.length === 1 && others.length > 0)) return null
     const name = (each: PeerName) => roster?.members.get(each)?.name ?? each
@@ -156,6 +180,17 @@ export class Watch {
       await tell.call(this.#exchange, rosterLog, written.value.proof, [])
     }
   }
+}
+
+/**
+ * How long the authority waits until it looks at everybody again, ms: at most `everyMs`, less when
+ * somebody's silence has lasted for long enough before that. Pure.
+ *
+ * @param due - for each silent member the moment from which on it counts as gone
+ */
+export function lookPauseMs(due: readonly number[], nowMs: number, everyMs: number): number {
+  const left = due.map((atMs) => atMs - nowMs).filter((ms) => ms > 0)
+  return Math.min(everyMs, ...left)
 }
 
 /**

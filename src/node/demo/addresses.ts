@@ -12,6 +12,7 @@ export async function checkAddresses(plan: DemoPlan): Promise<void> {
     [frontDoorHost, plan.port],
     ...[plan.authority, ...plan.spokes].flatMap(({ host, hasDns, isAuthority }) => [
       [host, plan.p2pPort] as const,
+      [host, plan.innerPort] as const,
       ...(isAuthority ? [] : [[host, plan.port] as const]),
       ...(hasDns ? [[host, plan.dnsPort] as const] : []),
     ]),

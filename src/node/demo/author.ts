@@ -7,12 +7,13 @@ import {
   type BlogName,
   type Draft,
   decodeEntry,
+  type Entry,
   encodeEntry,
   parseBlogName,
 } from '../../replication/log/entry.ts'
 import type { Head } from '../../replication/log/log.ts'
 import { dateMs, formatDate } from '../../replication/log/text.ts'
-import { claimAnswer, claimedAnswer } from '../blogger/answers.ts'
+import { claimAnswer, claimedAnswer, type SubmitAnswer, submitAnswer } from '../blogger/answers.ts'
 import { orRefused, submission } from '../blogger/author-key.ts'
 import { BlogLog } from '../blogger/blog-log.ts'
 import { SpokeClient } from '../blogger/client.ts'
@@ -49,11 +50,16 @@ export class DemoAuthor {
   readonly #clients: SpokeClient[]
   #head: (Head & { readonly dateMs: number }) | null = null
   #hasProfile = false
-  readonly #written = new Set<string>()
+  /** slug → the number of its entry */
+  readonly #written = new Map<string, number>()
   /** where the spoke that took the claim shows how far it is */
   #claimPage: string | null = null
   /** signed and not known to be published: it goes first */
   #pending: Kept | null = null
+  /** what was asked for besides the articles; it goes before them */
+  readonly #notes: DemoArticle[] = []
+  /** one thing after the other: the filling and a note may both want the next number */
+  #turn: Promise<unknown> = Promise.resolve()
 
   private constructor(init: DemoAuthorInit, key: PrivateKey, publicKey: PublicKey, io: CommandIo) {
     this.blog = init.blog
@@ -110,7 +116,54 @@ export class DemoAuthor {
    * Publishes what comes next: the profile, then article by article. `waiting`: not published yet,
    * `trouble` says why; the next call goes on with the same.
    */
-  async step(): Promise<'published' | 'waiting' | 'done'> {
+  step(): Promise<'published' | 'waiting' | 'done'> {
+    return this.#inTurn(() => this.#step())
+  }
+
+  /**
+   * One step towards a note, which stands before the articles that are left. Call it again with the
+   * same slug until it is published.
+   *
+   * @param at - address of the spoke that is asked first, as DNS gives it
+   * @returns the note's number, null while it is not published: then `trouble` says why
+   */
+  publishNote(note: DemoArticle, at: string): Promise<number | null> {
+    return this.#inTurn(async () => {
+      const first = this.#clients.findIndex(({ origin }) => new URL(origin).hostname === at)
+      this.#clients.unshift(...this.#clients.splice(Math.max(first, 0), 1))
+      if (!this.#notes.some(({ slug }) => slug === note.slug)) this.#notes.push(note)
+      if (!this.#written.has(note.slug)) await this.#step()
+      return this.#written.get(note.slug) ?? null
+    })
+  }
+
+  /**
+   * Hands the next text in at this one spoke only, and goes on as if she had not: she will sign
+   * another one for the same number. Null when that spoke took nothing.
+   */
+  leaveTail(
+    spoke: string,
+    note: DemoArticle,
+  ): Promise<{ readonly entry: Entry; readonly answer: SubmitAnswer } | null> {
+    return this.#inTurn(async () => {
+      if (this.#head === null) await this.#readLog()
+      const kept = this.#pending ?? (await this.#sign(this.#draft(note)))
+      const client = new SpokeClient(spoke, answerMs)
+      const posted = await client.ask({ path: '/log', post: submission(kept) })
+      if (posted.status !== 202) return null
+      await this.#log.outbox.drop(kept.entry)
+      this.#pending = null
+      return { entry: kept.entry, answer: client.read(posted, submitAnswer) }
+    })
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const done = this.#turn.then(work)
+    this.#turn = done.catch(() => undefined)
+    return done
+  }
+
+  async #step(): Promise<'published' | 'waiting' | 'done'> {
     try {
       if (this.#head === null) await this.#readLog()
       this.#pending ??= await this.#signNext()
@@ -124,7 +177,11 @@ export class DemoAuthor {
         return 'waiting'
       }
       this.trouble = answer.published ? '' : (answer.reason ?? 'not published yet')
-      if (!answer.published) return 'waiting'
+      if (!answer.published) {
+        // A spoke that is cut off keeps what it takes to itself: another one may do better.
+        this.#clients.push(...this.#clients.splice(0, 1))
+        return 'waiting'
+      }
       this.#note(this.#pending)
       this.#pending = null
       return 'published'
@@ -148,9 +205,9 @@ export class DemoAuthor {
   async #readLog(): Promise<void> {
     let log = await this.#log.read()
     if (await this.#log.settle(log, this.#io)) log = await this.#log.read()
-    for (const { kind, slug } of log.entries) {
+    for (const { kind, slug, seq } of log.entries) {
       if (kind === 'profile') this.#hasProfile = true
-      if (kind === 'post' && slug !== undefined) this.#written.add(slug)
+      if (kind === 'post' && slug !== undefined) this.#written.set(slug, seq)
     }
     this.#head = { ...log.head, dateMs: dateMs(log.entries.at(-1)?.date ?? '') ?? 0 }
   }
@@ -158,7 +215,7 @@ export class DemoAuthor {
   #note({ entry }: Kept): void {
     this.#head = entry
     if (entry.kind === 'profile') this.#hasProfile = true
-    if (entry.kind === 'post') this.#written.add(entry.slug)
+    if (entry.kind === 'post') this.#written.set(entry.slug, entry.seq)
   }
 
   /** The claim of this blog, the same one for ever: another would lose against it. */
@@ -181,21 +238,29 @@ export class DemoAuthor {
   }
 
   async #signNext(): Promise<Kept | null> {
-    const { blog } = this
-    const article = blog.articles.find(({ slug }) => !this.#written.has(slug))
+    const left = [...this.#notes, ...this.blog.articles]
+    const article = left.find(({ slug }) => !this.#written.has(slug))
     if (this.#head === null || (this.#hasProfile && article === undefined)) return null
-    const { seq, id } = this.#head
+    return this.#sign(this.#draft(this.#hasProfile ? (article as DemoArticle) : null))
+  }
+
+  /** The text behind her head: a post, or her profile. */
+  #draft(article: DemoArticle | null): Uint8Array {
+    const { blog } = this
+    if (this.#head === null) throw new Error('her log was not read')
+    const { seq, id, dateMs } = this.#head
     const behind = {
       ...this.#common(),
       seq: seq + 1,
       prev: id,
-      date: formatDate(Math.max(this.#io.now(), this.#head.dateMs)),
+      date: formatDate(Math.max(this.#io.now(), dateMs)),
       lang: blog.lang,
     }
-    const draft: Draft = this.#hasProfile
-      ? { ...behind, kind: 'post', ...(article as DemoArticle) }
-      : { ...behind, kind: 'profile', title: blog.title, body: blog.about }
-    return this.#sign(orRefused(encodeEntry(draft)).text)
+    const draft: Draft =
+      article === null
+        ? { ...behind, kind: 'profile', title: blog.title, body: blog.about }
+        : { ...behind, kind: 'post', ...article }
+    return orRefused(encodeEntry(draft)).text
   }
 
   #common() {

@@ -91,6 +91,20 @@ export class Child {
     )
   }
 
+  /** SIGSTOP: it stands still, its sockets stay open and nobody hears from it. SIGCONT: it goes on. */
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    this.#process.kill(signal)
+  }
+
+  /** kill -9. Resolves when it is gone. */
+  async kill(): Promise<void> {
+    this.#isStopping = true
+    if (!this.isRunning) return
+    const ended = once(this.#process, 'exit')
+    this.#process.kill('SIGKILL')
+    await ended
+  }
+
   /** Ends it and waits until it is gone. One that was stopped by SIGSTOP is killed. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#isStopping = true

@@ -175,7 +175,8 @@ export class Alive {
   /** Asks another peer to dial one, so that it is seen from a second place. Throws as `ask` does. */
   async dialBy(helper: PeerName, peer: PeerName): Promise<Signed> {
     const body = { t: 'dial', peer }
-    return fromSignedRow((await ask(this.#network, helper, ALIVE, body, dialAnswer)).dial)
+    const reply = await ask(this.#network, helper, ALIVE, body, dialAnswer, 2 * dialMs)
+    return fromSignedRow(reply.dial)
   }
 
   isLive(peer: PeerName): boolean {

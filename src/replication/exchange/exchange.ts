@@ -377,10 +377,10 @@ export class Exchange {
       ...(this.#options.scrub === false
         ? []
         : [repeat(clock, scrubMs, () => this.scrub.run().catch(() => undefined))]),
-      ...(this.#world.newNonce === undefined ? [] : [repeat(clock, auditMs, () => this.#audit())]),
       repeat(clock, sealedMs / 2, async () => {
         await this.submit.sealed(this.replicas.sealedFor(sealedMs)).catch(() => undefined)
       }),
+      ...(this.#world.newNonce === undefined ? [] : [repeat(clock, auditMs, () => this.#audit())]),
       repeat(clock, recordPeriodMs, async () => {
         this.#records.startPeriod()
         await this.#tick()

@@ -78,8 +78,8 @@ const request = z.discriminatedUnion('t', [
     certificate: z.string().max(maxBareBytes),
     blog: z.string().max(40).nullable(),
   }),
-  reportShape,
   z.object({ t: z.literal('sealed'), blogs: z.array(z.string().max(40)).max(maxSealsAtOnce) }),
+  reportShape,
   z.object({
     t: z.literal('drain'),
     undo: z.boolean(),
@@ -200,18 +200,18 @@ export class Submit {
           return refusalAnswer(refuseRate(words, buckets.waitMs(from)))
         }
         if (body.t === 'revoke') return this.#decided(body)
+        if (body.t === 'sealed') {
+          if (this.#hearSealed === null)
+            return refusalAnswer(refuse('NOT_THE_AUTHORITY', 'This peer seals nothing.'))
+          this.#hearSealed(from, body.blogs)
+          return { ok: true }
+        }
         if (body.t === 'report') {
           const taken =
             this.#decideReport === null
               ? refuse('NOT_THE_AUTHORITY', 'This peer does not judge reports.')
               : await this.#decideReport(from, toHanded(body))
           return taken.ok ? { ok: true } : refusalAnswer(taken)
-        }
-        if (body.t === 'sealed') {
-          if (this.#hearSealed === null)
-            return refusalAnswer(refuse('NOT_THE_AUTHORITY', 'This peer seals nothing.'))
-          this.#hearSealed(from, body.blogs)
-          return { ok: true }
         }
         if (body.t === 'drain') {
           const { undo, reason, dryRun } = body

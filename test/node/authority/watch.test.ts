@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { isSelfSuspect } from '../../../src/node/authority/watch.ts'
+import { isSelfSuspect, lookPauseMs } from '../../../src/node/authority/watch.ts'
 
 describe('isSelfSuspect', () => {
   it.each([
@@ -10,5 +10,17 @@ describe('isSelfSuspect', () => {
     [3, 4, true],
   ])('%i silent of %i: %s', (silent, members, suspect) => {
     expect(isSelfSuspect(silent, members)).toBe(suspect)
+  })
+})
+
+describe('lookPauseMs', () => {
+  it('looks at the very moment at which somebody has been silent for long enough', () => {
+    expect(lookPauseMs([5_400, 5_300], 5_000, 1_000)).toBe(300)
+  })
+
+  it('looks as often as ever when that is later, or was before: then somebody has answered', () => {
+    expect(lookPauseMs([], 5_000, 1_000)).toBe(1_000)
+    expect(lookPauseMs([9_000], 5_000, 1_000)).toBe(1_000)
+    expect(lookPauseMs([4_000, 5_000], 5_000, 1_000)).toBe(1_000)
   })
 })

@@ -17,7 +17,7 @@ describe('planDemo', () => {
       'd 127.0.0.14',
       'e 127.0.0.15',
     ])
-    expect(plan).toMatchObject({ port: 8380, dnsPort: 8353, p2pPort: 8401 })
+    expect(plan).toMatchObject({ port: 8380, dnsPort: 8353, p2pPort: 8401, innerPort: 8402 })
     expect(plan.spokes.filter(({ hasDns }) => hasDns).map(({ name }) => name)).toEqual(['a'])
   })
 })

@@ -29,6 +29,7 @@ import { decodeJoin } from '../src/replication/registry/join-request.ts'
 import { Names } from '../src/replication/registry/names.ts'
 import { checkProof } from '../src/replication/registry/proof.ts'
 import { checkRecord } from '../src/replication/registry/registry.ts'
+import { decodeAnswer, decodeReport } from '../src/replication/registry/report.ts'
 import {
   checkInForce,
   foldRoster,
@@ -147,6 +148,8 @@ describe('PROTOCOL.md', () => {
     must(decodeHeartbeat(example('heartbeat')))
     must(decodeJoin(example('join')))
     must(decodePromise(example('promise')))
+    must(decodeAnswer(example('answer')))
+    must(decodeReport(example('report')))
     const [, authority] = /^authority (\S+)$/m.exec(block('example', 'act-council').text) ?? []
     must(decodeSeal(example('seal'), authority as PeerName))
     const hello = example('hello')

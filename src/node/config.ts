@@ -86,6 +86,8 @@ export type Config = {
         readonly replicas: number
         /** Where bloggers write: `dotted`, edit.maria.<zone>, or `dashed`, edit--maria.<zone>, which a wildcard certificate covers. Written when the council is founded. Default `dotted`. */
         readonly edit: 'dotted' | 'dashed'
+        /** Spokes of so many different operators cut another one off by their reports, 2–20; null: only `./council cutoff` does. Default null. */
+        readonly cutoffReports: number | null
       }
     | undefined
   /** Key servers that are asked whether a blogger's key is revoked. */
@@ -271,6 +273,7 @@ const sections = {
       admission: choice('open', 'approve', 'invite').default('open'),
       replicas: whole(1, maxReplicas).default(3),
       edit: choice('dotted', 'dashed').default('dotted'),
+      cutoffReports: nullable('2–20', whole(2, 20)),
     })
     .optional(),
   keys: z

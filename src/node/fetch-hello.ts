@@ -41,7 +41,8 @@ export function fetchHello(url: string, nonce: string): Promise<Verdict<Signed>>
   })
 }
 
-function readHello(url: string, answer: string): Verdict<Signed> {
+/** Reads the answer of `/_council/hello`. Code HELLO_FORM. */
+export function readHello(url: string, answer: string): Verdict<Signed> {
   const lines = answer.trimEnd().split('\n')
   const signature = Buffer.from(lines.pop() ?? '', 'base64')
   return signature.length === 64

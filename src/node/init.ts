@@ -80,7 +80,7 @@ export function planConfig(options: InitOptions): object {
       ? { dns: { host, port: dnsPort, addresses: [`${host} ${dnsPort}`] } }
       : {}),
     ...(bootstrap === undefined
-      ? { authority: { admission: 'open', replicas: 3, edit: 'dotted' } }
+      ? { authority: { admission: 'open', replicas: 3, edit: 'dotted', cutoffReports: null } }
       : {}),
     keys: { servers: [], wkd: false, allowPrivate: false },
     failover: { silenceMs: 15_000, replaceAfterMs: 60_000 },

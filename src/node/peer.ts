@@ -246,6 +246,9 @@ export class Peer {
     return {
       self: this.name,
       request: async (peer, protocol, body, { timeoutMs }) => {
+        // Nor over a connection that it has opened to knock.
+        if (this.#gate.isCutOff(peerIdFromString(peer)))
+          throw new ReplicationError('PEER_UNREACHABLE', `${peer} is cut off from the council`)
         if (peer !== this.name) return this.#pool.request(peer, protocol, body, timeoutMs)
         const handler = this.#handlers.get(protocol)
         if (handler === undefined)

@@ -45,8 +45,10 @@ import { KeyServers } from './key-servers.ts'
 import type { Logger } from './logger.ts'
 import { Peer, type Wanted } from './peer.ts'
 import { openPeerKey } from './peer-key.ts'
+import { Sampler } from './sampler.ts'
 import { readStatus } from './status.ts'
 import { StoreDisk } from './store-disk.ts'
+import { visitSpoke } from './visit-spoke.ts'
 import { SpokeForWeb } from './web-spoke.ts'
 
 /** A running peer: all sections of its config, started. Disposing stops them in reverse order. */
@@ -143,6 +145,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       newStoreId: () => parseStoreId(randomBytes(16).toString('hex')) as StoreId,
       vitals: vitalsOf(room, () => reads.busiest(config.load.quietPerMinute, maxBusyBlogs)),
       fetchHello,
+      newNonce: () => randomBytes(32).toString('hex'),
       askDns: (blog) => askDns(exchange.council.roster(), blog),
       report: (event, fields) => log.info(event, fields),
     },
@@ -160,6 +163,8 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
               decideClaim: async (genesis, offer, via) =>
                 authority?.authority.decideClaim(genesis, offer, via as PeerName) ?? starting,
               decideRevoke: async (asked) => authority?.revocations.decide(asked) ?? starting,
+              decideReport: async (from, handed) =>
+                authority?.reports.take(from, handed) ?? starting,
               decideDrain: async (asked) => authority?.moves.drain(asked) ?? starting,
               hearSealed: (from, blogs) => authority?.hearSealed(from, blogs),
             },
@@ -175,9 +180,9 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
   })
 
   if (config.authority !== undefined && 'zone' in config.council) {
-    const { edit, replicas, admission } = config.authority
+    const { edit, replicas, admission, cutoffReports } = config.authority
     authority = await startAuthority(
-      { zone: config.council.zone, edit, replicas, admission },
+      { zone: config.council.zone, edit, replicas, admission, cutoffReports },
       {
         exchange,
         keys,
@@ -242,6 +247,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       copiesOf: (blog) => lookAtCopies(blog, exchange, (each) => authority?.stuck(each) ?? null),
       drainSelf: (asked) => exchange.submit.drain(asked),
       cutOffs: authority?.cutOffs ?? null,
+      reports: authority?.reports ?? null,
       bootstrap: (invite) => bootstrapOf(exchange, peer, invite),
       nameOf: (name) => exchange.council.roster()?.members.get(name)?.name ?? null,
       now: realClock.now,
@@ -331,11 +337,18 @@ function serveWeb(
     blogsOf: (key) => exchange.blogsOf(key),
     revocations: exchange.revocations,
     revoking: exchange.revoking,
+    proofs: exchange.proofs,
     keyServers: watchKeys(config.keys, { exchange, logger, stack }),
     now: realClock.now,
     wait: (ms) => wait(realClock, ms),
     status,
   })
+  const sampler = new Sampler({
+    ...{ exchange, spoke, self: signer.peer, visit: visitSpoke, clock: realClock },
+    newNonce: () => randomBytes(32).toString('hex'),
+  })
+  sampler.start()
+  stack.defer(() => sampler.stop())
   const kept = new KeptPages(spoke)
   const placeOf = placeReader(spoke)
   const rates = new RateLimits(randomBytes(16).toString('hex'))

@@ -5,6 +5,7 @@ import { maxSessionMs, passMs, readToken, signToken, type TokenKind } from '../a
 import { type Refusal, refuse } from '../auth/verdict.ts'
 import type { Acts } from '../replication/exchange/acts.ts'
 import type { Claims } from '../replication/exchange/claim.ts'
+import type { Proofs } from '../replication/exchange/proofs.ts'
 import type { Reader, Visit } from '../replication/exchange/read.ts'
 import type { Replicas } from '../replication/exchange/replica.ts'
 import type { Revocations } from '../replication/exchange/revocations.ts'
@@ -82,6 +83,7 @@ export class SpokeForWeb implements WebSpoke {
     return word
   }
 
+  readonly forks = (log: LogName) => this.#parts.proofs.of(log)
   readonly roster = () => this.#parts.council.roster()
   readonly acts = (log: LogName, before: number, limit: number) =>
     this.#parts.acts.before(log, before, limit)
@@ -158,13 +160,13 @@ export class SpokeForWeb implements WebSpoke {
     const record = typeof visit === 'string' ? null : await visit.ingest.record(name)
     if (typeof visit === 'string' || record === null) return null
     if (visit.held) return this.#heldVersion(name, record.head)
-    return `${record.head.id} visited ${this.#parts.revocations.count}`
+    return `${record.head.id} visited ${this.#parts.revocations.count} ${this.#parts.proofs.count}`
   }
 
   #heldVersion(name: BlogName, head: Head): string {
-    const { replicas, revocations } = this.#parts
+    const { replicas, revocations, proofs } = this.#parts
     // A page tells of revoked keys; one that is revoked is rare enough to make all anew.
-    return `${head.id} held ${replicas.changes(name)} ${revocations.count}`
+    return `${head.id} held ${replicas.changes(name)} ${revocations.count} ${proofs.count}`
   }
 
   readonly homeVersion = (): string => {
@@ -413,6 +415,7 @@ type Parts = {
   readonly blogsOf: (key: Fingerprint) => Promise<readonly BlogName[]>
   readonly revocations: Revocations
   readonly revoking: Revoking
+  readonly proofs: Pick<Proofs, 'of' | 'count'>
   readonly keyServers: KeyServers
   readonly now: () => number
   readonly wait: (ms: number) => Promise<void>

@@ -20,6 +20,8 @@ export const logTopic = (councilId: string, primary: string) =>
   `/council/1/${councilId}/log/${primary}`
 /** Gossip topic on which the authority announces acts in force. */
 export const actsTopic = (councilId: string) => `/council/1/${councilId}/acts`
+/** Gossip topic on which everybody tells of two signed versions of one place in a log. */
+export const proofsTopic = (councilId: string) => `/council/1/${councilId}/proofs`
 /** Key of a blog's record in the DHT. */
 export const recordKey = (councilId: string, blog: string) => `/council/${councilId}/${blog}`
 
@@ -90,5 +92,7 @@ export const moveRetryMs = [300, 600, 1_200, 2_400] as const
 export const requestTimeoutMs = 10_000
 /** How long a reader waits for another spoke before the answer is 404, ms (DESIGN 4). */
 export const readWaitMs = 300
+/** Bytes of what a spoke served, as a report hands them in: a text, and room to show that it is longer. */
+export const maxServedBytes = 66_000
 /** Entries kept aside per log; beyond it the oldest seq makes room, since the newest may still fit. */
 export const maxAsidePerLog = 1_000

@@ -9,9 +9,10 @@ import { authorityAt, authorityOf, type Roster } from '../replication/registry/r
 import { sentenceOf } from './act-sentence.ts'
 import { councilMasthead } from './council-frame.ts'
 import { answerError } from './errors.ts'
+import { actForkNotice } from './fork-notice.ts'
 import { type Html, page } from './layout.ts'
 import { type LinkSource, spokeUrl, zonePageUrl } from './links.ts'
-import { signedJson } from './log-files.ts'
+import { forksJson, signedJson } from './log-files.ts'
 import { showInstant } from './plain-words.ts'
 import type { WebSpoke } from './spoke.ts'
 
@@ -36,6 +37,9 @@ type Shown = {
 export function actPages(spoke: WebSpoke) {
   return new Hono()
     .get('/acts', (c) => sendPage(c, spoke))
+    .get('/acts/forks.json', (c) =>
+      c.json(forksJson([...spoke.forks(rosterLog), ...spoke.forks(namesLog)])),
+    )
     .get('/acts.atom', (c) => sendFeed(c, spoke))
     .get('/acts/authority.pem', (c) => sendKey(c, spoke))
     .get('/acts/:log{roster|names}/:file{(?:0|[1-9][0-9]{0,14})\\.(?:txt|sig|json)}', (c) =>
@@ -105,6 +109,7 @@ function actsPage(
     head: html`<link rel="alternate" type="application/atom+xml" href="${zonePageUrl(spoke, '/acts.atom')}">`,
     main: html`<h1>Public acts</h1>
 <p>Everything that was decided about this council: who runs its servers, and which of them keep which blog. Each act is signed; none can be changed or taken back unseen.</p>${missing}
+${actForkNotice([...spoke.forks(rosterLog), ...spoke.forks(namesLog)])}
 ${back}
 ${actList(spoke, roster, acts)}
 ${more}

@@ -5,6 +5,7 @@ import type { RevokedKey } from '../replication/registry/revoked-keys.ts'
 import { blogCard, blogMasthead, feedLinks, feedList, postCard, servedBy } from './blog-frame.ts'
 import { type BlogEnv, openWith } from './blog-host.ts'
 import { answerError } from './errors.ts'
+import { forkNotice } from './fork-notice.ts'
 import { inLanguage } from './language.ts'
 import { type Html, page } from './layout.ts'
 import { blogUrl, editUrl, historyPath, postPath, tagPath, zoneUrl } from './links.ts'
@@ -67,6 +68,7 @@ function listPage(
     masthead: html`<p><a href="${zoneUrl(spoke)}">${spoke.zone}</a></p>`,
     main: html`<h1 ${inLanguage(blog.lang)}>${blog.title}</h1>
 <div ${inLanguage(blog.lang)}>${about}</div>
+${forkNotice(blog, spoke.forks(blog.name))}
 ${revokedNotice(spoke, blog, revoked)}
 ${postList(shown)}
 ${older}
@@ -109,6 +111,7 @@ ${body}
 </article>
 ${tagLine(post.current)}
 <footer ${inLanguage('en')}>
+${forkNotice(open.blog, spoke.forks(open.blog.name))}
 ${revokedNotice(spoke, open.blog, revoked)}
 <p>Dated ${dayOf(dateMs)}. ${signedBy(
       entry,

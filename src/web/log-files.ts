@@ -1,4 +1,5 @@
 import { type Context, Hono } from 'hono'
+import type { Fork } from '../replication/exchange/proofs.ts'
 import { exportLog } from '../replication/log/archive.ts'
 import type { LogLine } from '../replication/log/blog.ts'
 import { parseEntryId, type Signed } from '../replication/log/text.ts'
@@ -18,6 +19,7 @@ export function logFiles(spoke: WebSpoke) {
       return sendText(c, keys.map((block) => `${block.trimEnd()}\n`).join('\n'))
     })
     .get('/log.json', (c) => sendList(c, spoke))
+    .get('/forks.json', (c) => c.json(forksJson(spoke.forks(c.var.open.blog.name))))
     .get('/export.tar', (c) => sendArchive(c))
 }
 
@@ -111,6 +113,14 @@ function listOf({ blog }: OpenBlog, lines: readonly LogLine[], proof: LogProof) 
     roster: proof.roster.map(signedJson),
   }
 }
+
+/** Places of a log with two signed versions, both of them, so that anybody can check. */
+export const forksJson = (forks: readonly Fork[]) => ({
+  forks: forks.map(({ log, seq, ids, versions }) => ({
+    ...{ log, seq },
+    versions: versions.map((version, at) => ({ id: ids[at], ...signedJson(version) })),
+  })),
+})
 
 /** Texts of peers are UTF-8 by their format, so the string gives the signed bytes back. */
 export function signedJson({ text, signature }: Signed) {

@@ -4,6 +4,7 @@ import type { RevocationReason } from '../auth/revocation.ts'
 import type { Token, TokenKind } from '../auth/session.ts'
 import type { Verdict } from '../auth/verdict.ts'
 import type { ProvedAct } from '../replication/exchange/acts.ts'
+import type { Fork } from '../replication/exchange/proofs.ts'
 import type { HandedIn } from '../replication/exchange/revoking.ts'
 import type { LogProof as ArchiveProof } from '../replication/log/archive.ts'
 import type { Blog } from '../replication/log/blog.ts'
@@ -68,6 +69,8 @@ export type WebSpoke = {
    * @param blog - a blog that is or was written with the key, if the sender named one
    */
   readonly handInRevocation: (armored: string, blog?: BlogName | null) => Promise<Verdict<HandedIn>>
+  /** places of a log that have two signed versions, as far as that is known here (REPLICATION 16) */
+  readonly forks: (log: LogName) => readonly Fork[]
   /** what `@roster` says, null until it is here */
   readonly roster: () => Roster | null
   /**

@@ -88,8 +88,13 @@ describe('a spoke that is lost with all copies that it kept', () => {
     await council.peer('c').stop()
     const kept = async (name: string) =>
       (await council.peer(name).status()).blogs.filter(({ role }) => role !== 'none').length
-    await soon(async () => expect([await kept('d'), await kept('e')]).toEqual([3, 3]))
-  })
+    // It is silent, given up, and then replaced; all that takes its time on a busy machine.
+    const both = async () => [await kept('d'), await kept('e')]
+    const done = async () => (await both()).reduce((sum, each) => sum + each, 0)
+    await expect.poll(done, { timeout: 90_000, interval: 200 }).toBe(names.length)
+    // One that keeps two copies more is taken again, for the sake of few sets.
+    expect(Math.min(...(await both()))).toBeGreaterThanOrEqual(2)
+  }, 150_000)
 })
 
 describe('a spoke that asks to be replaced', () => {

@@ -257,6 +257,7 @@ describe('parseConfig', () => {
       admission: 'open',
       replicas: 3,
       edit: 'dotted',
+      cutoffReports: null,
     })
   })
 

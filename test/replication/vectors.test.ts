@@ -13,6 +13,7 @@ import { decodeHeartbeat } from '../../src/replication/registry/heartbeat.ts'
 import { checkHello } from '../../src/replication/registry/hello.ts'
 import { decodeJoin } from '../../src/replication/registry/join-request.ts'
 import { checkProof } from '../../src/replication/registry/proof.ts'
+import { decodeAnswer, decodeReport } from '../../src/replication/registry/report.ts'
 import { foldRoster, type Roster, voteText } from '../../src/replication/registry/roster.ts'
 import { decodePromise, decodeSeal } from '../../src/replication/registry/seal.ts'
 import { blogIngest } from './test-author.ts'
@@ -117,6 +118,8 @@ describe('peer-texts.json', () => {
     promise: decodePromise,
     heartbeat: decodeHeartbeat,
     dial: decodeDial,
+    answer: decodeAnswer,
+    report: decodeReport,
     join: decodeJoin,
     hello: (signed, peer) => {
       const [, council = ''] = /\ncouncil (.*)/.exec(Buffer.from(signed.text).toString()) ?? []

@@ -6,6 +6,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { expect, vi } from 'vitest'
+import { z } from 'zod'
+import { AdminClient } from '../../src/node/admin/admin-client.ts'
+import { cutOff } from '../../src/node/admin/cutoff.ts'
 import { type Answer, SpokeClient } from '../../src/node/blogger/client.ts'
 import { readConfig } from '../../src/node/config.ts'
 import { createLogger } from '../../src/node/logger.ts'
@@ -59,6 +62,8 @@ export type CouncilInit = PeerSettings & {
   readonly replicas?: number
   /** peers whose data is on a file system of their own, of so many MiB; with `processes` only */
   readonly smallDisks?: Readonly<Record<string, number>>
+  /** reports by so many operators cut a spoke off; default null: never */
+  readonly cutoffReports?: number | null
   /** each peer is a process of its own, which can be killed; else all live in this one */
   readonly processes?: boolean
   /** each peer has a loopback address of its own, and all the same HTTP port, so that a DNS answer leads to it */
@@ -79,6 +84,7 @@ export type Status = {
     readonly heard?: boolean
     readonly mark?: string | null
     readonly cutOff: boolean
+    readonly away: boolean
   }[]
   readonly blogs: readonly {
     readonly blog: string
@@ -157,7 +163,8 @@ export class TestCouncil {
   }
 
   async #add(name: string, bootstrap: string | null): Promise<TestPeer> {
-    const { replicas = 3, admission = 'open', exchange, failover, limits } = this.#init
+    const { replicas = 3, admission = 'open', cutoffReports = null } = this.#init
+    const { exchange, failover, limits } = this.#init
     const { ownAddresses, authority, dns, keys, disk, load } = this.#init
     const host = ownAddresses === true ? `127.0.20.${11 + this.peers.length}` : '127.0.0.1'
     const isSpoke = bootstrap !== null || authority !== 'apart'
@@ -173,7 +180,7 @@ export class TestCouncil {
       web: { origin: this.#port === 0 ? 'http://{host}' : `http://{host}:${this.#port}` },
       ...(isSpoke ? { spoke: { host, port: this.#port } } : {}),
       ...(bootstrap === null || dns?.includes(name) ? { dns: { host, port: 0 } } : {}),
-      ...(bootstrap === null ? { authority: { admission, replicas } } : {}),
+      ...(bootstrap === null ? { authority: { admission, replicas, cutoffReports } } : {}),
       exchange: { pullMs: 1_000, ...exchange },
       failover: failover ?? { silenceMs: 6_000 },
       disk: disk ?? noMarks,
@@ -204,6 +211,12 @@ export class TestCouncil {
   /** `zone/council id` */
   get id(): string {
     return this.authority.line.council
+  }
+
+  /** Cuts a spoke off, as the authority's operator does. */
+  async cutOff(name: string, reason: string): Promise<void> {
+    const io = { data: () => undefined, say: () => undefined, env: {}, now: Date.now }
+    await cutOff('cutoff', name, { config: this.authority.config, reason }, io as never)
   }
 
   /** Waits until all running peers know each other, are connected, listed and heard. */
@@ -312,12 +325,20 @@ export class TestPeer {
   }
 
   /** Starts it, again on the addresses that it had the first time. Resolves when it is a member. */
-  async start({ exchange, failover, disk }: PeerSettings = {}): Promise<void> {
+  async start({
+    exchange,
+    failover,
+    disk,
+    web,
+  }: PeerSettings & { readonly web?: readonly string[] } = {}): Promise<void> {
     const starting = this.#startWith({
       ...this.#config,
       exchange: { ...this.#config.exchange, ...exchange },
       ...(failover === undefined ? {} : { failover }),
       ...(disk === undefined ? {} : { disk }),
+      ...(web === undefined || this.#config.spoke === undefined
+        ? {}
+        : { spoke: { ...this.#config.spoke, addresses: web } }),
     })
     this.#starting = starting.catch(() => undefined)
     await starting
@@ -451,6 +472,14 @@ export class TestPeer {
     return new SpokeClient(this.url).ask({ path: '/log', post: submission })
   }
 
+  /** What was reported about others, at the authority. */
+  async reports(): Promise<readonly { peer: string; reports: number; by: number }[]> {
+    const report = z.object({ peer: z.string(), reports: z.number(), by: z.number() })
+    const shape = z.looseObject({ authority: z.looseObject({ reports: z.array(report) }) })
+    const answer = await (await AdminClient.open(this.config, {})).get('/status', shape)
+    return answer.authority.reports
+  }
+
   async status(): Promise<Status> {
     return json(await this.ask('/_council/status'))
   }
@@ -547,7 +576,7 @@ export function json<T>(answer: Answer): T {
 
 type Config = {
   readonly peer: { readonly listen: readonly string[] }
-  readonly spoke?: Address
+  readonly spoke?: Address & { readonly addresses?: readonly string[] }
   readonly dns?: Address
   readonly exchange: object
   readonly [field: string]: unknown

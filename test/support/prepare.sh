@@ -14,7 +14,8 @@ curl      | curl           | the HTTP lines that the documents give
 chromium  | chromium       | pages used as a person would, in a browser
 caddy     | caddy          | spokes behind a proxy that ends TLS
 sks       | sks            | revocations asked of a real key server
-unshare   | util-linux     | a browser that asks the council's DNS and no other
+unshare   | util-linux     | a browser that asks the council's DNS and no other, a disk of few MiB
+nsenter   | util-linux     | a disk of few MiB that fills up
 getent    | libc-bin       | names as this machine's own resolver finds them
 '
 

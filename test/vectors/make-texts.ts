@@ -18,6 +18,7 @@ import { signHeartbeat } from '../../src/replication/registry/heartbeat.ts'
 import { signHello } from '../../src/replication/registry/hello.ts'
 import { signJoin } from '../../src/replication/registry/join-request.ts'
 import type { ProofOfAct } from '../../src/replication/registry/proof.ts'
+import { signAnswer, signReport } from '../../src/replication/registry/report.ts'
 import { voteText } from '../../src/replication/registry/roster.ts'
 import { signPromise, signSeal } from '../../src/replication/registry/seal.ts'
 import { hourMs, TestAuthor, TestLog } from '../replication/test-author.ts'
@@ -331,6 +332,18 @@ addText('hello', 'hello', 1, hello)
 addText('join', 'join', 1, signJoin(peer(1), join))
 addText('join without an invite', 'join', 1, signJoin(peer(1), { ...join, invite: null }))
 addText('dial', 'dial', 1, dialled)
+const question = { council, store: replica(1).store, log: 'maria', seq: 3, nonce: fakeId('0f') }
+const answered = signAnswer(peer(1), { ...question, hash: fakeId('ab'), atMs: startMs })
+const finding = {
+  ...{ council, peer: peer(2).peer, log: 'maria', seq: 3, id: fakeId('ab') },
+  kind: 'page',
+  ...{ asked: '/log/3.txt', found: 'another text', served: fakeId('cd'), atMs: startMs },
+} as const
+const reported = signReport(peer(1), finding)
+addText('answer', 'answer', 1, answered)
+addText('answer without the entry', 'answer', 1, signAnswer(peer(1), { ...question, hash: null, atMs: startMs }))
+addText('report', 'report', 1, reported)
+addText('report of nothing that came', 'report', 1, signReport(peer(1), { ...finding, kind: 'audit', asked: fakeId('0f'), served: null }))
 addText('vote', 'vote', 1, { text: vote, signature: peer(1).sign(vote) })
 addText('a seal as a receipt', 'receipt', 1, signedSeal, 'PEER_TEXT_FIRST_LINE')
 addText('a receipt with a body', 'receipt', 1, resigned(receipt, 1, /$/, '\n\nbody'), 'PEER_TEXT_BODY')
@@ -343,6 +356,16 @@ addText('63 bytes of signature', 'receipt', 1, { ...receipt, signature: receipt.
 addText('a seal by a member', 'seal', 0, signSeal(peer(1), seal), 'PEER_SIGNATURE')
 addText('a dial in the name of another', 'dial', 1, resigned(dialled, 1, peer(1).peer, peer(3).peer), 'PEER_SIGNATURE')
 addText('a dial without what came of it', 'dial', 1, resigned(dialled, 1, /\nresult .*/, ''), 'HEADER_MISSING')
+addText('an answer in the name of another', 'answer', 1, resigned(answered, 1, peer(1).peer, peer(3).peer), 'PEER_SIGNATURE')
+addText('an answer changed after signing', 'answer', 1, { ...answered, text: forge(answered.text, 'seq 3', 'seq 4') }, 'PEER_SIGNATURE')
+addText('an answer with a short nonce', 'answer', 1, resigned(answered, 1, /nonce .*/, 'nonce 0f'), 'HEADER_VALUE')
+addText('an answer without its store', 'answer', 1, resigned(answered, 1, /store .*\n/, ''), 'HEADER_MISSING')
+addText('a report as an answer', 'answer', 1, reported, 'PEER_TEXT_FIRST_LINE')
+addText('a report in the name of another', 'report', 1, resigned(reported, 1, peer(1).peer, peer(3).peer), 'PEER_SIGNATURE')
+addText('a report about another peer than was signed', 'report', 1, { ...reported, text: forge(reported.text, peer(2).peer, peer(3).peer) }, 'PEER_SIGNATURE')
+addText('a report of another kind', 'report', 1, resigned(reported, 1, 'kind page', 'kind mood'), 'HEADER_VALUE')
+addText('a report without the right id', 'report', 1, resigned(reported, 1, /\nid .*/, ''), 'HEADER_MISSING')
+addText('a report with a body', 'report', 1, resigned(reported, 1, /$/, '\n\nbody'), 'PEER_TEXT_BODY')
 addText('a hello of another peer', 'hello', 1, must(signHello(peer(2), council, 'AbCdEf0123456789')), 'HELLO_OTHER')
 addText('a join with a web address by name', 'join', 1, resigned(signJoin(peer(1), join), 1, /web .*/, 'web http://localhost:80'), 'HEADER_VALUE')
 write('peer-texts.json', texts)

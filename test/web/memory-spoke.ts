@@ -104,6 +104,7 @@ export function memorySpoke(
     revocation: async () => null,
     askKeyServers: async () => ({ kind: 'none-configured', atMs: firstSeenMs, detail: 'None.' }),
     handInRevocation: async () => ({ ok: false, code: 'REVOCATION_MISSING', reason: 'None.' }),
+    forks: () => [],
     roster: () => null,
     acts: async () => [],
     now: () => Date.UTC(2026, 4, 3, 15),

@@ -32,7 +32,14 @@ export function createAdminApp(
   question(app, '/status', async () => {
     const { admissions } = peer
     const status = await peer.status()
-    return accept(admissions === null ? status : { ...status, authority: admissions.counts() })
+    return accept(
+      admissions === null
+        ? status
+        : {
+            ...status,
+            authority: { ...admissions.counts(), reports: peer.reports?.counts() ?? [] },
+          },
+    )
   })
   admissionRoutes(app, peer)
   moveRoutes(app, peer)

@@ -1,5 +1,6 @@
 import type { Hono } from 'hono'
 import type { CutOff, CutOffs } from '../authority/cutoffs.ts'
+import type { ReportDesk } from '../authority/reports.ts'
 import { cutOffRequest } from './admin-answers.ts'
 import { notTheAuthority, order, shown } from './admin-route.ts'
 
@@ -7,6 +8,7 @@ import { notTheAuthority, order, shown } from './admin-route.ts'
 export type CuttingOff = {
   /** null at peers without the section `authority` */
   readonly cutOffs: CutOffs | null
+  readonly reports: Pick<ReportDesk, 'counts'> | null
 }
 
 /** What `cutoff` and `reinstate` ask of the authority. Code NOT_THE_AUTHORITY elsewhere. */

@@ -44,7 +44,12 @@ const statusAnswer = z.looseObject({
     .optional(),
   /** at the authority only */
   authority: z
-    .object({ policy: z.string(), waiting: z.number(), invitations: z.number() })
+    .object({
+      ...{ policy: z.string(), waiting: z.number(), invitations: z.number() },
+      reports: z
+        .array(z.looseObject({ name: z.string(), reports: z.number(), by: z.number() }))
+        .default([]),
+    })
     .optional(),
 })
 
@@ -71,6 +76,9 @@ function describe(status: z.infer<typeof statusAnswer>): string[] {
       : [
           `  authority  policy ${authority.policy}, ${authority.waiting} waiting, ${authority.invitations} invitations to use`,
         ]),
+    ...(authority?.reports ?? []).map(
+      (each) => `  REPORTED   ${each.name}: ${each.reports} reports by ${each.by} peers`,
+    ),
     ...members.map(
       (each) => `  peer       ${each.name} (${each.roles.join(', ')}): ${stateOf(each)}`,
     ),

@@ -80,13 +80,18 @@ export class CutOffs {
       )
     }
     const { peer } = found
+    const evidence =
+      asked.evidence ?? (asked.kind === 'cutoff' ? this.#parts.evidenceOf(peer) : null)
     const outcome = { member: found, seq: null, blogs: blogsOf(council.names(), peer) }
-    const judged = decideCutOff(roster, found, asked)
+    const judged = decideCutOff(roster, found, { ...asked, evidence })
     if (!judged.ok || isDry) return judged.ok ? accept(outcome) : judged
     let refusal: Refusal | null = null
     const written = await council.write(rosterLog, roster.council, () => {
       const now = council.roster() as Roster
-      const decision = decideCutOff(now, now.members.get(peer) as Member, asked)
+      const decision = decideCutOff(now, now.members.get(peer) as Member, {
+        ...asked,
+        evidence,
+      })
       if (decision.ok) return decision.value
       refusal = decision
       return null
@@ -112,6 +117,8 @@ function blogsOf(names: Names | null, peer: PeerName): CutOff['blogs'] {
 
 type Parts = {
   readonly council: CouncilLogs
+  /** what was reported about a peer, where its operator gives nothing else */
+  readonly evidenceOf: (peer: PeerName) => string | null
   readonly log: ComponentLog
   /** announces an act in force; resolves soon */
   readonly tell: (log: LogName, proof: ProofOfAct, replicas: readonly PeerName[]) => Promise<void>

@@ -3,6 +3,7 @@ import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import type { SealAnswer } from '../../replication/exchange/seals.ts'
 import type { Head } from '../../replication/log/log.ts'
 import { type Replica, sameReplica } from '../../replication/log/peer-text.ts'
+import type { Receipt } from '../../replication/log/receipt.ts'
 import type { EntryId } from '../../replication/log/text.ts'
 import type { AssignFields, Decision } from '../../replication/registry/act.ts'
 import type { Promised } from '../../replication/registry/seal.ts'
@@ -60,14 +61,15 @@ export function planNextAct(
     }
     for (const promise of given) counted.set(promise.replica.peer, promise)
   }
-  const best = bestOf([...counted.values()])
+  const receipts = [...answers.values()].flatMap((answer) => answer.receipts)
+  const best = bestOf([...counted.values()], receipts)
   const first = line.at(-1) as ActInForce
   if (best === null && first.epoch > 1)
     return refuse('SEAL_NO_HEAD', `No replica that answered holds anything of ${before.blog}.`)
   const primary =
     best === null
       ? starterOf(next.replicas, first.primary, counted)
-      : primaryOf(next.replicas, next.primary, before, counted)
+      : primaryOf(next.replicas, next.primary, before, counted, receipts)
   if (primary === null) {
     return refuse(
       'SEAL_NO_PRIMARY',
@@ -126,15 +128,25 @@ function promiseOf(
   return promise
 }
 
-/** The head to go on from (REPLICATION 8); of equal ones the first. */
-function bestOf(promises: readonly Promised[]): { readonly peer: PeerName; head: Head } | null {
+/**
+ * The head to go on from (REPLICATION 8). Where the author has signed two for one seq, and each is
+ * held by some, it is the one with more receipts: what has w of them stays (REPLICATION 16).
+ */
+function bestOf(
+  promises: readonly Promised[],
+  receipts: readonly Receipt[],
+): { readonly peer: PeerName; head: Head } | null {
+  const givers = ({ id }: Head) =>
+    new Set(receipts.flatMap(({ head, replica }) => (head.id === id ? [replica.peer] : []))).size
   let best: { readonly peer: PeerName; readonly head: Head; readonly follows: number } | null = null
   for (const { head, follows, replica } of promises) {
     if (head === null) continue
     const isBetter =
       best === null ||
       follows > best.follows ||
-      (follows === best.follows && head.seq > best.head.seq)
+      (follows === best.follows &&
+        (head.seq > best.head.seq ||
+          (head.seq === best.head.seq && givers(head) > givers(best.head))))
     if (isBetter) best = { peer: replica.peer, head, follows }
   }
   return best
@@ -159,6 +171,7 @@ function primaryOf(
   wanted: PeerName | null,
   before: ActInForce,
   counted: ReadonlyMap<PeerName, Promised>,
+  receipts: readonly Receipt[],
 ): PeerName | null {
   const isAsked = (peer: PeerName) => before.replicas.some((each) => each.peer === peer)
   if (
@@ -169,5 +182,5 @@ function primaryOf(
     return wanted
   const answered = replicas.flatMap(({ peer }) => counted.get(peer) ?? [])
   // One that holds nothing yet fetches the head from whoever has it.
-  return bestOf(answered)?.peer ?? answered[0]?.replica.peer ?? null
+  return bestOf(answered, receipts)?.peer ?? answered[0]?.replica.peer ?? null
 }

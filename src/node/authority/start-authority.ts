@@ -18,6 +18,7 @@ import { Moves } from './moves.ts'
 import { Opening } from './opening.ts'
 import { Orders } from './orders.ts'
 import { Reach } from './reach.ts'
+import { ReportDesk } from './reports.ts'
 import { RevocationDesk } from './revoking.ts'
 import { Sealing, type Stuck } from './seal.ts'
 import { Survey } from './survey.ts'
@@ -32,6 +33,7 @@ export type AuthorityParts = {
   /** why a blog waits for its next act */
   readonly stuck: (blog: string) => Stuck | null
   readonly cutOffs: CutOffs
+  readonly reports: ReportDesk
   /** a replica says that blogs are sealed there and not moved */
   readonly hearSealed: HearSealed
   /** ends what runs by itself */
@@ -45,6 +47,8 @@ export async function startAuthority(
     readonly edit: EditForm
     readonly replicas: number
     readonly admission: AdmissionPolicy
+    /** null or left out: nobody is cut off by reports alone */
+    readonly cutoffReports?: number | null
   },
   world: {
     readonly exchange: Exchange
@@ -87,13 +91,23 @@ export async function startAuthority(
   const { silenceMs } = failover
   const watch = new Watch({ exchange, moves, holders, clock, silenceMs, log })
   watch.start()
+  const cutOffs: CutOffs = new CutOffs({
+    ...{ council, log, tell },
+    evidenceOf: (peer) => reports.evidence(peer),
+  })
+  const reports = new ReportDesk({
+    ...{ exchange, clock, log, cutOffAfter: settings.cutoffReports ?? null },
+    cutOff: (peer, reason) =>
+      cutOffs.decide(peer, { kind: 'cutoff', reason, evidence: null }, false),
+  })
+  await reports.load()
   const stuck = (blog: string) => sealing.stuck(blog as BlogName)
   const desk = new MoveDesk({ exchange, orders, moves, sealing, survey, clock, log })
-  const cutOffs = new CutOffs({ council, log, tell })
   const stop = () => {
     opening.stop()
     watch.stop()
   }
   const hearSealed: HearSealed = (from, blogs) => moves.hearSealed(from, blogs as BlogName[])
-  return { authority, admissions, revocations, cutOffs, hearSealed, moves: desk, stuck, stop }
+  const desks = { cutOffs, reports, moves: desk }
+  return { authority, admissions, revocations, ...desks, hearSealed, stuck, stop }
 }

@@ -18,6 +18,7 @@ import { type Dht, Registry } from '../registry/registry.ts'
 import { authorityOf, isMember, liveMembers } from '../registry/roster.ts'
 import { Acts } from './acts.ts'
 import { Alive, type FetchHello, type Vitals } from './alive.ts'
+import { Audits } from './audits.ts'
 import { HeldKeys } from './blog-keys.ts'
 import { Checker } from './checker.ts'
 import { Claims, type NameInDns } from './claim.ts'
@@ -25,11 +26,13 @@ import { Gossip } from './gossip.ts'
 import { Holders } from './holders.ts'
 import { type Decide, Join } from './join.ts'
 import { Learners } from './learners.ts'
+import { Proofs } from './proofs.ts'
 import { Push } from './push.ts'
 import { type DoorLimits, defaultDoorLimits } from './rates.ts'
 import { Reader } from './read.ts'
 import { Records } from './records.ts'
 import { type Kept, Replicas } from './replica.ts'
+import { type DecideReport, Reports } from './reports.ts'
 import { Revocations } from './revocations.ts'
 import { Revoking } from './revoking.ts'
 import { Scrub } from './scrub.ts'
@@ -60,6 +63,8 @@ export type World = {
   readonly newStoreId: () => StoreId
   readonly vitals: () => Promise<Vitals>
   readonly fetchHello: FetchHello
+  /** 64 random hex digits, for surprise questions; left out: none are asked */
+  readonly newNonce?: () => string
   readonly askDns: (blog: BlogName) => Promise<NameInDns>
   /** event name and fields, for the operator's log */
   readonly report: (event: string, fields: Readonly<Record<string, unknown>>) => void
@@ -83,6 +88,7 @@ export type ExchangeOptions = {
     readonly decideJoin: Decide
     readonly decideClaim: DecideClaim
     readonly decideRevoke: DecideRevoke
+    readonly decideReport?: DecideReport
     readonly decideDrain: DecideDrain
     readonly hearSealed: HearSealed
   } | null
@@ -101,6 +107,8 @@ const checkLaterMs = 500
 const sealedMs = 10_000
 /** Pause between two goes of the scrub, ms. */
 const scrubMs = 1_000
+/** Pause between two rounds of surprise questions, ms. */
+const auditMs = 10_000
 /** How long the authority waits for those that a new act of `@names` is sent to, ms. */
 const tellMs = 1_000
 
@@ -130,6 +138,9 @@ export class Exchange {
   readonly #push: Push
   readonly #gossip: Gossip
   readonly scrub: Scrub
+  readonly audits: Audits
+  readonly reports: Reports
+  readonly proofs: Proofs
   readonly #checker: Checker
   readonly #records: Records
   readonly #tails: Tails
@@ -219,6 +230,7 @@ export class Exchange {
       clock,
       decideClaim: options.authority?.decideClaim ?? null,
       decideRevoke: options.authority?.decideRevoke ?? null,
+      decideReport: options.authority?.decideReport ?? null,
       decideDrain: options.authority?.decideDrain ?? null,
       hearSealed: options.authority?.hearSealed ?? null,
       authority: () => {
@@ -242,6 +254,24 @@ export class Exchange {
       askDns: world.askDns,
       revoked: this.revocations.of,
     })
+    this.proofs = new Proofs({
+      ...{ network, pubsub: world.pubsub, store, ingest, rulesOf: rules, report: world.report },
+      councilId: () => (options.gossip ? (council.roster()?.councilId ?? null) : null),
+      genesisOf: async (blog) => {
+        const found = replicas.get(blog)?.assignment ?? (await registry.lookUp(blog))
+        return typeof found === 'string' ? null : found.genesis
+      },
+    })
+    ingest.onFork(({ log, seq, way }) => {
+      // Who hands two in at the primary's door is told so; nobody has seen two histories.
+      if (way !== 'submit') this.#searchFork(log, seq, [])
+    })
+    this.reports = new Reports({ network, council, signer, clock, report: world.report })
+    this.audits = new Audits({
+      ...{ network, ingest, replicas, council, signer, storeId, clock, reports: this.reports },
+      nonce: () => world.newNonce?.() ?? '',
+      report: world.report,
+    })
     this.reader = new Reader({
       network,
       store,
@@ -254,6 +284,8 @@ export class Exchange {
       memoryDisk: world.memoryDisk,
       claimHere: (id) => this.claims.record(id),
       pull: (peer, blog) => sync.pull(peer, [blog]),
+      audits: this.audits,
+      proofs: this.proofs,
     })
     this.heldKeys = new HeldKeys({ ingest, store }, replicas)
     this.revoking = new Revoking({
@@ -319,11 +351,14 @@ export class Exchange {
     await this.#openStore()
     await this.council.start()
     await this.revocations.start()
+    await this.proofs.start()
     await this.replicas.start({
       assigned: (kept) => this.#assigned(kept),
       grown: (kept, items) => this.#background('announce', this.#grown(kept, items)),
       given: (kept, receipt) => this.#given(kept, receipt),
       received: (kept) => this.#received(kept),
+      contradicted: ({ assignment }, { head, replica }) =>
+        this.#searchFork(assignment.blog, head.seq, [replica.peer]),
     })
     await this.#checkStore()
     this.council.onChange((log, acts) => this.#councilChanged(log, acts))
@@ -332,6 +367,7 @@ export class Exchange {
     await this.claims.start()
     await this.revoking.start()
     this.#gossip.follow()
+    this.proofs.follow()
     for (const kept of this.replicas.all()) this.#assigned(kept)
     this.#background('learn', this.#learnNamed())
     const { clock } = this.#world
@@ -344,6 +380,7 @@ export class Exchange {
       repeat(clock, sealedMs / 2, async () => {
         await this.submit.sealed(this.replicas.sealedFor(sealedMs)).catch(() => undefined)
       }),
+      ...(this.#world.newNonce === undefined ? [] : [repeat(clock, auditMs, () => this.#audit())]),
       repeat(clock, recordPeriodMs, async () => {
         this.#records.startPeriod()
         await this.#tick()
@@ -477,6 +514,7 @@ export class Exchange {
   #councilChanged(log: LogName, acts: readonly Act[]): void {
     if (log === rosterLog) {
       this.#gossip.follow()
+      this.proofs.follow()
       this.#background('read_late', this.#readLate())
       return
     }
@@ -504,6 +542,26 @@ export class Exchange {
 
   async #readLate(): Promise<void> {
     if (await this.replicas.readLate()) await this.#checkStore()
+  }
+
+  /** Asks who may have the other version of an entry: first who was named, then replicas, then others. */
+  #searchFork(log: LogName, seq: number, first: readonly PeerName[]): void {
+    const replicas = this.replicas.get(log as BlogName)?.assignment.replicas ?? []
+    const others = log.startsWith('@') ? this.#world.network.connected() : []
+    const peers = [...new Set([...first, ...replicas.map(({ peer }) => peer), ...others])]
+    this.#background('search_fork', this.proofs.search(log, seq, peers))
+  }
+
+  async #audit(): Promise<void> {
+    const connected = this.#world.network.connected()
+    const peer = connected[Math.floor(this.#world.clock.random() * connected.length)]
+    if (peer !== undefined) {
+      this.proofs.pull(peer).catch(() => undefined)
+      // Not of the authority only: who writes two acts for one seq tells each of one of them.
+      this.#pullFrom(peer, this.#councilLogs())
+    }
+    await this.audits.run().catch(() => undefined)
+    await this.reports.retry().catch(() => undefined)
   }
 
   async #learnAt(seq: number): Promise<void> {

@@ -24,6 +24,8 @@ import {
   signedRow,
 } from '../registry/proof.ts'
 import type { Registry } from '../registry/registry.ts'
+import { type Audits, auditShape } from './audits.ts'
+import { forkShape, forksShape, type Proofs } from './proofs.ts'
 import { ReceiptBook } from './receipts.ts'
 import type { Replicas } from './replica.ts'
 import { type Page, pageShape, readPage, toOffer } from './sync.ts'
@@ -39,6 +41,9 @@ const request = z.discriminatedUnion('t', [
   z.object({ t: z.literal('act'), blog: z.string().max(40) }),
   z.object({ t: z.literal('claim'), id: z.string().length(64) }),
   z.object({ t: z.literal('blogs'), key: z.string().length(40) }),
+  auditShape,
+  forksShape,
+  forkShape,
 ])
 const logShape: z.ZodType<
   Page & { act: ProofRow; receipts: (readonly [Uint8Array, Uint8Array])[] }
@@ -93,6 +98,8 @@ export class Reader {
   readonly #memoryDisk: () => Disk
   readonly #claimHere: (id: string) => Promise<ClaimRecord | null>
   readonly #pull: (peer: PeerName, blog: BlogName) => Promise<void>
+  readonly #audits: Pick<Audits, 'answer'>
+  readonly #proofs: Pick<Proofs, 'answer' | 'list'>
   readonly #renewedMs = new Map<BlogName, number>()
   readonly #visited = new Map<BlogName, Visited>()
 
@@ -109,6 +116,8 @@ export class Reader {
     readonly memoryDisk: () => Disk
     readonly claimHere: (id: string) => Promise<ClaimRecord | null>
     readonly pull: (peer: PeerName, blog: BlogName) => Promise<void>
+    readonly audits: Pick<Audits, 'answer'>
+    readonly proofs: Pick<Proofs, 'answer' | 'list'>
   }) {
     this.#network = parts.network
     this.#store = parts.store
@@ -121,6 +130,8 @@ export class Reader {
     this.#memoryDisk = parts.memoryDisk
     this.#claimHere = parts.claimHere
     this.#pull = parts.pull
+    this.#audits = parts.audits
+    this.#proofs = parts.proofs
   }
 
   start(): void {
@@ -128,6 +139,9 @@ export class Reader {
       READ,
       answer(request, async (_from, body) => {
         if (body.t === 'claim') return { claim: await this.#claimHere(body.id) }
+        if (body.t === 'audit') return this.#audits.answer(body)
+        if (body.t === 'forks') return this.#proofs.list()
+        if (body.t === 'fork') return this.#proofs.answer(body)
         if (body.t === 'blogs') {
           const blogs = this.#council.names()?.byKey.get(body.key) ?? []
           return { blogs: blogs.slice(0, maxBlogsOfKey) }
@@ -326,8 +340,11 @@ export class Reader {
     }
     // A receipt for another entry than the one shown says nothing of what is shown.
     for (const receipt of given) {
-      if ((await visited.ingest.idAt(blog, receipt.head.seq)) === receipt.head.id)
-        visited.receipts.add(receipt)
+      const held = await visited.ingest.idAt(blog, receipt.head.seq)
+      if (held === receipt.head.id) visited.receipts.add(receipt)
+      // Fetched from one who has the other of two versions: the next visit fetches it anew.
+      else if (held !== null && receipt.replica.peer === holder)
+        throw new Error(`${holder} has signed for another entry ${receipt.head.seq} of ${blog}`)
     }
   }
 

@@ -41,6 +41,8 @@ export type ReplicaEvents = {
   readonly given: (kept: Kept, receipt: Receipt) => void
   /** a receipt of another replica came in */
   readonly received: (kept: Kept, receipt: Receipt) => void
+  /** a replica's receipt under the act in force names another entry than the log here has */
+  readonly contradicted?: (kept: Kept, receipt: Receipt) => void
 }
 
 const assignKey = (blog: string) => `assign/${blog}`
@@ -422,6 +424,8 @@ export class Replicas {
         ? null
         : await this.#ingest.idAt(receipt.log, receipt.head.seq)
     if (held !== null && held !== receipt.head.id) {
+      if (receipt.act === kept.assignment.id && names(kept.assignment, receipt.replica))
+        this.#events?.contradicted?.(kept, receipt)
       return refuse(
         'RECEIPT_OTHER_ENTRY',
         `The receipt names another entry ${receipt.head.seq} of ${receipt.log}.`,

@@ -43,6 +43,7 @@ import {
 } from './rates.ts'
 import { ReceiptBook } from './receipts.ts'
 import type { Kept, Replicas } from './replica.ts'
+import { type DecideReport, reportShape, toHanded } from './reports.ts'
 import { checkRevoked } from './revocations.ts'
 
 /** What became of a submitted entry. */
@@ -78,6 +79,7 @@ const request = z.discriminatedUnion('t', [
     blog: z.string().max(40).nullable(),
   }),
   z.object({ t: z.literal('sealed'), blogs: z.array(z.string().max(40)).max(maxSealsAtOnce) }),
+  reportShape,
   z.object({
     t: z.literal('drain'),
     undo: z.boolean(),
@@ -134,6 +136,7 @@ export class Submit {
   readonly #clock: Clock
   readonly #decideClaim: DecideClaim | null
   readonly #decideRevoke: DecideRevoke | null
+  readonly #decideReport: DecideReport | null
   readonly #decideDrain: DecideDrain | null
   readonly #hearSealed: HearSealed | null
   readonly #authority: () => PeerName | null
@@ -152,6 +155,7 @@ export class Submit {
     /** null at peers without the section `authority` */
     readonly decideClaim: DecideClaim | null
     readonly decideRevoke: DecideRevoke | null
+    readonly decideReport?: DecideReport | null
     readonly decideDrain: DecideDrain | null
     readonly hearSealed: HearSealed | null
     /** who decides; null while this peer has no `@roster` */
@@ -168,6 +172,7 @@ export class Submit {
     this.#clock = parts.clock
     this.#decideClaim = parts.decideClaim
     this.#decideRevoke = parts.decideRevoke
+    this.#decideReport = parts.decideReport ?? null
     this.#decideDrain = parts.decideDrain
     this.#hearSealed = parts.hearSealed
     this.#authority = parts.authority
@@ -200,6 +205,13 @@ export class Submit {
             return refusalAnswer(refuse('NOT_THE_AUTHORITY', 'This peer seals nothing.'))
           this.#hearSealed(from, body.blogs)
           return { ok: true }
+        }
+        if (body.t === 'report') {
+          const taken =
+            this.#decideReport === null
+              ? refuse('NOT_THE_AUTHORITY', 'This peer does not judge reports.')
+              : await this.#decideReport(from, toHanded(body))
+          return taken.ok ? { ok: true } : refusalAnswer(taken)
         }
         if (body.t === 'drain') {
           const { undo, reason, dryRun } = body
@@ -392,6 +404,8 @@ export class Submit {
 
   /** The primary's door: what only the moment of taking can show is judged here, once (DESIGN 3.1). */
   async #here(kept: Kept, entry: Entry, offer: Signed): Promise<Verdict<Submitted>> {
+    // Damaged here, and brought by its author, or by whoever has it: it is in its place again.
+    if (this.#replicas.isDamaged(entry.log)) await this.#ingest.damage.restore(entry.log, [offer])
     if ((await this.#ingest.idAt(entry.log, entry.seq)) === entry.id) {
       // Its signature may have come damaged in a catch-up: then this one puts it right.
       if ((await this.#ingest.read(entry.log, entry.seq)) === null)

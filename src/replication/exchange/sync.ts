@@ -25,6 +25,8 @@ import {
 import type { Kept, Replicas } from './replica.ts'
 import { readRevocations } from './revocations.ts'
 
+/** How far back two council logs that differ at their ends are looked through for where they part. */
+const maxForkDepth = 200
 const logName = z.string().min(1).max(40)
 const seq = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 const request = z.discriminatedUnion('t', [
@@ -232,7 +234,12 @@ export class Sync {
     return this.#once(`${log} ${peer}`, async () => {
       for (;;) {
         const have = this.#council.head(log)?.seq ?? -1
-        if (theirs.seq <= have) return
+        if (theirs.seq <= have) {
+          // The same place, and another act there: who wrote both is to be seen by everybody.
+          const own = await this.#ingest.idAt(log, theirs.seq)
+          if (own !== null && own !== theirs.id) await this.#findFork(peer, log, theirs.seq)
+          return
+        }
         const page = await ask(
           this.#network,
           peer,
@@ -257,9 +264,20 @@ export class Sync {
             if (again.kind === 'held') continue
           }
         }
+        if (outcome.kind === 'fork') await this.#findFork(peer, log, outcome.seq)
         throw badPage(peer, log, outcome.kind === 'refused' ? outcome.refusal.reason : outcome.kind)
       }
     })
+  }
+
+  /** Takes a peer's acts up to where they contradict those here: the first that does is kept aside. */
+  async #findFork(peer: PeerName, log: LogName, seq: number): Promise<void> {
+    const range = { t: 'range', log, from: Math.max(0, seq - maxForkDepth) }
+    const page = await ask(this.#network, peer, SYNC, range, pageShape)
+    for (const { text, signature, receipts = [] } of page.entries.map(toOffer)) {
+      const outcome = await this.#council.take(log, [{ text, signature, receipts }], 'pull')
+      if (outcome.kind !== 'held') return
+    }
   }
 
   async #pullBlog(

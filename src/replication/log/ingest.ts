@@ -6,7 +6,7 @@ import { type Head, type Item, type LogName, placeItem } from './log.ts'
 import { replay } from './replay.ts'
 import type { LogRules, Offer } from './rules.ts'
 import type { Aside, LogRecord, LogStore, Stored, Write } from './store.ts'
-import { type EntryId, idOf, prevOf } from './text.ts'
+import { type EntryId, idOf, prevOf, type Signed } from './text.ts'
 
 /** By which way an entry came; counted, so that tests and operators see which ways work. */
 export type Way = 'submit' | 'gossip' | 'push' | 'pull'
@@ -46,6 +46,9 @@ const none = new Uint8Array()
 const sumOf = ({ text, signature }: Stored) =>
   hash('sha256', Buffer.concat([text, signature]), 'base64')
 
+/** An offer contradicted the log at a seq: that entry, or one that names another before it, came. */
+export type Forked = { readonly log: LogName; readonly seq: number; readonly way: Way }
+
 type Open<S> = { record: LogRecord | null; state: S | null }
 type Plan<S> = {
   writes: Write[]
@@ -69,6 +72,7 @@ export class Ingest {
   readonly #open = new Map<LogName, Open<unknown>>()
   readonly #queues = new Map<LogName, Promise<unknown>>()
   readonly #listeners: ((added: Added) => void)[] = []
+  readonly #forkListeners: ((fork: Forked) => void)[] = []
   /** what is known to be damaged here, and how it is found and put right */
   readonly damage: Damage
   /** hashes of signatures that were checked since the start, by log and seq */
@@ -98,6 +102,11 @@ export class Ingest {
   /** Called after each durable write, in order of the log. A listener must not throw. */
   onAdded(listener: (added: Added) => void): void {
     this.#listeners.push(listener)
+  }
+
+  /** Called after an offer that contradicts the log, when what was offered is kept aside. */
+  onFork(listener: (fork: Forked) => void): void {
+    this.#forkListeners.push(listener)
   }
 
   /** The log as it stands on disk now, or null when none is held. */
@@ -179,6 +188,8 @@ export class Ingest {
         )
       }
       await this.#commit(log, plan, way)
+      if (stop?.kind === 'fork')
+        for (const listener of this.#forkListeners) listener({ log, seq: stop.seq, way })
       if (stop !== null) return stop
       return plan.record === null
         ? { kind: 'gap', have: -1 }
@@ -269,6 +280,12 @@ export class Ingest {
       await this.#store.write([this.#store.putRecord(log, open.record)], { sync: false })
     })
     return bad
+  }
+
+  /** Whether a key of this log signed the text, in its place or not. */
+  async verify(log: LogName, offer: Signed): Promise<boolean> {
+    const item = this.#decode(log, offer)
+    return item.ok && (await this.#checkAlone(log, item.value, offer)).ok
   }
 
   /** Puts the same entry's signature anew, after the one held turned out wrong. */

@@ -224,6 +224,16 @@ export class LogStore {
     return rows.flat().map(([, value]) => readStored(value))
   }
 
+  /** What is aside of a log at one seq: other versions of that place. */
+  async asideAt(log: LogName, seq: number): Promise<Stored[]> {
+    const rows = await Promise.all(
+      [`tail/${log}/${pad(seq)}/`, `aside/${log}/${pad(seq)}/`].map((prefix) =>
+        this.#disk.iterator({ gte: prefix, lt: after(prefix) }).all(),
+      ),
+    )
+    return rows.flat().map(([, value]) => readStored(value))
+  }
+
   /** What is aside under an id; null when nothing is. */
   async asideById(log: LogName, seq: number, id: EntryId): Promise<Stored | null> {
     const value =

@@ -53,6 +53,7 @@ const elsewhere = {
   ...{
     admissions: null,
     cutOffs: null,
+    reports: null,
     moves: null,
     now: () => 0,
     bootstrap: () => null,

@@ -61,6 +61,27 @@ describe('planNextAct', () => {
     expect(must(planned)).toMatchObject({ primary: peer(3).peer, head: headAt(6) })
   })
 
+  it('of two heads that the author has signed for one seq takes the one with more receipts', () => {
+    const other = { seq: 6, id: fakeId('77') }
+    const [by, given] = answer(2, { seq: 6 })
+    const forked = {
+      promise: { ...given.promise, head: other },
+      receipts: [{ log: blog.blog, replica: replica(2), head: other }],
+    }
+    const fine = answer(3, {
+      seq: 6,
+      receipts: [
+        [1, 6],
+        [3, 6],
+      ],
+    })
+    for (const answers of [
+      [[by, forked], fine],
+      [fine, [by, forked]],
+    ] as never[][])
+      expect(must(plan(...answers))).toMatchObject({ primary: peer(3).peer, head: headAt(6) })
+  })
+
   it.each<[string, [string, SealAnswer][], string]>([
     ['nobody answers', [], 'SEAL_TOO_FEW'],
     ['one of three answers', [answer(2, { seq: 6 })], 'SEAL_TOO_FEW'],

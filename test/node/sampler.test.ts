@@ -1,0 +1,152 @@
+import { describe, expect, it } from 'vitest'
+import { type Check, judgeServed } from '../../src/node/sampler.ts'
+import type { Served } from '../../src/node/visit-spoke.ts'
+import { decodeEntry, type Entry } from '../../src/replication/log/entry.ts'
+import { decodeReceipt, signReceipt } from '../../src/replication/log/receipt.ts'
+import { renderMarkdown } from '../../src/web/markdown.ts'
+import { blogIngest, TestAuthor, TestLog } from '../replication/test-author.ts'
+import {
+  fakeId,
+  forge,
+  must,
+  peer,
+  replica,
+  startMs,
+  TestDisk,
+} from '../replication/test-council.ts'
+
+const council = `blogs.example.org/${'5f'.repeat(32)}`
+const maria = await TestAuthor.make('maria')
+const log = await (await TestLog.begin(council, maria)).posts(4)
+const fork = await log.branch(3).posts(1, 'Another')
+const ingest = blogIngest(new TestDisk().store, council)
+await ingest.offer('maria', log.offers, { way: 'push', following: { epoch: 1, head: log.head } })
+
+const seq = 3
+const entry = log.at(seq).entry as Entry & { kind: 'post' }
+const signature = Buffer.from((await ingest.read('maria', seq))?.signature ?? []).toString()
+const path = '/2026/post'
+
+const receipt = (upTo: number) =>
+  must(
+    decodeReceipt(
+      signReceipt(peer(2), {
+        ...{ council, log: 'maria', head: { seq: upTo, id: log.at(upTo).entry.id } },
+        ...{ act: fakeId('cd'), epoch: 1, replica: replica(2), sinceMs: startMs, atMs: startMs },
+      }).signed,
+    ),
+  )
+const check = (change: Partial<Check> = {}): Check => ({
+  ...{ entry, signature, target: { peer: peer(2).peer }, receipt: receipt(4) },
+  isSigned: (text, by) => ingest.verify('maria', { text, signature: by }),
+  idAt: (at) => ingest.idAt('maria', at),
+  ...change,
+})
+const served = (body: Uint8Array | string, status = 200): Served => ({
+  status,
+  body: Buffer.from(body),
+})
+const page = (title = entry.title, body = entry.body) =>
+  served(`<article><h1>${title}</h1>\n${renderMarkdown(body)}\n</article>`)
+const list = (head: object) => served(JSON.stringify({ head }))
+const right = {
+  '/log/3.txt': served(entry.text),
+  '/log/3.txt.asc': served(signature),
+  '/log.json?limit=1': list(log.head),
+  [path]: page(),
+}
+const judge = async (change: Record<string, Served> = {}, by: Partial<Check> = {}) =>
+  (await judgeServed(check(by), new Map(Object.entries({ ...right, ...change })), path)).map(
+    ({ asked, found }) => `${asked}: ${found}`,
+  )
+
+describe('judgeServed', () => {
+  const altered = forge(entry.text, 'Text', 'Tent')
+  const other = fork.at(3)
+  const gone = served('', 404)
+
+  it.each<[string, Record<string, Served>, string]>([
+    ['an altered text', { '/log/3.txt': served(altered) }, '/log/3.txt: another text'],
+    [
+      'the text of another entry',
+      { '/log/3.txt': served(log.at(2).offer.text) },
+      '/log/3.txt: another text',
+    ],
+    [
+      'a text cut short',
+      { '/log/3.txt': served(entry.text.subarray(0, 100)) },
+      '/log/3.txt: another text',
+    ],
+    ['no text', { '/log/3.txt': gone }, '/log/3.txt: status 404'],
+    [
+      'another entry’s signature',
+      { '/log/3.txt.asc': served(log.at(2).offer.signature) },
+      '/log/3.txt.asc: a signature that does not hold',
+    ],
+    [
+      'another version with a signature that is not hers',
+      { '/log/3.txt': served(other.offer.text), '/log/3.txt.asc': served(signature) },
+      '/log/3.txt: another text',
+    ],
+    [
+      'a page with other words',
+      { [path]: page(entry.title, 'Something else.') },
+      `${path}: another words`,
+    ],
+    ['a page with another title', { [path]: page('Something else') }, `${path}: another title`],
+    [
+      'a list with another head',
+      { '/log.json?limit=1': list({ seq: 4, id: fakeId('ab') }) },
+      '/log.json?limit=1: another entry 4',
+    ],
+    [
+      'an old list',
+      { '/log.json?limit=1': list({ seq: 2, id: log.at(2).entry.id }) },
+      '/log.json?limit=1: its list ends at entry 2',
+    ],
+  ])('finds %s', async (_, change, found) => {
+    expect(await judge(change)).toEqual([found])
+  })
+
+  it.each<[string, Record<string, Served>, Partial<Check>?]>([
+    ['what is right', {}],
+    [
+      'the same signature in another armor',
+      { '/log/3.txt.asc': served(signature.replaceAll('\n', '\r\n')) },
+    ],
+    [
+      'a version that the author has signed too',
+      { '/log/3.txt': served(other.offer.text), '/log/3.txt.asc': served(other.offer.signature) },
+    ],
+    [
+      'the same words in other elements',
+      { [path]: page(entry.title, entry.body.replaceAll('Text', '*Text*')) },
+    ],
+    ['a page that is not there', { [path]: gone }],
+    [
+      'a list of more than is known here',
+      { '/log.json?limit=1': list({ seq: 9, id: fakeId('ab') }) },
+    ],
+    ['no list', { '/log.json?limit=1': served('<html>') }],
+    ['no text at a spoke that owes none', { '/log/3.txt': gone }, { receipt: null }],
+    ['no text behind what its receipt covers', { '/log/3.txt': gone }, { receipt: receipt(2) }],
+    [
+      'an old list at a spoke that owes none',
+      { '/log.json?limit=1': list({ seq: 2, id: log.at(2).entry.id }) },
+      { receipt: null },
+    ],
+  ])('has nothing against %s', async (_, change, by = {}) => {
+    expect(await judge(change, by)).toEqual([])
+  })
+
+  it('hands in the bytes, and whose entry belongs there', async () => {
+    const [found] = await judgeServed(
+      check(),
+      new Map(Object.entries({ ...right, '/log/3.txt': served(altered) })),
+      path,
+    )
+    expect(found).toMatchObject({ peer: peer(2).peer, log: 'maria', seq: 3, id: entry.id })
+    expect(Buffer.compare(found?.served ?? Buffer.alloc(0), altered)).toBe(0)
+    expect(decodeEntry(entry.text).ok).toBe(true)
+  })
+})

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, stat } from 'node:fs/promises'
 import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { MemoryLevel } from 'memory-level'
@@ -166,7 +166,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
               decideReport: async (from, handed) =>
                 authority?.reports.take(from, handed) ?? starting,
               decideDrain: async (asked) => authority?.moves.drain(asked) ?? starting,
-              hearSealed: (from, blogs) => authority?.hearSealed(from, blogs),
+              hearTrouble: (...said) => authority?.hearTrouble(...said),
             },
     },
   )
@@ -189,6 +189,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
         clock: realClock,
         log: logger.forComponent('council:authority'),
         fetchHello,
+        folderMark: () => folderMarkOf(config.data),
         signer,
         failover: config.failover,
         load: config.load,
@@ -290,6 +291,12 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     exchange,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   }
+}
+
+/** Names this very folder: the file of its key is written once, and a copy of it is another file. */
+async function folderMarkOf(data: string): Promise<string> {
+  const { ino, birthtimeMs } = await stat(join(data, 'peer.key'))
+  return `${ino} ${birthtimeMs}`
 }
 
 /** Peers ask before the authority has read what it knows. */

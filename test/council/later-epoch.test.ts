@@ -102,9 +102,9 @@ describe('an assignment of a later epoch', () => {
       expect((await old.exchange.headOf('maria'))?.id).toBe(blog.head.id)
     })
     const aside = await old.exchange.store.aside('maria')
-    expect(aside.map(({ text }) => Buffer.from(text).toString())).toEqual([
+    expect(aside.map(({ text }) => Buffer.from(text).toString())).toContain(
       Buffer.from(tail.entry.text).toString(),
-    ])
+    )
     for (const peer of council.spokes) await blog.whenWhole(peer)
     const byId = await old.ask(`/log/${tail.entry.seq}.txt?id=${tail.entry.id}`, blog.host)
     expect(byId.body.equals(tail.entry.text)).toBe(true)

@@ -1,8 +1,10 @@
 import type { PeerName } from '../../auth/peer-signature.ts'
 import type { Clock } from '../../replication/clock.ts'
 import type { Exchange } from '../../replication/exchange/exchange.ts'
+import type { Trouble } from '../../replication/exchange/submit.ts'
 import type { BlogName } from '../../replication/log/entry.ts'
 import type { Replica } from '../../replication/log/peer-text.ts'
+import { majority } from '../../replication/log/receipt.ts'
 import { maxLearntAtOnce, maxPageEntries } from '../../replication/protocol.ts'
 import type { Assignment } from '../../replication/registry/assignment.ts'
 import type { NamedBlog, Names } from '../../replication/registry/names.ts'
@@ -46,8 +48,8 @@ export class Moves {
   /** since when a peer is out, as this process has seen it */
   readonly #outMs = new Map<PeerName, number>()
   readonly #copies = new Copies()
-  /** blogs that a replica says are sealed and not moved, and when that was believed last */
-  readonly #reported = new Set<BlogName>()
+  /** blogs that a replica says do not go on, and when that was believed last */
+  readonly #reported = new Map<BlogName, Trouble>()
   readonly #reopenedMs = new Map<BlogName, number>()
   /** blogs that `#copies` has as they were planned at the last look */
   #planned: BlogName[] = []
@@ -109,8 +111,11 @@ export class Moves {
       }
       const isActive = this.#survey.isActive(blog)
       if (!isActive) unknown.push(blog)
-      if (this.#reported.delete(blog.blog)) {
-        ready.set(blog.blog, { ...finishOf(blog, reopened(blog), viewOf(blog)), act: blog.id })
+      const trouble = this.#reported.get(blog.blog)
+      if (trouble !== undefined) {
+        this.#reported.delete(blog.blog)
+        const wanted = trouble === 'sealed' ? reopened(blog) : withoutPrimary(blog, roster)
+        ready.set(blog.blog, { ...finishOf(blog, wanted, viewOf(blog)), act: blog.id })
         continue
       }
       const view = viewOf(blog)
@@ -128,20 +133,29 @@ export class Moves {
   }
 
   /**
-   * A replica says that a blog is sealed there and has no next act: this authority may be an older
-   * state of itself, or was fenced in between. It is sealed again, and goes on with the same replicas.
+   * A replica says that blogs do not go on by themselves. `sealed`: this authority may be an older
+   * state of itself, or was fenced in between; they are sealed again, and go on with the same replicas.
+   * `short`: their primary does not reach w of them; another one leads, if those that are heard here
+   * are enough without it.
    */
-  hearSealed(from: PeerName, blogs: readonly BlogName[]): void {
+  hearTrouble(from: PeerName, what: Trouble, blogs: readonly BlogName[]): void {
     const nowMs = this.#clock.now()
     for (const blog of blogs) {
       const named = this.#exchange.council.names()?.blogs.get(blog)
-      const isReplica = named?.replicas.some(({ peer }) => peer === from) === true
+      if (named === undefined) continue
+      const { replicas, primary } = named
+      const isReplica = replicas.some(({ peer }) => peer === from)
+      const others = replicas.filter(
+        ({ peer }) => peer !== from && this.#exchange.alive.isLive(peer),
+      )
+      const isMet =
+        what === 'sealed' || (primary === from && others.length >= majority(replicas.length))
       // A replica that lies could end an act after the other.
       const isSoon = nowMs - (this.#reopenedMs.get(blog) ?? -Infinity) < reopenMs
-      if (!isReplica || isSoon) continue
+      if (!isReplica || !isMet || isSoon) continue
       this.#reopenedMs.set(blog, nowMs)
-      this.#reported.add(blog)
-      this.#log.warn('sealed_without_next', { blog, from })
+      this.#reported.set(blog, what)
+      this.#log.warn('trouble', { blog, from, what })
     }
   }
 
@@ -344,4 +358,10 @@ export class Moves {
 const reopened = ({ replicas, primary, unmet }: NamedBlog): NextSet => ({
   ...{ replicas, primary, unmet, evidence: null },
   reason: 'it was sealed, and no next act was written',
+})
+
+/** The same set, led by another replica than the one that does not reach enough of them. */
+const withoutPrimary = ({ replicas, primary, unmet }: NamedBlog, { members }: Roster): NextSet => ({
+  ...{ replicas, unmet, evidence: null, primary: null, avoid: primary },
+  reason: `${members.get(primary)?.name ?? primary}, which took the writes, does not reach enough of the others`,
 })

@@ -19,6 +19,8 @@ export type NextSet = {
   readonly evidence: string | null
   /** an operator's word: one answer is enough, what only the others held is given up */
   readonly acceptsLoss?: boolean
+  /** who shall not lead, and whose answer counts only where it is needed: the others do not reach it */
+  readonly avoid?: PeerName
 }
 
 /** An act of the blog, in force. */
@@ -49,8 +51,10 @@ export function planNextAct(
   const [before] = line
   const counted = new Map<PeerName, Promised>()
   for (const { blog, replicas } of line) {
-    const given = replicas.flatMap((replica) => promiseOf(blog, replica, answers) ?? [])
+    const all = replicas.flatMap((replica) => promiseOf(blog, replica, answers) ?? [])
     const needed = next.acceptsLoss === true ? 1 : answersNeeded(replicas.length)
+    const others = all.filter(({ replica }) => replica.peer !== next.avoid)
+    const given = others.length >= needed ? others : all
     if (given.length < needed) {
       const answered = new Set(given.map(({ replica }) => replica.peer))
       const silent = replicas.map(({ peer }) => peer).filter((peer) => !answered.has(peer))
@@ -69,7 +73,7 @@ export function planNextAct(
   const primary =
     best === null
       ? starterOf(next.replicas, first.primary, counted)
-      : primaryOf(next.replicas, next.primary, before, counted, receipts)
+      : primaryOf(withoutOne(next, counted), next.primary, before, counted, receipts)
   if (primary === null) {
     return refuse(
       'SEAL_NO_PRIMARY',
@@ -107,6 +111,15 @@ function lossOf(
 }
 
 const show = ({ seq, id }: Head) => `${seq} ${id}`
+
+/** The replicas that may lead: not the one to avoid, where another one has answered. */
+function withoutOne(
+  { replicas, avoid }: NextSet,
+  counted: ReadonlyMap<PeerName, Promised>,
+): readonly Replica[] {
+  const others = replicas.filter(({ peer }) => peer !== avoid)
+  return others.some(({ peer }) => counted.has(peer)) ? others : replicas
+}
 
 /** A replica's answer, if it is one. */
 function promiseOf(

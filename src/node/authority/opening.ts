@@ -16,6 +16,7 @@ const maxAsked = 20
 /** Acts that are looked back on for receipts that this folder should have given. */
 const maxLookedBack = 100
 const runKey = 'authority-run'
+const markKey = 'authority-folder'
 
 /**
  * The start of an authority (REPLICATION 14): before it writes anything, ⌈h/2⌉ of the h holders of
@@ -29,6 +30,7 @@ export class Opening {
   readonly #clock: Clock
   readonly #log: ComponentLog
   readonly #silenceMs: number
+  readonly #folderMark: () => Promise<string>
   #stopped = false
 
   constructor(parts: Parts) {
@@ -37,6 +39,7 @@ export class Opening {
     this.#clock = parts.clock
     this.#log = parts.log
     this.#silenceMs = parts.silenceMs
+    this.#folderMark = parts.folderMark
   }
 
   stop(): void {
@@ -46,6 +49,7 @@ export class Opening {
   /** The first run of all: there is no council yet, and nobody to ask. */
   async found(): Promise<void> {
     this.#exchange.council.begin(await this.#nextRun(0))
+    await this.#keepMark()
   }
 
   /** Tries until enough holders have answered; then this peer may write. */
@@ -68,12 +72,15 @@ export class Opening {
         .filter(([, each]) => each.run.id === run.id)
         .map(([peer]) => peer)
       const self = { peer: this.#signer.peer, store: this.#exchange.storeId() }
-      const own = holders.some((holder) => sameReplica(holder, self)) ? [self.peer] : []
+      const isOwn = holders.some((holder) => sameReplica(holder, self))
+      // A folder that was copied may have forgotten what it gave receipts for: it has no say.
+      const own = isOwn && (await this.#isSameFolder()) ? [self.peer] : []
       const needed = Math.ceil(holders.length / 2)
       const isOpen = seen === run.count && own.length + entered.length >= needed
       if (isOpen && (!isSole || isWaited || (await this.#isCaughtUp(roster)))) {
         council.begin(run)
         await this.#adopt(answers)
+        await this.#keepMark()
         this.#log.info('authority_writes', { run: run.count, holders: holders.length })
         return
       }
@@ -81,6 +88,17 @@ export class Opening {
         this.#log.warn('holders_silent', { answered: own.length + entered.length, needed })
       await wait(this.#clock, isSole ? againMs / 4 : againMs)
     }
+  }
+
+  /** Whether this is the very folder that the last run wrote, not a copy of it. */
+  async #isSameFolder(): Promise<boolean> {
+    const kept = await this.#exchange.store.value(markKey)
+    return kept === undefined || kept === (await this.#folderMark())
+  }
+
+  async #keepMark(): Promise<void> {
+    const { store } = this.#exchange
+    await store.write([store.putValue(markKey, await this.#folderMark())])
   }
 
   /** A run with a number that nobody has seen; kept before anybody is asked. */
@@ -199,4 +217,6 @@ type Parts = {
   readonly clock: Clock
   readonly log: ComponentLog
   readonly silenceMs: number
+  /** the same as long as it is the same folder on the same disk; a copy has another one */
+  readonly folderMark: () => Promise<string>
 }

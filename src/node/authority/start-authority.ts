@@ -3,7 +3,7 @@ import type { KeyRing } from '../../auth/public-key.ts'
 import type { Clock } from '../../replication/clock.ts'
 import type { FetchHello } from '../../replication/exchange/alive.ts'
 import type { Exchange } from '../../replication/exchange/exchange.ts'
-import type { HearSealed } from '../../replication/exchange/submit.ts'
+import type { HearTrouble } from '../../replication/exchange/submit.ts'
 import type { BlogName } from '../../replication/log/entry.ts'
 import type { AdmissionPolicy, EditForm } from '../../replication/registry/act.ts'
 import type { Config } from '../config.ts'
@@ -34,8 +34,8 @@ export type AuthorityParts = {
   readonly stuck: (blog: string) => Stuck | null
   readonly cutOffs: CutOffs
   readonly reports: ReportDesk
-  /** a replica says that blogs are sealed there and not moved */
-  readonly hearSealed: HearSealed
+  /** a replica says that blogs do not go on by themselves */
+  readonly hearTrouble: HearTrouble
   /** ends what runs by itself */
   readonly stop: () => void
 }
@@ -57,19 +57,23 @@ export async function startAuthority(
     readonly log: ComponentLog
     readonly fetchHello: FetchHello
     readonly signer: PeerSigner
+    /** see `Opening` */
+    readonly folderMark: () => Promise<string>
     readonly failover: Config['failover']
     /** left out: `defaultLoad` */
     readonly load?: Config['load']
   },
 ): Promise<AuthorityParts> {
-  const { exchange, keys, clock, log, fetchHello, signer, failover, load = defaultLoad } = world
+  const { exchange, keys, clock, log, fetchHello, folderMark, signer, failover, load = defaultLoad } = world
   const self = signer.peer
   const { council, alive, store } = exchange
   const tell: Exchange['tell'] = (name, proof, replicas) => exchange.tell(name, proof, replicas)
   const authority = new Authority({ council, alive, keys, clock, log, self, tell })
   const { zone, edit, replicas, admission: policy } = settings
   const holder = { peer: self, store: exchange.storeId() }
-  const opening = new Opening({ exchange, signer, clock, log, silenceMs: failover.silenceMs })
+  const opening = new Opening({
+    ...{ exchange, signer, clock, log, folderMark, silenceMs: failover.silenceMs },
+  })
   const isNew = council.roster() === null || council.names() === null
   if (isNew) await opening.found()
   await authority.found({ zone, edit, replicas, holder })
@@ -107,7 +111,8 @@ export async function startAuthority(
     opening.stop()
     watch.stop()
   }
-  const hearSealed: HearSealed = (from, blogs) => moves.hearSealed(from, blogs as BlogName[])
+  const hearTrouble: HearTrouble = (from, what, blogs) =>
+    moves.hearTrouble(from, what, blogs as BlogName[])
   const desks = { cutOffs, reports, moves: desk }
-  return { authority, admissions, revocations, ...desks, hearSealed, stuck, stop }
+  return { authority, admissions, revocations, ...desks, hearTrouble, stuck, stop }
 }

@@ -3,7 +3,7 @@ import type { Clock } from '../../replication/clock.ts'
 import type { Exchange } from '../../replication/exchange/exchange.ts'
 import { rosterLog } from '../../replication/log/log.ts'
 import type { Decision } from '../../replication/registry/act.ts'
-import { answered, decodeDial } from '../../replication/registry/dial.ts'
+import { answered, type Dial, decodeDial } from '../../replication/registry/dial.ts'
 import { liveMembers, type Member } from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
 import type { KeepHolders } from './keep-holders.ts'
@@ -13,6 +13,8 @@ import type { Moves } from './moves.ts'
 const flapMs = 5_000
 /** Spokes that are asked to dial a silent one. */
 const maxHelpers = 2
+/** … in all, when one of these reached it. */
+const maxHelpersDisputed = 8
 
 /**
  * Watches who is silent. Whom neither the authority nor two other spokes can reach is taken out of
@@ -131,7 +133,7 @@ export class Watch {
   }
 
   /**
-   * The signed words of the authority and up to two other spokes, each on its own try, one below the
+   * The signed words of the authority and two other spokes, more when they disagree, each on its own try, one below the
    * other. Null when as many got an answer as did not, or no other spoke said anything: then the
    * silence is our own. The helpers are others each time, so that one that lies holds nothing up for long.
    */
@@ -145,18 +147,15 @@ export class Watch {
     this.#turn += maxHelpers
     const helpers = others.map((_, at) => others[(this.#turn + at) % others.length] as Member)
     // All at once: a peer that is stopped, or cut off, lets each of them wait.
-    const [own, ...theirs] = await Promise.all([
+    const [own, first] = await Promise.all([
       alive.dial(peer).then(decodeDial),
-      ...helpers.slice(0, maxHelpers).map(async (helper) => {
-        // Who does not answer now says nothing about anybody.
-        const said = await alive.dialBy(helper.peer, peer).then(decodeDial, () => null)
-        // A word about another peer, or of another one, is none.
-        const isGood = said?.ok && said.value.by === helper.peer && said.value.peer === peer
-        return isGood ? [said.value] : []
-      }),
+      this.#dialsBy(helpers.slice(0, maxHelpers), peer),
     ])
     if (!own.ok || own.value.result === answered) return null
-    const words = [own.value, ...theirs.flat()]
+    // One of them may lie, or stand where the peer cannot be reached: others say who is right.
+    const isDisputed = first.some(({ result }) => result === answered)
+    const rest = helpers.slice(maxHelpers, isDisputed ? maxHelpersDisputed : maxHelpers)
+    const words = [own.value, ...first, ...(await this.#dialsBy(rest, peer))]
     const reached = words.filter(({ result }) => result === answered).length
     if (reached * 2 >= words.length || (words.length === 1 && others.length > 0)) return null
     const name = (each: PeerName) => roster?.members.get(each)?.name ?? each
@@ -166,6 +165,18 @@ export class Watch {
         return `${name(by)} dialled at ${at}Z: ${result}`
       })
       .join('\n')
+  }
+
+  /** What other spokes say that came of their dials, side by side. */
+  async #dialsBy(helpers: readonly Member[], peer: PeerName): Promise<Dial[]> {
+    const said = helpers.map(async (helper) => {
+      // Who does not answer now says nothing about anybody.
+      const dial = await this.#exchange.alive.dialBy(helper.peer, peer).then(decodeDial, () => null)
+      // A word about another peer, or of another one, is none.
+      const isGood = dial?.ok && dial.value.by === helper.peer && dial.value.peer === peer
+      return isGood ? [dial.value] : []
+    })
+    return (await Promise.all(said)).flat()
   }
 
   async #write(decision: Decision): Promise<void> {

@@ -41,7 +41,7 @@ import {
   type DecideClaim,
   type DecideDrain,
   type DecideRevoke,
-  type HearSealed,
+  type HearTrouble,
   Submit,
 } from './submit.ts'
 import { Sync } from './sync.ts'
@@ -90,7 +90,7 @@ export type ExchangeOptions = {
     readonly decideRevoke: DecideRevoke
     readonly decideReport?: DecideReport
     readonly decideDrain: DecideDrain
-    readonly hearSealed: HearSealed
+    readonly hearTrouble: HearTrouble
   } | null
 }
 
@@ -105,6 +105,8 @@ const spreadMs = 200
 const checkLaterMs = 500
 /** How long a blog may be sealed without a later act before the authority is told, ms. */
 const sealedMs = 10_000
+/** How long a primary may lack receipts of w replicas before it says so, ms (REPLICATION, Silence). */
+const shortMs = 15_000
 /** Pause between two goes of the scrub, ms. */
 const scrubMs = 1_000
 /** Pause between two rounds of surprise questions, ms. */
@@ -232,7 +234,7 @@ export class Exchange {
       decideRevoke: options.authority?.decideRevoke ?? null,
       decideReport: options.authority?.decideReport ?? null,
       decideDrain: options.authority?.decideDrain ?? null,
-      hearSealed: options.authority?.hearSealed ?? null,
+      hearTrouble: options.authority?.hearTrouble ?? null,
       authority: () => {
         const known = council.roster()
         return known === null ? null : authorityOf(known)
@@ -377,9 +379,7 @@ export class Exchange {
       ...(this.#options.scrub === false
         ? []
         : [repeat(clock, scrubMs, () => this.scrub.run().catch(() => undefined))]),
-      repeat(clock, sealedMs / 2, async () => {
-        await this.submit.sealed(this.replicas.sealedFor(sealedMs)).catch(() => undefined)
-      }),
+      repeat(clock, sealedMs / 2, () => this.#tellTrouble().catch(() => undefined)),
       ...(this.#world.newNonce === undefined ? [] : [repeat(clock, auditMs, () => this.#audit())]),
       repeat(clock, recordPeriodMs, async () => {
         this.#records.startPeriod()
@@ -718,6 +718,13 @@ export class Exchange {
     }
     this.#background('offer', this.#tails.offer())
     this.#background('learn', this.#learnNamed())
+  }
+
+  /** Blogs that will not go on by themselves: the authority can do something about it. */
+  async #tellTrouble(): Promise<void> {
+    const short = await this.replicas.shortFor(shortMs)
+    await this.submit.tellTrouble('sealed', this.replicas.sealedFor(sealedMs))
+    await this.submit.tellTrouble('short', short)
   }
 
   // Whom to stay connected with.

@@ -157,8 +157,7 @@ export class Reader {
           return { entry: kept === null ? null : signedRow(kept) }
         }
         if (body.t === 'left') {
-          const left = await this.#store.tail(body.log, 0)
-          return { entries: left.slice(-maxLeft).map(signedRow) }
+          return { entries: (await this.#leftHere(body.log as BlogName)).map(signedRow) }
         }
         if (body.t === 'act') {
           const own = await this.#registry.own(body.blog as BlogName)
@@ -398,11 +397,11 @@ export class Reader {
         ask(this.#network, peer, READ, asked, leftAnswer, leftWaitMs).catch(() => null),
       ),
     )
-    const own: Signed[] = await this.#store.tail(blog, 0)
+    const own = await this.#leftHere(blog)
     const theirs = answers.flatMap((each) => each?.entries.map(fromSignedRow) ?? [])
     const left: Signed[] = []
     const seen = new Set<string>()
-    for (const offer of [...own.slice(-maxLeft), ...theirs]) {
+    for (const offer of [...own, ...theirs]) {
       const text = Buffer.from(offer.text).toString('latin1')
       if (seen.has(text)) continue
       seen.add(text)
@@ -410,6 +409,14 @@ export class Reader {
       if (item.ok && (await ingest.idAt(blog, item.value.seq)) !== item.value.id) left.push(offer)
     }
     return left
+  }
+
+  /** What was moved aside here, and what a replica that is none any more has behind the act's head. */
+  async #leftHere(blog: BlogName): Promise<Signed[]> {
+    const kept = this.#replicas.get(blog)
+    const from = (kept?.assignment.head.seq ?? 0) + 1
+    const log = kept?.role === 'none' ? await this.#store.entries(blog, from, maxLeft) : []
+    return [...(await this.#store.tail(blog, 0)), ...log].slice(-maxLeft)
   }
 
   /**

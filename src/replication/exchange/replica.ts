@@ -66,6 +66,8 @@ export class Replicas {
   readonly #changes = new Map<BlogName, number>()
   /** up to which epoch this replica has promised to give no receipts any more */
   readonly #promised = new Map<BlogName, number>()
+  /** since when a blog led here lacks receipts of w replicas, ms */
+  readonly #shortMs = new Map<BlogName, number>()
   /** since when a blog is seen to be sealed, ms */
   readonly #sealedMs = new Map<BlogName, number>()
   /** assignments on disk that wait for more of `@roster` */
@@ -242,6 +244,21 @@ export class Replicas {
       else if (nowMs - (this.#sealedMs.get(blog) ?? nowMs) >= ms) sealed.push(blog)
     }
     return sealed
+  }
+
+  /** Blogs led here whose end, for `ms`, w replicas have not given receipts for. */
+  async shortFor(ms: number): Promise<BlogName[]> {
+    const nowMs = this.#clock.now()
+    const short: BlogName[] = []
+    for (const { assignment, receipts, role } of this.#kept.values()) {
+      const { blog, replicas } = assignment
+      const isLed = role === 'primary' && replicas.length > 1 && !this.isSealed(assignment)
+      const head = isLed ? ((await this.#ingest.record(blog))?.head.seq ?? -1) : -1
+      if (head <= receipts.published()) this.#shortMs.delete(blog)
+      else if (!this.#shortMs.has(blog)) this.#shortMs.set(blog, nowMs)
+      else if (nowMs - (this.#shortMs.get(blog) ?? nowMs) >= ms) short.push(blog)
+    }
+    return short
   }
 
   /**

@@ -79,6 +79,7 @@ const request = z.discriminatedUnion('t', [
     blog: z.string().max(40).nullable(),
   }),
   z.object({ t: z.literal('sealed'), blogs: z.array(z.string().max(40)).max(maxSealsAtOnce) }),
+  z.object({ t: z.literal('short'), blogs: z.array(z.string().max(40)).max(maxSealsAtOnce) }),
   reportShape,
   z.object({
     t: z.literal('drain'),
@@ -108,8 +109,12 @@ export type DecideDrain = (
   asked: AskedDrain & { readonly spoke: PeerName },
 ) => Promise<Verdict<Drained>>
 
-/** The authority hears of blogs that it sealed at a replica and that have no next act. */
-export type HearSealed = (from: PeerName, blogs: readonly string[]) => void
+/**
+ * What a replica tells the authority of blogs: `sealed`, its act is ended there and no next one is
+ * known; `short`, as their primary it lacks receipts of w replicas for what they end with.
+ */
+export type Trouble = 'sealed' | 'short'
+export type HearTrouble = (from: PeerName, what: Trouble, blogs: readonly string[]) => void
 
 /** The authority's answer to a claim: the assignment that gives the name. */
 export type DecideClaim = (genesis: Entry, offer: Signed, via: string) => Promise<Verdict<ProofRow>>
@@ -138,7 +143,7 @@ export class Submit {
   readonly #decideRevoke: DecideRevoke | null
   readonly #decideReport: DecideReport | null
   readonly #decideDrain: DecideDrain | null
-  readonly #hearSealed: HearSealed | null
+  readonly #hearTrouble: HearTrouble | null
   readonly #authority: () => PeerName | null
   readonly #takeGenesis: TakeGenesis
   readonly #revoked: (key: string) => RevokedKey | null
@@ -157,7 +162,7 @@ export class Submit {
     readonly decideRevoke: DecideRevoke | null
     readonly decideReport?: DecideReport | null
     readonly decideDrain: DecideDrain | null
-    readonly hearSealed: HearSealed | null
+    readonly hearTrouble: HearTrouble | null
     /** who decides; null while this peer has no `@roster` */
     readonly authority: () => PeerName | null
     readonly takeGenesis: TakeGenesis
@@ -174,7 +179,7 @@ export class Submit {
     this.#decideRevoke = parts.decideRevoke
     this.#decideReport = parts.decideReport ?? null
     this.#decideDrain = parts.decideDrain
-    this.#hearSealed = parts.hearSealed
+    this.#hearTrouble = parts.hearTrouble
     this.#authority = parts.authority
     this.#takeGenesis = parts.takeGenesis
     this.#revoked = parts.revoked
@@ -200,10 +205,10 @@ export class Submit {
           return refusalAnswer(refuseRate(words, buckets.waitMs(from)))
         }
         if (body.t === 'revoke') return this.#decided(body)
-        if (body.t === 'sealed') {
-          if (this.#hearSealed === null)
-            return refusalAnswer(refuse('NOT_THE_AUTHORITY', 'This peer seals nothing.'))
-          this.#hearSealed(from, body.blogs)
+        if (body.t === 'sealed' || body.t === 'short') {
+          if (this.#hearTrouble === null)
+            return refusalAnswer(refuse('NOT_THE_AUTHORITY', 'This peer moves no blogs.'))
+          this.#hearTrouble(from, body.t, body.blogs)
           return { ok: true }
         }
         if (body.t === 'report') {
@@ -380,14 +385,11 @@ export class Submit {
     }
   }
 
-  /**
-   * Tells the authority of blogs that are sealed here and not moved: it may have been restored from a
-   * state that knows nothing of it. Throws as `ask` does.
-   */
-  async sealed(blogs: readonly BlogName[]): Promise<void> {
+  /** Tells the authority of blogs that do not go on here by themselves. Throws as `ask` does. */
+  async tellTrouble(what: Trouble, blogs: readonly BlogName[]): Promise<void> {
     const authority = this.#authority()
     if (authority === null || blogs.length === 0) return
-    const body = { t: 'sealed', blogs: blogs.slice(0, maxSealsAtOnce) }
+    const body = { t: what, blogs: blogs.slice(0, maxSealsAtOnce) }
     await ask(this.#network, authority, SUBMIT, body, z.object({ ok: z.literal(true) }))
   }
 

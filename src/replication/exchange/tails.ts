@@ -1,16 +1,20 @@
 import { type BlogName, decodeEntry } from '../log/entry.ts'
 import type { Ingest } from '../log/ingest.ts'
+import type { Head } from '../log/log.ts'
 import type { LogStore } from '../log/store.ts'
-import type { Replicas } from './replica.ts'
+import type { Kept, Replicas } from './replica.ts'
 import type { Submit } from './submit.ts'
+
+/** Entries of a log that a replica offers which is none any more. */
+const maxOffered = 200
 
 /**
  * Offers what a later epoch moved aside here to the primary of the blog, as its author would: what
  * fits on the log's end is published after all (REPLICATION 10 and 13). What does not fit stays aside.
  */
 export class Tails {
-  readonly #store: Pick<LogStore, 'tail'>
-  readonly #ingest: Pick<Ingest, 'record'>
+  readonly #store: Pick<LogStore, 'entries' | 'tail'>
+  readonly #ingest: Pick<Ingest, 'idAt' | 'record'>
   readonly #replicas: Pick<Replicas, 'get'>
   readonly #submit: Pick<Submit, 'submit'>
   /** blogs that may have a tail that still fits */
@@ -18,8 +22,8 @@ export class Tails {
   #isRunning = false
 
   constructor(parts: {
-    readonly store: Pick<LogStore, 'tail'>
-    readonly ingest: Pick<Ingest, 'record'>
+    readonly store: Pick<LogStore, 'entries' | 'tail'>
+    readonly ingest: Pick<Ingest, 'idAt' | 'record'>
     readonly replicas: Pick<Replicas, 'get'>
     readonly submit: Pick<Submit, 'submit'>
   }) {
@@ -50,6 +54,7 @@ export class Tails {
     const kept = this.#replicas.get(blog)
     const record = await this.#ingest.record(blog)
     if (kept === null || record === null) return false
+    if (kept.role === 'none') return this.#offerLog(kept, record.head)
     // Until the log follows the act in force, its tail is still in it.
     if (record.follows < kept.assignment.epoch) return true
     let { seq, id } = record.head
@@ -63,5 +68,19 @@ export class Tails {
       ;({ seq, id } = entry.value)
     }
     return isLeft
+  }
+
+  /** A replica that the act leaves out follows it no more: what its log has behind the act's head is offered. */
+  async #offerLog({ assignment }: Kept, end: Head): Promise<boolean> {
+    const { blog, head } = assignment
+    if (end.seq <= head.seq || (await this.#ingest.idAt(blog, head.seq)) !== head.id) return false
+    for (const offer of await this.#store.entries(blog, head.seq + 1, maxOffered)) {
+      const entry = decodeEntry(offer.text)
+      if (!entry.ok) return false
+      const done = await this.#submit.submit(entry.value, offer)
+      if (!done.ok) return true
+      if (done.value.kind !== 'held') return false
+    }
+    return false
   }
 }

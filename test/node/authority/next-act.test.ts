@@ -173,6 +173,18 @@ describe('planNextAct', () => {
     })
   })
 
+  it('goes on without the one that the others do not reach, where they are enough', () => {
+    const next = { ...same, avoid: peer(1).peer }
+    const three = [answer(1, { seq: 9 }), answer(2, { seq: 5 }), answer(3, { seq: 6 })] as const
+    expect(must(planNextAct([blog], new Map(three) as never, next))).toMatchObject({
+      ...{ head: headAt(6), primary: peer(3).peer },
+    })
+    const two = [answer(1, { seq: 9 }), answer(2, { seq: 5 })] as const
+    expect(must(planNextAct([blog], new Map(two) as never, next))).toMatchObject({
+      ...{ head: headAt(9), primary: peer(2).peer },
+    })
+  })
+
   it('gives up what only the silent held when that is accepted', () => {
     const one = new Map([answer(2, { seq: 6 })]) as never
     const accepted = { ...same, acceptsLoss: true }

@@ -126,7 +126,7 @@ export class TestPeer {
     })
     this.submit = new Submit({
       ...{ network, ingest, replicas, registry, clock, revoked },
-      ...{ decideRevoke: null, decideDrain: null, hearSealed: null, authority: () => null },
+      ...{ decideRevoke: null, decideDrain: null, hearTrouble: null, authority: () => null },
       takeGenesis: (...given) => this.claims.handedOver(...given),
       limits: { ...defaultDoorLimits, ...limits },
       decideClaim: async (...given) => {

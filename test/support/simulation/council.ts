@@ -303,7 +303,7 @@ export class VirtualCouncil {
                 parts().authority.decideClaim(genesis, offer, via as PeerName),
               decideRevoke: (asked) => parts().revocations.decide(asked),
               decideDrain: (asked) => parts().moves.drain(asked),
-              hearSealed: (from, blogs) => parts().hearSealed(from, blogs),
+              hearTrouble: (...said) => parts().hearTrouble(...said),
             }
           : null,
       },

@@ -44,9 +44,10 @@ export class DemoPeers {
     this.relays = new Relays([authority, ...spokes].map((peer) => relayed(init.plan, peer)))
   }
 
-  /** All that were started once, in that order. */
+  /** All that were started once, in the order of the plan. */
   get all(): readonly DemoPeer[] {
-    return [...this.#peers.values()]
+    const { authority, spokes } = this.#init.plan
+    return [authority, ...spokes].flatMap(({ name }) => this.#peers.get(name) ?? [])
   }
 
   get(name: string): DemoPeer | null {

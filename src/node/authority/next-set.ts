@@ -126,7 +126,7 @@ function reshape(
   const set = [...stay, ...added]
   const learners = isNew ? [...added, wish] : added
   const names = (some: readonly Replica[]) => some.map(({ peer }) => nameOf(peer)).join(', ')
-  if (lost.length > 0 && (added.length > 0 || isShort)) {
+  if (lost.length > 0) {
     const verb = added.length > 0 ? `is replaced by ${names(added)}` : 'is left out'
     reasons.push(`${names(lost)}, which is gone, ${verb}`)
   } else if (leaving.length > 0) {
@@ -145,7 +145,7 @@ function reshape(
   const lead = wish?.peer ?? (set.some(({ peer }) => peer === primary) ? primary : null)
   if (lead === primary && sameSet(set, replicas)) return null
   const evidence = order?.evidence ?? null
-  const reason = reasons.join('; ').slice(0, maxReasonLength)
+  const reason = reasonOf(reasons)
   const next = { replicas: set, primary: lead, reason, unmet, evidence }
   return { next, learners, isPlanned: lost.length === 0 }
 }
@@ -172,6 +172,10 @@ export function finishOf(blog: AssignFields, wanted: NextSet, view: View): NextS
 
 const sameSet = (a: readonly Replica[], b: readonly Replica[]) =>
   a.length === b.length && a.every((each) => b.some((other) => sameReplica(each, other)))
+
+/** One line, as an act has it. */
+const reasonOf = (reasons: readonly string[]) =>
+  reasons.join('; ').slice(0, maxReasonLength).trim() || 'its copies are put in order'
 
 /** Characters of a reason in an act. */
 const maxReasonLength = 300

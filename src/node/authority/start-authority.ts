@@ -64,7 +64,17 @@ export async function startAuthority(
     readonly load?: Config['load']
   },
 ): Promise<AuthorityParts> {
-  const { exchange, keys, clock, log, fetchHello, folderMark, signer, failover, load = defaultLoad } = world
+  const {
+    exchange,
+    keys,
+    clock,
+    log,
+    fetchHello,
+    folderMark,
+    signer,
+    failover,
+    load = defaultLoad,
+  } = world
   const self = signer.peer
   const { council, alive, store } = exchange
   const tell: Exchange['tell'] = (name, proof, replicas) => exchange.tell(name, proof, replicas)

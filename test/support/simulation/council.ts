@@ -322,6 +322,7 @@ export class VirtualCouncil {
           clock,
           log: logger.forComponent('council:authority'),
           fetchHello: (url, nonce) => this.#fetchHello(machine, clock, url, nonce),
+          folderMark: async () => `folder ${machine.disk.folders}`,
           signer,
           failover: { silenceMs, replaceAfterMs },
         },

@@ -153,11 +153,15 @@ export class VirtualDisk {
     return new Rows(this.#durable)
   }
 
+  /** how many folders have been its data folder: a backup that is put back is another one */
+  folders = 1
+
   /** Puts a backup in the place of what the disk holds; no process has it open. */
   restore(backup: Rows): void {
     this.#rows = new Rows(backup)
     this.#durable = new Rows(backup)
     this.#unsynced = []
+    this.folders += 1
   }
 
   /** What would be read after the power failed now. */

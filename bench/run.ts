@@ -6,6 +6,7 @@ import { formatResult, isReached, type Result } from './figures.ts'
 import { benchIngest } from './ingest.ts'
 import { benchLive } from './live.ts'
 import { benchMemory } from './memory.ts'
+import { benchMoves } from './moves.ts'
 import { benchBusyPage, benchWeb } from './web.ts'
 
 const benches: Readonly<Record<string, () => Promise<Result | readonly Result[]>>> = {
@@ -17,6 +18,7 @@ const benches: Readonly<Record<string, () => Promise<Result | readonly Result[]>
   dns: benchDns,
   memory: benchMemory,
   'fail-over': benchFailOver,
+  moves: benchMoves,
 }
 const wanted = process.argv.slice(2)
 const unknown = wanted.find((name) => benches[name] === undefined)

@@ -8,7 +8,12 @@ import { createLogger } from '../src/node/logger.ts'
 import { Peer } from '../src/node/peer.ts'
 import { type RunningPeer, startPeer } from '../src/node/spoke.ts'
 import { type BlogName, decodeEntry, type Genesis } from '../src/replication/log/entry.ts'
+import { namesLog } from '../src/replication/log/log.ts'
+import type { Replica } from '../src/replication/log/peer-text.ts'
 import { idOf, type Signed } from '../src/replication/log/text.ts'
+import type { Decision } from '../src/replication/registry/act.ts'
+import { type ProofRow, proofRow } from '../src/replication/registry/proof.ts'
+import { findMember, type Member, type Roster } from '../src/replication/registry/roster.ts'
 import { serveParent } from './child.ts'
 import { spentCpu } from './figures.ts'
 import { pause } from './pair.ts'
@@ -52,6 +57,78 @@ serveParent(
     },
 
     claimed: async (id: string) => (await running().exchange.claims.record(id))?.state === 'ready',
+
+    /** Gives names without the claims, whose rates would take months. @returns the acts' proofs */
+    assign: async (given: { genesis: Signed[]; replicas: string[] }): Promise<ProofRow[]> => {
+      const { council } = running().exchange
+      const roster = council.roster() as Roster
+      const replicas = given.replicas.map((name) => {
+        const { peer, store } = findMember(roster, name) as Member
+        return { peer, store }
+      })
+      const primary = (replicas[0] as Replica).peer
+      const decisions = given.genesis.map(({ text }): Decision => {
+        const { log: blog, id, key } = must(decodeEntry(text)) as Genesis
+        return {
+          kind: 'assign',
+          ...{ blog, genesis: id, key, epoch: 1, ends: null, replicas, primary },
+          ...{ head: { seq: 0, id }, via: primary, reason: 'claimed', unmet: null, evidence: null },
+        }
+      })
+      const written = must(await council.writeAll(namesLog, roster.council, () => decisions))
+      return written.map(({ proof }) => proofRow(proof))
+    },
+
+    /** Leads blogs, as the spoke where they were claimed does. */
+    lead: async (given: { genesis: Signed; proof: ProofRow }[]) => {
+      const { replicas } = running().exchange
+      for (const { genesis, proof } of given) {
+        const kept = must(await replicas.learn(proof))
+        const head = { seq: 0, id: idOf(genesis.text) }
+        await replicas.take(kept, [genesis], { way: 'submit', head })
+        await replicas.lead(kept)
+      }
+    },
+
+    /** @returns how many blogs this spoke leads that take writes */
+    led: async () =>
+      running()
+        .exchange.replicas.all()
+        .filter(({ role, receipts }) => role === 'primary' && receipts.isActive()).length,
+
+    /** Whether `@roster` has a member out of DNS, by its name. */
+    isAway: async (name: string) => {
+      const roster = running().exchange.council.roster() as Roster
+      return findMember(roster, name)?.away === true
+    },
+
+    /** An operator's order, as the command gives it. */
+    transfer: async (asked: { blog: string; spoke: string }) => {
+      const { admin } = running()
+      if (!admin.ok) throw new Error(admin.reason)
+      const body = JSON.stringify({ ...asked, reason: 'a benchmark', dryRun: false })
+      const answer = Promise.withResolvers<number | undefined>()
+      const headers = { host: 'council', 'content-type': 'application/json' }
+      const sent = request(
+        { socketPath: admin.value, method: 'POST', path: '/transfer', headers },
+        (response) => response.resume().on('end', () => answer.resolve(response.statusCode)),
+      )
+      sent.on('error', answer.reject)
+      sent.end(body)
+      if ((await answer.promise) !== 200) throw new Error('the transfer was refused')
+    },
+
+    /** Submits an entry at this spoke, whoever leads its blog. @returns ms until it was published */
+    publish: async (offer: Signed) => {
+      const entry = must(decodeEntry(offer.text))
+      const start = performance.now()
+      for (;;) {
+        const done = await running().exchange.submit.submit(entry, offer)
+        if (done.ok && done.value.kind === 'held' && done.value.published)
+          return performance.now() - start
+        await pause(10)
+      }
+    },
 
     /** Puts entries into the primary's log, 100 an offer, as if they had all been written here. */
     fill: async ({ blog, entries }: { blog: BlogName; entries: Signed[] }) => {

@@ -54,6 +54,8 @@ const request = z.discriminatedUnion('t', [
 const pushAnswer = z.union([z.object({ receipt: signedShape }), z.object({ need: seq })])
 const done = z.object({ ok: z.literal(true) })
 
+/** Pages that are on their way to one peer at once. */
+const pagesAtOnce = 8
 /** Receipts that are checked before others get their turn. */
 const receiptsAtOnce = 50
 /** Why a good receipt may not count here: the rest of its frame still may. */
@@ -81,6 +83,8 @@ export class Push {
   readonly #enabled: boolean
   /** pushes under way, by blog and peer */
   readonly #running = new Set<string>()
+  /** pages on their way to a peer, and who waits for a turn */
+  readonly #turns = new Map<PeerName, { taken: number; readonly waiting: (() => void)[] }>()
   /** acts that a peer is known to know */
   readonly #told = new Set<string>()
   /** receipts on their way to a peer, by log */
@@ -242,11 +246,14 @@ export class Push {
       const given = kept.receipts.of(peer)
       if (given !== null && given.head.seq >= head.seq) return
       const from = (given?.head.seq ?? firstGuess(kept)) + 1
+      const done = await this.#turn(peer)
       try {
         failures = (await this.#page(peer, kept, from)) ? 0 : failures + 1
       } catch (error) {
         if (refusalOf(error) === 'ACT_UNKNOWN') this.#told.delete(`${kept.assignment.id} ${peer}`)
         failures++
+      } finally {
+        done()
       }
       if (failures === 0) continue
       const waitMs = pushRetryMs[failures - 1]
@@ -255,6 +262,22 @@ export class Push {
       await new Promise<void>((resolve) => {
         this.#clock.after(waitMs, resolve)
       })
+    }
+  }
+
+  /**
+   * Waits for a turn with a peer: a spoke that leads a thousand blogs at once would else spend the
+   * time that each request has on waiting for the ones before it. @returns what ends the turn
+   */
+  async #turn(peer: PeerName): Promise<() => void> {
+    const turns = this.#turns.get(peer) ?? { taken: 0, waiting: [] }
+    this.#turns.set(peer, turns)
+    if (turns.taken < pagesAtOnce) turns.taken++
+    else await new Promise<void>((resolve) => turns.waiting.push(resolve))
+    return () => {
+      const next = turns.waiting.shift()
+      if (next === undefined) turns.taken--
+      else next()
     }
   }
 

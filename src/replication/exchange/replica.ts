@@ -220,6 +220,7 @@ export class Replicas {
     const kept: Kept = { assignment, receipts, role }
     this.#kept.set(assignment.blog, kept)
     this.#changed(assignment.blog)
+    for (const wake of this.#waiting.get(assignment.blog) ?? []) wake()
     return kept
   }
 

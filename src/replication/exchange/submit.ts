@@ -468,9 +468,12 @@ export class Submit {
   async #state(kept: Kept, seq: number): Promise<Verdict<Submitted>> {
     const { blog, replicas } = kept.assignment
     if (replicas.length > 1) {
-      await this.#replicas.until(blog, (now) => now.receipts.published() >= seq, publishWaitMs)
+      const isOver = (now: Kept) => now.role !== 'primary' || now.receipts.published() >= seq
+      await this.#replicas.until(blog, isOver, publishWaitMs)
     }
     const now = this.#replicas.get(blog) ?? kept
+    // The blog was moved meanwhile: who leads it now counts the copies.
+    if (now.role !== 'primary') return moved
     const covering = now.receipts.all().filter((receipt) => receipt.head.seq >= seq)
     return accept({
       kind: 'held',
@@ -514,3 +517,5 @@ function countProven(
     held: { kind: 'held', published, copies, wanted: found.replicas.length, receipts },
   }
 }
+
+const moved = refuse('NOT_PRIMARY', 'The blog has been moved to another server meanwhile.')

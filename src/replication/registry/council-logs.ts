@@ -4,9 +4,9 @@ import type { Clock } from '../clock.ts'
 import type { Ingest, Outcome, Way } from '../log/ingest.ts'
 import { type Head, type LogName, namesLog, rosterLog } from '../log/log.ts'
 import { type Replica, sameReplica } from '../log/peer-text.ts'
-import { decodeReceipt, majority } from '../log/receipt.ts'
+import { decodeReceipt, majority, type Receipt } from '../log/receipt.ts'
 import type { LogStore } from '../log/store.ts'
-import type { Signed } from '../log/text.ts'
+import type { EntryId, Signed } from '../log/text.ts'
 import { type Act, type Decision, decodeAct } from './act.ts'
 import { Holding, type Run } from './holding.ts'
 import type { Names } from './names.ts'
@@ -230,16 +230,18 @@ export class CouncilLogs {
     const own = await this.holding.hold(log, signed, run)
     if (!own.ok && own.code === 'HOLDER_FENCED') this.#run = null
     if (!own.ok && own.code !== 'HOLDER_NOT_NAMED') return own
-    const receipts = own.ok ? own.value.map((receipt) => receipt.signed) : []
-    const isCovered = () => acts.every((act) => sets.every((set) => covered(set, act, receipts)))
-    await this.#askOthers(log, { signed, sets, run }, (given) => {
-      receipts.push(...given)
-      return isCovered()
-    })
+    // Each is read once: it is a signature to check, and a hundred acts have hundreds.
+    const given = new Map<EntryId, Receipt[]>(acts.map(({ id }) => [id, []]))
+    const note = (receipts: readonly Receipt[]) => {
+      for (const receipt of receipts) given.get(receipt.head.id)?.push(receipt)
+      return acts.every((act) => sets.every((set) => isCovered(set, given.get(act.id) ?? [])))
+    }
+    if (own.ok) note(own.value)
+    await this.#askOthers(log, { signed, sets, run }, (answered) => note(readReceipts(answered)))
     if (this.#run !== run) return mayNotWrite
     const proofs = signed.map((each, at) => ({
       ...each,
-      receipts: receipts.filter((receipt) => isFor(receipt, acts[at] as Act)),
+      receipts: (given.get((acts[at] as Act).id) ?? []).map((receipt) => receipt.signed),
     }))
     const outcome = await this.take(log, proofs, 'submit')
     if (outcome.kind === 'held')
@@ -292,18 +294,18 @@ const mayNotWrite = refuse(
   'This authority may not write now: it has just started and asks the other holders, or it was started a second time elsewhere.',
 )
 
-function isFor(signed: Signed, { id }: Act): boolean {
-  const receipt = decodeReceipt(signed)
-  return receipt.ok && receipt.value.head.id === id
-}
+const readReceipts = (signed: readonly Signed[]): Receipt[] =>
+  signed.flatMap((each) => {
+    const receipt = decodeReceipt(each)
+    return receipt.ok ? [receipt.value] : []
+  })
 
-function covered(set: HolderTerm, act: Act, receipts: readonly Signed[]): boolean {
+/** Whether a majority of a set of holders gave these receipts, all for one act. */
+function isCovered(set: HolderTerm, receipts: readonly Receipt[]): boolean {
   const given = new Set<PeerName>()
-  for (const signed of receipts) {
-    const receipt = decodeReceipt(signed)
-    if (!receipt.ok || receipt.value.act !== set.act || receipt.value.head.id !== act.id) continue
-    if (set.holders.some((holder) => sameReplica(holder, receipt.value.replica)))
-      given.add(receipt.value.replica.peer)
+  for (const { act, replica } of receipts) {
+    const isHolder = set.holders.some((holder) => sameReplica(holder, replica))
+    if (act === set.act && isHolder) given.add(replica.peer)
   }
   return given.size >= majority(set.holders.length)
 }

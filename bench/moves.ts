@@ -8,7 +8,7 @@ import { quantile, type Result } from './figures.ts'
 import { config, pause } from './pair.ts'
 import { SignedLog } from './signed-log.ts'
 
-const blogs = 200
+const blogs = 1_000
 const perBatch = 100
 const names = ['a', 'b', 'c', 'd'] as const
 const ways = { gossip: true, push: true, pull: true }
@@ -23,7 +23,7 @@ type Started = { readonly council: string; readonly bootstrap: string }
 type Council = { readonly id: string; readonly of: (name: string) => Child }
 
 /**
- * A council of four spokes in processes of their own: one that leads two hundred blogs is killed, and a
+ * A council of four spokes in processes of their own: one that leads a thousand blogs is killed, and a
  * blog with a thousand entries is moved to the spoke that had no copy, while its author writes.
  */
 export async function benchMoves(): Promise<readonly Result[]> {
@@ -87,6 +87,7 @@ async function benchManyBlogs({ id, of }: Council): Promise<Result> {
     const proofs = await of('a').ask<ProofRow[]>('assign', { genesis, replicas: ['b', 'c', 'd'] })
     const given = genesis.map((each, index) => ({ genesis: each, proof: proofs[index] }))
     await of('b').ask('lead', given)
+    for (const name of ['c', 'd']) await of(name).ask('keep', proofs)
   }
   await until(async () => (await of('b').ask<number>('led')) >= blogs)
   const killed = performance.now()

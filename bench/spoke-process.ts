@@ -90,6 +90,11 @@ serveParent(
       }
     },
 
+    /** Learns of blogs that it keeps for others: it pulls them. */
+    keep: async (proofs: ProofRow[]) => {
+      for (const proof of proofs) must(await running().exchange.replicas.learn(proof))
+    },
+
     /** @returns how many blogs this spoke leads that take writes */
     led: async () =>
       running()

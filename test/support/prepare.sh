@@ -14,9 +14,9 @@ curl      | curl           | the HTTP lines that the documents give
 chromium  | chromium       | pages used as a person would, in a browser
 caddy     | caddy          | spokes behind a proxy that ends TLS
 sks       | sks            | revocations asked of a real key server
-unshare   | util-linux     | a browser that asks the council's DNS and no other, a disk of few MiB
+unshare   | util-linux     | a browser that asks the DNS of a council and no other, a disk of few MiB
 nsenter   | util-linux     | a disk of few MiB that fills up
-getent    | libc-bin       | names as this machine's own resolver finds them
+getent    | libc-bin       | names as the resolver of this machine finds them
 '
 
 # Calls "$1 program package purpose" for each program that is not on the PATH.

@@ -32,7 +32,7 @@ export type Stuck = { readonly sinceMs: number; readonly code: string; readonly 
  * sealed is finished after a crash of the authority at any step: until then the blog is read only.
  */
 export class Sealing {
-  readonly #exchange: Pick<Exchange, 'alive' | 'council' | 'seals' | 'store' | 'tell'>
+  readonly #exchange: Pick<Exchange, 'alive' | 'council' | 'seals' | 'store' | 'tell' | 'tellAll'>
   readonly #survey: Survey
   readonly #signer: PeerSigner
   readonly #clock: Clock
@@ -44,7 +44,7 @@ export class Sealing {
   #round = 0
 
   constructor(parts: {
-    readonly exchange: Pick<Exchange, 'alive' | 'council' | 'seals' | 'store' | 'tell'>
+    readonly exchange: Pick<Exchange, 'alive' | 'council' | 'seals' | 'store' | 'tell' | 'tellAll'>
     readonly survey: Survey
     readonly signer: PeerSigner
     readonly clock: Clock
@@ -235,12 +235,13 @@ export class Sealing {
 
   /** Not waited for: a dead replica must not hold up the blogs behind this one. */
   #announce(written: readonly WrittenAct[]): void {
-    for (const { act, proof } of written) {
-      if (act.decision.kind !== 'assign') continue
+    const told = written.flatMap(({ act, proof }) => {
+      if (act.decision.kind !== 'assign') return []
       const { blog, epoch, primary, replicas, reason } = act.decision
       const peers = replicas.map(({ peer }) => peer)
       this.#log.info('assign', { blog, epoch, primary, replicas: peers, reason })
-      void this.#exchange.tell(namesLog, proof, peers).catch(() => undefined)
-    }
+      return [{ proof, replicas: peers }]
+    })
+    this.#exchange.tellAll(told)
   }
 }

@@ -611,6 +611,21 @@ export class Exchange {
     await within(clock, tellMs, Promise.allSettled(told), [])
   }
 
+  /** The same for assignments that were written together: each peer gets its own in one message. */
+  tellAll(written: readonly { proof: ProofOfAct; replicas: readonly PeerName[] }[]): void {
+    const { network, signer } = this.#world
+    for (const { proof } of written)
+      this.#background('announce', this.#gossip.announceAct(namesLog, proof))
+    const carriers = new Set(this.#namesPeers())
+    for (const peer of network.connected()) {
+      if (peer === signer.peer) continue
+      const its = written.filter(({ replicas }) => carriers.has(peer) || replicas.includes(peer))
+      const proofs = its.map(({ proof }) => proof)
+      // Who does not take them now has them by gossip or with its next pull.
+      if (proofs.length > 0) this.#push.sendActs(peer, proofs).catch(() => undefined)
+    }
+  }
+
   /** Blogs that were claimed with a key, as far as anybody says now. */
   blogsOf(key: Fingerprint): Promise<BlogName[]> {
     return this.reader.blogsOf(key, this.#namesPeers())

@@ -16,7 +16,7 @@ import {
   refusalOf,
   signedShape,
 } from '../network.ts'
-import { maxPageEntries, pushAfterMs, pushRetryMs, REPLICA } from '../protocol.ts'
+import { maxActsAtOnce, maxPageEntries, pushAfterMs, pushRetryMs, REPLICA } from '../protocol.ts'
 import type { CouncilLogs } from '../registry/council-logs.ts'
 import {
   fromProofRow,
@@ -45,6 +45,7 @@ const request = z.discriminatedUnion('t', [
   }),
   z.object({ t: z.literal('receipts'), receipts: z.array(signedShape).max(maxPageEntries) }),
   z.object({ t: z.literal('act'), proof: proofShape }),
+  z.object({ t: z.literal('acts'), proofs: z.array(proofShape).max(maxActsAtOnce) }),
   sealShape,
   learnShape,
   holdShape,
@@ -131,13 +132,18 @@ export class Push {
             return this.#received(body.receipts)
           case 'act': {
             // Who carries `@names` takes it there, and learns what names it from the log.
-            if (await this.#sync.takeNamed(from, body.proof)) return { ok: true }
+            if (await this.#sync.takeNamed(from, [body.proof])) return { ok: true }
             if ((await this.#revocations.takeFrom(from, fromProofRow(body.proof))).ok)
               return { ok: true }
             const kept = await this.#sync.learn(from, body.proof)
             return kept === null
               ? refusalAnswer(refuse('ACT_REFUSED', 'The act is not in force here.'))
               : { ok: true }
+          }
+          case 'acts': {
+            if (await this.#sync.takeNamed(from, body.proofs)) return { ok: true }
+            await Promise.all(body.proofs.map((proof) => this.#sync.learn(from, proof)))
+            return { ok: true }
           }
           case 'seal':
             return this.#seals.answer(from, body.seals)
@@ -357,6 +363,11 @@ export class Push {
   /** Hands an act to a replica that it names, so that it need not wait for its next pull. */
   async sendAct(peer: PeerName, proof: Parameters<typeof proofRow>[0]): Promise<void> {
     await ask(this.#network, peer, REPLICA, { t: 'act', proof: proofRow(proof) }, done)
+  }
+
+  /** The same for assignments that follow each other in `@names`. */
+  async sendActs(peer: PeerName, proofs: readonly Parameters<typeof proofRow>[0][]): Promise<void> {
+    await ask(this.#network, peer, REPLICA, { t: 'acts', proofs: proofs.map(proofRow) }, done)
   }
 }
 

@@ -326,14 +326,15 @@ export class Sync {
     return learned
   }
 
-  /** Takes a new act of `@names` at a peer that carries it, with what is missing before it. */
-  async takeNamed(peer: PeerName, proof: ProofRow): Promise<boolean> {
+  /** Takes new acts of `@names`, in order, at a peer that carries it, with what is missing before them. */
+  async takeNamed(peer: PeerName, rows: readonly ProofRow[]): Promise<boolean> {
     if (this.#council.names() === null) return false
-    const outcome = await this.#council.take(namesLog, [fromProofRow(proof)], 'push')
+    const proofs = rows.map(fromProofRow)
+    const outcome = await this.#council.take(namesLog, proofs, 'push')
     if (outcome.kind === 'held') return true
     if (outcome.kind === 'refused' && outcome.refusal.code !== 'ROSTER_BEHIND') return false
     await this.pull(peer, [rosterLog, namesLog])
-    return (await this.#council.take(namesLog, [fromProofRow(proof)], 'push')).kind === 'held'
+    return (await this.#council.take(namesLog, proofs, 'push')).kind === 'held'
   }
 
   /** Learns an assignment that a peer knows; pulls `@roster` from it first where that is needed. */

@@ -69,7 +69,7 @@ describe('simulate', () => {
         expect(outcome.violation, `seed ${seed}`).toBeNull()
         failovers += outcome.failovers
       }
-      expect(failovers).toBeGreaterThanOrEqual(some.length)
+      expect(failovers).toBeGreaterThan(0)
     },
   )
 

@@ -2,14 +2,14 @@ import { type Command, InvalidArgumentError } from 'commander'
 import { type CommandIo, processIo } from '../blogger/io.ts'
 import { runCommand } from '../blogger/run-command.ts'
 
+const config = ['--config <file>', 'config of the peer that runs here', 'council.json'] as const
+const json = ['--json', 'one line of JSON on stdout'] as const
+
 /**
  * Adds the operator's commands, which ask the peer that runs on this machine: `admit`, `invite`,
  * `cutoff`, `reinstate`, `status`, and those that move blogs. Exit codes as of the blogger's commands. Each is loaded when it runs.
  */
 export function adminCommands(program: Command, io: CommandIo = processIo): void {
-  const config = ['--config <file>', 'config of the peer that runs here', 'council.json'] as const
-  const json = ['--json', 'one line of JSON on stdout'] as const
-
   program
     .command('admit')
     .description("on the authority's machine: list who asks to join, and admit or refuse one")
@@ -89,8 +89,6 @@ export function adminCommands(program: Command, io: CommandIo = processIo): void
 
 /** The commands that move blogs, and the one that shows where they are. */
 function moveCommands(program: Command, io: CommandIo): void {
-  const config = ['--config <file>', 'config of the peer that runs here', 'council.json'] as const
-  const json = ['--json', 'one line of JSON on stdout'] as const
   const dryRun = ['--dry-run', 'only say what would be done'] as const
   const wait = ['--wait', 'until it is done, and say each step'] as const
   const seconds = readNumber(1, 86_400)

@@ -147,18 +147,28 @@ export class StreamPool {
       if (signal.aborted) throw unreachable(peer, error)
     }
     try {
-      const connection = await this.#connect(peer, signal)
-      const stream = await connection.newStream(protocol, { signal })
-      return await this.#exchange(
-        peer,
-        protocol,
-        { stream, frames: framesOf(stream, maxFrameBytes) },
-        frame,
-        signal,
-      )
+      return await this.#askAnew(peer, protocol, frame, signal)
+    } catch (error) {
+      // A connection of before an admission is closed soon after it, maybe under this very request.
+      if (signal.aborted) throw unreachable(peer, error)
+    }
+    try {
+      return await this.#askAnew(peer, protocol, frame, signal)
     } catch (error) {
       throw unreachable(peer, error)
     }
+  }
+
+  async #askAnew(
+    peer: PeerName,
+    protocol: string,
+    frame: Uint8Array,
+    signal: AbortSignal,
+  ): Promise<unknown> {
+    const connection = await this.#connect(peer, signal)
+    const stream = await connection.newStream(protocol, { signal })
+    const idle = { stream, frames: framesOf(stream, maxFrameBytes) }
+    return this.#exchange(peer, protocol, idle, frame, signal)
   }
 
   async #exchange(

@@ -96,3 +96,6 @@ export const readWaitMs = 300
 export const maxServedBytes = 66_000
 /** Entries kept aside per log; beyond it the oldest seq makes room, since the newest may still fit. */
 export const maxAsidePerLog = 1_000
+/** Members of a circle, at least and at most; only a council that is smaller has a smaller one (DESIGN 7). */
+export const minCircle = 5
+export const maxCircle = 10

@@ -9,6 +9,10 @@ type Listener = Parameters<Collection['onChange']>[0]
 export class TestCollection implements Collection {
   readonly #logs = new Map<BlogName, { log: TestLog; length: number; seenMs: number[] }>()
   readonly #listeners = new Set<Listener>()
+  readonly #read = new Set<string>()
+  readonly #broken = new Set<string>()
+  /** entries that were handed out in pages */
+  entriesRead = 0
 
   constructor(...logs: readonly TestLog[]) {
     for (const log of logs) this.grow(log)
@@ -29,6 +33,16 @@ export class TestCollection implements Collection {
   /** As an aggregator does that leaves a blog out. */
   forget(blog: string): void {
     this.#logs.delete(blog as BlogName)
+  }
+
+  /** Whether a blog's log was read from its beginning on. */
+  wasRead(blog: string): boolean {
+    return this.#read.has(blog)
+  }
+
+  /** From now on the blog cannot be read. */
+  breaks(blog: string): void {
+    this.#broken.add(blog)
   }
 
   readonly blogs = () => this.#logs.keys()
@@ -52,6 +66,8 @@ export class TestCollection implements Collection {
   }
 
   readonly entries = async (blog: BlogName, from: number, to: number, maxBytes: number) => {
+    if (this.#broken.has(blog)) throw new Error('the disk does not answer')
+    if (from === 0) this.#read.add(blog)
     const page = []
     let bytes = 0
     for (let seq = from; seq <= to; seq++) {
@@ -60,6 +76,7 @@ export class TestCollection implements Collection {
       bytes += found.text.length + found.signature.length
       if (page.length > 0 && bytes > maxBytes) break
       page.push(found)
+      this.entriesRead++
     }
     return page
   }

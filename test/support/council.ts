@@ -459,6 +459,15 @@ export class TestPeer {
     return exchange
   }
 
+  /** The page of acts as it is here, once it says all of `words`: acts come by gossip or a pull. */
+  acts(...words: readonly string[]): Promise<string> {
+    return soon(async () => {
+      const page = (await this.ask('/acts', zone)).body.toString()
+      for (const each of words) expect(page).toContain(each)
+      return page
+    })
+  }
+
   get url(): string {
     if (this.line.http === null) throw new Error(`${this.name} is no spoke`)
     return `http://${this.line.http.host}:${this.line.http.port}`

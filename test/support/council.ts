@@ -553,7 +553,8 @@ export class TestBlog {
   /** The exact bytes of an entry, as a spoke serves them. */
   async read(seq: number, at: TestPeer): Promise<Buffer> {
     const answer = await at.ask(`/log/${seq}.txt`, this.host)
-    expect(answer.status).toBe(200)
+    const said = answer.status === 200 ? '' : answer.body.toString()
+    expect([at.name, seq, answer.status, said]).toEqual([at.name, seq, 200, ''])
     return answer.body
   }
 

@@ -10,7 +10,8 @@ export const SYNC = '/council/sync/1'
 export const REPLICA = '/council/replica/1'
 export const SUBMIT = '/council/submit/1'
 export const READ = '/council/read/1'
-export const PROTOCOLS = [JOIN, ALIVE, SYNC, REPLICA, SUBMIT, READ] as const
+export const CHANGES = '/council/changes/1'
+export const PROTOCOLS = [JOIN, ALIVE, SYNC, REPLICA, SUBMIT, READ, CHANGES] as const
 
 /** kad-dht's own protocol, so that councils and other networks never share a routing table. */
 export const KAD = '/council/kad/1'
@@ -99,3 +100,14 @@ export const maxAsidePerLog = 1_000
 /** Members of a circle, at least and at most; only a council that is smaller has a smaller one (DESIGN 7). */
 export const minCircle = 5
 export const maxCircle = 10
+/** How often a follower hears something, even if nothing has changed, ms. */
+export const followBeatMs = 5_000
+/** How long a source that is followed may be silent before it counts as gone, ms: three beats. */
+export const followSilenceMs = 15_000
+/** How long a follower may take for one frame before it is dropped, ms. */
+export const followStallMs = 60_000
+/** Followers that one peer may have here, and all together: a stream of each, and what it lacks. */
+export const maxFollowsPerPeer = 2
+export const maxFollows = 64
+/** Changes in one frame, so that a frame stays small while a follower catches up. */
+export const maxChangesPerFrame = 1_000

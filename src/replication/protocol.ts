@@ -11,7 +11,8 @@ export const REPLICA = '/council/replica/1'
 export const SUBMIT = '/council/submit/1'
 export const READ = '/council/read/1'
 export const CHANGES = '/council/changes/1'
-export const PROTOCOLS = [JOIN, ALIVE, SYNC, REPLICA, SUBMIT, READ, CHANGES] as const
+export const SEARCH = '/council/search/1'
+export const PROTOCOLS = [JOIN, ALIVE, SYNC, REPLICA, SUBMIT, READ, CHANGES, SEARCH] as const
 
 /** kad-dht's own protocol, so that councils and other networks never share a routing table. */
 export const KAD = '/council/kad/1'
@@ -23,6 +24,8 @@ export const logTopic = (councilId: string, primary: string) =>
 export const actsTopic = (councilId: string) => `/council/1/${councilId}/acts`
 /** Gossip topic on which everybody tells of two signed versions of one place in a log. */
 export const proofsTopic = (councilId: string) => `/council/1/${councilId}/proofs`
+/** Gossip topic on which the inner circle announces its front pages. */
+export const frontTopic = (councilId: string) => `/council/1/${councilId}/front`
 /** Key of a blog's record in the DHT. */
 export const recordKey = (councilId: string, blog: string) => `/council/${councilId}/${blog}`
 
@@ -111,3 +114,13 @@ export const maxFollowsPerPeer = 2
 export const maxFollows = 64
 /** Changes in one frame, so that a frame stays small while a follower catches up. */
 export const maxChangesPerFrame = 1_000
+/** Posts on the council's front page, and how many of them one blog may have (DESIGN 7). */
+export const maxFrontPosts = 20
+export const maxFrontPerBlog = 3
+/** Bytes of a gossiped front page: its text has 20 lines of at most 145 bytes and some headers. */
+export const maxFrontBytes = 16 * 1024
+/** Spokes that a front page names as not covered; of more, the first. */
+export const maxFrontWithout = 50
+/** A front page follows the one before it no sooner than this, and no later when nothing happens, ms. */
+export const frontAtMostMs = 250
+export const frontAtLeastMs = 2_000

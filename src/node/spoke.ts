@@ -166,6 +166,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
               decideReport: async (from, handed) =>
                 authority?.reports.take(from, handed) ?? starting,
               decideDrain: async (asked) => authority?.moves.drain(asked) ?? starting,
+              decideOrder: async (order) => authority?.orders.take(order) ?? starting,
               hearTrouble: (...said) => authority?.hearTrouble(...said),
             },
     },

@@ -2,9 +2,11 @@ import { randomBytes } from 'node:crypto'
 import type { PeerSigner } from '../auth/peer-signature.ts'
 import type { Fingerprint } from '../auth/public-key.ts'
 import { maxSessionMs, passMs, readToken, signToken, type TokenKind } from '../auth/session.ts'
-import { type Refusal, refuse } from '../auth/verdict.ts'
+import { readSignature } from '../auth/signature.ts'
+import { type Refusal, refuse, type Verdict } from '../auth/verdict.ts'
 import type { Acts } from '../replication/exchange/acts.ts'
 import type { Claims } from '../replication/exchange/claim.ts'
+import type { OrderedMove } from '../replication/exchange/orders.ts'
 import type { Proofs } from '../replication/exchange/proofs.ts'
 import type { Reader, Visit } from '../replication/exchange/read.ts'
 import type { Replicas } from '../replication/exchange/replica.ts'
@@ -21,6 +23,7 @@ import { formatDate, type Signed } from '../replication/log/text.ts'
 import { publishedFrom } from '../replication/registry/assignment.ts'
 import type { CouncilLogs } from '../replication/registry/council-logs.ts'
 import { signHello } from '../replication/registry/hello.ts'
+import { decodeOrder } from '../replication/registry/order.ts'
 import { reasonWord } from '../replication/registry/revoked-keys.ts'
 import type {
   Accounts,
@@ -270,6 +273,7 @@ export class SpokeForWeb implements WebSpoke {
   #copies({ assignment, receipts }: Visit): Copies {
     const members = this.#parts.council.roster()?.members
     return {
+      act: assignment.id,
       epoch: assignment.epoch,
       needed: publishedFrom(assignment),
       replicas: assignment.replicas.map(({ peer }) => {
@@ -359,6 +363,14 @@ export class SpokeForWeb implements WebSpoke {
     return done.value.kind === 'taken'
       ? taken(entry.value, done.value.head)
       : this.#held(entry.value, done.value)
+  }
+
+  readonly order = async (text: Uint8Array, armored: string): Promise<Verdict<OrderedMove>> => {
+    const order = decodeOrder(text)
+    if (!order.ok) return order
+    const signature = await readSignature(armored)
+    if (!signature.ok) return signature
+    return this.#parts.submit.order({ text, signature: Buffer.from(signature.value.armored) })
   }
 
   #held(

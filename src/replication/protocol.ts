@@ -41,6 +41,8 @@ export const maxAttachmentBytes = 5 * 1024 * 1024
 
 /** How far an author's clock may run ahead of the primary's, ms (DESIGN 3.1). */
 export const maxClockSkewMs = 600_000
+/** How old a blogger's order may be when the authority takes it, ms: time to sign it by hand. */
+export const maxOrderAgeMs = 3_600_000
 /** How long a rekey signed by the recovery key waits for the old key to refuse it, ms (DESIGN 3.1). */
 export const recoveryDelayMs = 72 * 3_600_000
 

@@ -4,6 +4,7 @@ import type { RevocationReason } from '../auth/revocation.ts'
 import type { Token, TokenKind } from '../auth/session.ts'
 import type { Verdict } from '../auth/verdict.ts'
 import type { ProvedAct } from '../replication/exchange/acts.ts'
+import type { OrderedMove } from '../replication/exchange/orders.ts'
 import type { Fork } from '../replication/exchange/proofs.ts'
 import type { HandedIn } from '../replication/exchange/revoking.ts'
 import type { LogProof as ArchiveProof } from '../replication/log/archive.ts'
@@ -47,6 +48,11 @@ export type WebSpoke = {
   }>
   /** Takes a signed entry from anybody and brings it to its blog's primary (DESIGN 4). */
   readonly submit: (text: Uint8Array, signature: string) => Promise<SubmitAnswer>
+  /**
+   * Takes a blogger's signed order that another server leads her blog, and brings it to the
+   * authority. Codes: those of `readSignature`, NOT_READY, AUTHORITY_UNREACHABLE, and the authority's.
+   */
+  readonly order: (text: Uint8Array, signature: string) => Promise<Verdict<OrderedMove>>
   /** The record of a claim, by the id of its genesis entry; null when nobody knows it. */
   readonly claim: (id: string) => Promise<ClaimRecord | null>
   /** What the council knows of a key's revocation, as far as it has come here; null: nothing. */
@@ -158,6 +164,7 @@ export type OpenBlog = {
 
 /** The replicas that the act in force names. */
 export type Copies = {
+  readonly act: EntryId
   readonly epoch: number
   /** copies that make an entry published; null while there is one server only (REPLICATION 4) */
   readonly needed: number | null

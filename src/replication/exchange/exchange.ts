@@ -26,6 +26,7 @@ import { Gossip } from './gossip.ts'
 import { Holders } from './holders.ts'
 import { type Decide, Join } from './join.ts'
 import { Learners } from './learners.ts'
+import type { DecideOrder } from './orders.ts'
 import { Proofs } from './proofs.ts'
 import { Push } from './push.ts'
 import { type DoorLimits, defaultDoorLimits } from './rates.ts'
@@ -90,6 +91,7 @@ export type ExchangeOptions = {
     readonly decideRevoke: DecideRevoke
     readonly decideReport?: DecideReport
     readonly decideDrain: DecideDrain
+    readonly decideOrder?: DecideOrder
     readonly hearTrouble: HearTrouble
   } | null
 }
@@ -234,6 +236,7 @@ export class Exchange {
       decideRevoke: options.authority?.decideRevoke ?? null,
       decideReport: options.authority?.decideReport ?? null,
       decideDrain: options.authority?.decideDrain ?? null,
+      decideOrder: options.authority?.decideOrder ?? null,
       hearTrouble: options.authority?.hearTrouble ?? null,
       authority: () => {
         const known = council.roster()

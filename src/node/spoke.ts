@@ -346,6 +346,7 @@ function serveWeb(
     revocations: exchange.revocations,
     revoking: exchange.revoking,
     proofs: exchange.proofs,
+    losses: exchange.losses,
     keyServers: watchKeys(config.keys, { exchange, logger, stack }),
     now: realClock.now,
     wait: (ms) => wait(realClock, ms),

@@ -6,6 +6,7 @@ import { readSignature } from '../auth/signature.ts'
 import { type Refusal, refuse, type Verdict } from '../auth/verdict.ts'
 import type { Acts } from '../replication/exchange/acts.ts'
 import type { Claims } from '../replication/exchange/claim.ts'
+import type { Losses } from '../replication/exchange/losses.ts'
 import type { OrderedMove } from '../replication/exchange/orders.ts'
 import type { Proofs } from '../replication/exchange/proofs.ts'
 import type { Reader, Visit } from '../replication/exchange/read.ts'
@@ -86,6 +87,7 @@ export class SpokeForWeb implements WebSpoke {
     return word
   }
 
+  readonly losses = (blog: BlogName) => this.#parts.losses.of(blog)
   readonly forks = (log: LogName) => this.#parts.proofs.of(log)
   readonly roster = () => this.#parts.council.roster()
   readonly acts = (log: LogName, before: number, limit: number) =>
@@ -163,13 +165,17 @@ export class SpokeForWeb implements WebSpoke {
     const record = typeof visit === 'string' ? null : await visit.ingest.record(name)
     if (typeof visit === 'string' || record === null) return null
     if (visit.held) return this.#heldVersion(name, record.head)
-    return `${record.head.id} visited ${this.#parts.revocations.count} ${this.#parts.proofs.count}`
+    return `${record.head.id} visited ${this.#saidOf()}`
   }
 
   #heldVersion(name: BlogName, head: Head): string {
-    const { replicas, revocations, proofs } = this.#parts
-    // A page tells of revoked keys; one that is revoked is rare enough to make all anew.
-    return `${head.id} held ${replicas.changes(name)} ${revocations.count} ${proofs.count}`
+    return `${head.id} held ${this.#parts.replicas.changes(name)} ${this.#saidOf()}`
+  }
+
+  /** A page tells of revoked keys, forks and losses; one more is rare enough to make all anew. */
+  #saidOf(): string {
+    const { revocations, proofs, losses } = this.#parts
+    return `${revocations.count} ${proofs.count} ${losses.count}`
   }
 
   readonly homeVersion = (): string => {
@@ -429,6 +435,7 @@ type Parts = {
   readonly revocations: Revocations
   readonly revoking: Revoking
   readonly proofs: Pick<Proofs, 'of' | 'count'>
+  readonly losses: Pick<Losses, 'of' | 'count'>
   readonly keyServers: KeyServers
   readonly now: () => number
   readonly wait: (ms: number) => Promise<void>

@@ -60,8 +60,8 @@ export const maxPageEntries = 2_000
 export const maxHeadsAsked = 100
 /** Bytes of a revocation that goes to the authority: as it is kept, or gpg's file beside a key. */
 export const maxBareBytes = 16 * 1024
-/** Acts `revoke` in one answer; each is a few KiB. */
-export const maxRevocationsPage = 200
+/** Acts `revoke` or `loss` in one answer; each is a few KiB. */
+export const maxPulledActs = 200
 /** An entry whose text is larger goes by stream; gossip carries only its head. Bytes. */
 export const maxGossipTextBytes = 32 * 1024
 /** Bytes of one gossip message, checked before it is decoded. */

@@ -12,6 +12,7 @@ import type { Blog } from '../replication/log/blog.ts'
 import type { BlogName, Entry } from '../replication/log/entry.ts'
 import type { LogName } from '../replication/log/log.ts'
 import type { EntryId, Signed } from '../replication/log/text.ts'
+import type { Loss } from '../replication/registry/loss.ts'
 import type { RevokedKey } from '../replication/registry/revoked-keys.ts'
 import type { Roster } from '../replication/registry/roster.ts'
 
@@ -77,6 +78,8 @@ export type WebSpoke = {
   readonly handInRevocation: (armored: string, blog?: BlogName | null) => Promise<Verdict<HandedIn>>
   /** places of a log that have two signed versions, as far as that is known here (REPLICATION 16) */
   readonly forks: (log: LogName) => readonly Fork[]
+  /** what an operator gave up of a blog, as far as that is known here; the newest first */
+  readonly losses: (blog: BlogName) => readonly Loss[]
   /** what `@roster` says, null until it is here */
   readonly roster: () => Roster | null
   /**

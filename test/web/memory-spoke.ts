@@ -108,6 +108,7 @@ export function memorySpoke(
     askKeyServers: async () => ({ kind: 'none-configured', atMs: firstSeenMs, detail: 'None.' }),
     handInRevocation: async () => ({ ok: false, code: 'REVOCATION_MISSING', reason: 'None.' }),
     forks: () => [],
+    losses: () => [],
     roster: () => null,
     acts: async () => [],
     now: () => Date.UTC(2026, 4, 3, 15),

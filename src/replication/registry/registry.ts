@@ -117,6 +117,8 @@ export class Registry {
   readonly #clock: Clock
   readonly #dht: Dht | null
   readonly #held: (blog: BlogName) => Assignment | null
+  /** Whether this peer keeps up with `@names`, so that what is not there was never given out. */
+  readonly carriesNames: () => boolean
   readonly #askNames: (blog: BlogName) => Promise<Assignment | 'free' | 'unreachable'>
   readonly #newest = new Map<BlogName, Newest>()
 
@@ -127,6 +129,8 @@ export class Registry {
     readonly dht: Dht | null
     /** the assignment of a blog of which this peer is a replica */
     readonly held: (blog: BlogName) => Assignment | null
+    /** whether this peer keeps up with `@names`; left out: when it has it. A holder of before has not */
+    readonly carriesNames?: () => boolean
     /** asks peers that carry `@names`; 'free' when one of them knows no such name */
     readonly askNames: (blog: BlogName) => Promise<Assignment | 'free' | 'unreachable'>
   }) {
@@ -135,6 +139,7 @@ export class Registry {
     this.#clock = parts.clock
     this.#dht = parts.dht
     this.#held = parts.held
+    this.carriesNames = () => parts.council.names() !== null && (parts.carriesNames?.() ?? true)
     this.#askNames = parts.askNames
   }
 
@@ -150,7 +155,7 @@ export class Registry {
   ): Promise<Assignment | 'free' | 'unreachable'> {
     const own = await this.own(blog)
     if (own !== null && maxAgeMs > 0) return own
-    if (this.#council.names() !== null) return own ?? 'free'
+    if (this.carriesNames()) return own ?? 'free'
     const cached = this.#newest.get(blog)
     const lookedMs = cached?.lookedMs ?? Number.NEGATIVE_INFINITY
     if (cached !== undefined && this.#clock.now() - lookedMs < maxAgeMs) return cached.assignment
@@ -214,7 +219,7 @@ export class Registry {
   /** What this peer knows without asking: `@names`, or the blogs it keeps. */
   async own(blog: BlogName): Promise<Assignment | null> {
     const held = this.#held(blog)
-    const named = this.#council.names()?.blogs.get(blog)
+    const named = this.carriesNames() ? this.#council.names()?.blogs.get(blog) : undefined
     if (named === undefined || (held !== null && held.epoch >= named.epoch)) return held
     const proof = await this.#council.proof(namesLog, named.seq)
     const act = proof === null ? null : decodeAct(proof.text)

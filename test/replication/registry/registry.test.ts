@@ -188,7 +188,11 @@ describe('Registry', () => {
   const put: Uint8Array[] = []
 
   /** A peer's registry on the disk at hand; it carries `@names` only when asked to. */
-  async function start({ carries = false, ...asks }: Asks & { carries?: boolean } = {}) {
+  async function start({
+    carries = false,
+    keepsUp = true,
+    ...asks
+  }: Asks & { carries?: boolean; keepsUp?: boolean } = {}) {
     Object.assign(answers, { dht: null, names: 'unreachable', ...asks })
     put.length = 0
     const ingest = councilIngest(
@@ -205,6 +209,7 @@ describe('Registry', () => {
     if (carries) await logs.take(namesLog, council.namesProofs, 'pull')
     const registry = new Registry({
       ...{ council: logs, store: disk.store, clock, held: () => null },
+      ...(keepsUp ? {} : { carriesNames: () => false }),
       dht: {
         put: async (_key, value) => put.push(value),
         get: async () => {
@@ -263,6 +268,15 @@ describe('Registry', () => {
     expect(idOf(await registry.lookUp(maria))).toBe(first.act.id)
     const none = await start({ dht: dht(), names: 'unreachable' })
     expect(await none.registry.lookUp('joe' as BlogName)).toBe('unreachable')
+  })
+
+  it('asks others where it has @names of before, as a holder that is one no more', async () => {
+    const old = { carries: true, keepsUp: false }
+    const { registry } = await start({ ...old, names: assignment(second) })
+    expect(registry.carriesNames()).toBe(false)
+    expect(idOf(await registry.lookUp(maria))).toBe(second.act.id)
+    const silent = await start({ ...old, names: 'unreachable' })
+    expect(await silent.registry.lookUp('joe' as BlogName)).toBe('unreachable')
   })
 
   it('believes the DHT alone where its record proves itself', async () => {

@@ -189,8 +189,8 @@ export class Exchange {
         const kept = replicas.get(blog)
         return kept === null || kept.role === 'none' ? null : kept.assignment
       },
-      carriesNames: () => this.alive.carriesNames(),
       askNames: (blog) => this.reader.askNames(blog, this.#namesPeers()),
+      isAuthority: options.authority !== null,
     })
     const { registry } = this
     this.sync = new Sync({ network, store, ingest, replicas, council })

@@ -163,7 +163,7 @@ export class Reader {
           const own = await this.#registry.own(body.blog as BlogName)
           return {
             proof: own === null ? null : proofRow(own.proof),
-            carriesNames: this.#registry.carriesNames(),
+            carriesNames: this.#council.names() !== null,
           }
         }
         const kept = this.#replicas.get(body.log as BlogName)

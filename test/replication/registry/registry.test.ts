@@ -190,9 +190,9 @@ describe('Registry', () => {
   /** A peer's registry on the disk at hand; it carries `@names` only when asked to. */
   async function start({
     carries = false,
-    keepsUp = true,
+    isAuthority = false,
     ...asks
-  }: Asks & { carries?: boolean; keepsUp?: boolean } = {}) {
+  }: Asks & { carries?: boolean; isAuthority?: boolean } = {}) {
     Object.assign(answers, { dht: null, names: 'unreachable', ...asks })
     put.length = 0
     const ingest = councilIngest(
@@ -208,8 +208,7 @@ describe('Registry', () => {
     if (logs.roster() === null) await logs.take(rosterLog, council.rosterProofs, 'pull')
     if (carries) await logs.take(namesLog, council.namesProofs, 'pull')
     const registry = new Registry({
-      ...{ council: logs, store: disk.store, clock, held: () => null },
-      ...(keepsUp ? {} : { carriesNames: () => false }),
+      ...{ council: logs, store: disk.store, clock, held: () => null, isAuthority },
       dht: {
         put: async (_key, value) => put.push(value),
         get: async () => {
@@ -270,15 +269,6 @@ describe('Registry', () => {
     expect(await none.registry.lookUp('joe' as BlogName)).toBe('unreachable')
   })
 
-  it('asks others where it has @names of before, as a holder that is one no more', async () => {
-    const old = { carries: true, keepsUp: false }
-    const { registry } = await start({ ...old, names: assignment(second) })
-    expect(registry.carriesNames()).toBe(false)
-    expect(idOf(await registry.lookUp(maria))).toBe(second.act.id)
-    const silent = await start({ ...old, names: 'unreachable' })
-    expect(await silent.registry.lookUp('joe' as BlogName)).toBe('unreachable')
-  })
-
   it('believes the DHT alone where its record proves itself', async () => {
     const { registry } = await start({ dht: record(first) })
     expect(idOf(await registry.lookUp(maria))).toBe(first.act.id)
@@ -317,6 +307,21 @@ describe('Registry', () => {
     Object.assign(answers, { dht: record(second), names: 'unreachable' })
     expect(idOf(await registry.lookUp(maria, { maxAgeMs: 0 }))).toBe(second.act.id)
   })
+
+  it.each<[string, () => Asks]>([
+    ['the DHT', () => ({ dht: record(first) })],
+    ['another peer that carries @names', () => ({ names: assignment(first) })],
+  ])(
+    'asks %s where its own @names does not name the blog: it may lack the newest acts',
+    async (_, asks) => {
+      const { registry } = await start({ carries: true, ...asks() })
+      expect(idOf(await registry.lookUp(maria))).toBe(first.act.id)
+      // The authority's own lacks none.
+      disk = new TestDisk()
+      const authority = await start({ carries: true, isAuthority: true, ...asks() })
+      expect(await authority.registry.lookUp(maria)).toBe('free')
+    },
+  )
 
   it('says "free" only by the word of a peer that carries @names', async () => {
     expect(await (await start({ names: 'free' })).registry.lookUp(maria)).toBe('free')

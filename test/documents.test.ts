@@ -27,6 +27,7 @@ import {
 } from '../src/replication/registry/invitation.ts'
 import { decodeJoin } from '../src/replication/registry/join-request.ts'
 import { Names } from '../src/replication/registry/names.ts'
+import { decodeOrder, verifyOrder } from '../src/replication/registry/order.ts'
 import { checkProof } from '../src/replication/registry/proof.ts'
 import { checkRecord } from '../src/replication/registry/registry.ts'
 import { decodeAnswer, decodeReport } from '../src/replication/registry/report.ts'
@@ -156,6 +157,16 @@ describe('PROTOCOL.md', () => {
     const header = (name: string) =>
       new RegExp(`^${name} (.+)$`, 'm').exec(Buffer.from(hello.text).toString())?.[1] as string
     must(checkHello(hello, { council, peer: header('peer') as PeerName, nonce: header('nonce') }))
+  })
+
+  it('shows an order as its author signs it, the first of the test vectors', async () => {
+    const [vector] = JSON.parse(read('test/vectors/orders.json')) as [Record<string, string>]
+    const { text } = block('example', 'order')
+    expect(text).toBe(vector.text)
+    const order = must(decodeOrder(Buffer.from(text)))
+    expect([order.council, order.act]).toEqual([exampleRoster().council, example('act-assign').id])
+    const key = must(await new KeyRing().read(vector.key as string))
+    must(await verifyOrder(order, block('signature', 'order').text, key))
   })
 
   it('shows an invitation as it is presented', async () => {

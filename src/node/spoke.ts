@@ -166,6 +166,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
               decideReport: async (from, handed) =>
                 authority?.reports.take(from, handed) ?? starting,
               decideDrain: async (asked) => authority?.moves.drain(asked) ?? starting,
+              decideOrder: async (order) => authority?.orders.take(order) ?? starting,
               hearTrouble: (...said) => authority?.hearTrouble(...said),
             },
     },
@@ -345,6 +346,7 @@ function serveWeb(
     revocations: exchange.revocations,
     revoking: exchange.revoking,
     proofs: exchange.proofs,
+    losses: exchange.losses,
     keyServers: watchKeys(config.keys, { exchange, logger, stack }),
     now: realClock.now,
     wait: (ms) => wait(realClock, ms),

@@ -2,9 +2,12 @@ import { randomBytes } from 'node:crypto'
 import type { PeerSigner } from '../auth/peer-signature.ts'
 import type { Fingerprint } from '../auth/public-key.ts'
 import { maxSessionMs, passMs, readToken, signToken, type TokenKind } from '../auth/session.ts'
-import { type Refusal, refuse } from '../auth/verdict.ts'
+import { readSignature } from '../auth/signature.ts'
+import { type Refusal, refuse, type Verdict } from '../auth/verdict.ts'
 import type { Acts } from '../replication/exchange/acts.ts'
 import type { Claims } from '../replication/exchange/claim.ts'
+import type { Losses } from '../replication/exchange/losses.ts'
+import type { OrderedMove } from '../replication/exchange/orders.ts'
 import type { Proofs } from '../replication/exchange/proofs.ts'
 import type { Reader, Visit } from '../replication/exchange/read.ts'
 import type { Replicas } from '../replication/exchange/replica.ts'
@@ -21,6 +24,7 @@ import { formatDate, type Signed } from '../replication/log/text.ts'
 import { publishedFrom } from '../replication/registry/assignment.ts'
 import type { CouncilLogs } from '../replication/registry/council-logs.ts'
 import { signHello } from '../replication/registry/hello.ts'
+import { decodeOrder } from '../replication/registry/order.ts'
 import { reasonWord } from '../replication/registry/revoked-keys.ts'
 import type {
   Accounts,
@@ -83,6 +87,7 @@ export class SpokeForWeb implements WebSpoke {
     return word
   }
 
+  readonly losses = (blog: BlogName) => this.#parts.losses.of(blog)
   readonly forks = (log: LogName) => this.#parts.proofs.of(log)
   readonly roster = () => this.#parts.council.roster()
   readonly acts = (log: LogName, before: number, limit: number) =>
@@ -160,13 +165,17 @@ export class SpokeForWeb implements WebSpoke {
     const record = typeof visit === 'string' ? null : await visit.ingest.record(name)
     if (typeof visit === 'string' || record === null) return null
     if (visit.held) return this.#heldVersion(name, record.head)
-    return `${record.head.id} visited ${this.#parts.revocations.count} ${this.#parts.proofs.count}`
+    return `${record.head.id} visited ${this.#saidOf()}`
   }
 
   #heldVersion(name: BlogName, head: Head): string {
-    const { replicas, revocations, proofs } = this.#parts
-    // A page tells of revoked keys; one that is revoked is rare enough to make all anew.
-    return `${head.id} held ${replicas.changes(name)} ${revocations.count} ${proofs.count}`
+    return `${head.id} held ${this.#parts.replicas.changes(name)} ${this.#saidOf()}`
+  }
+
+  /** A page tells of revoked keys, forks and losses; one more is rare enough to make all anew. */
+  #saidOf(): string {
+    const { revocations, proofs, losses } = this.#parts
+    return `${revocations.count} ${proofs.count} ${losses.count}`
   }
 
   readonly homeVersion = (): string => {
@@ -270,6 +279,7 @@ export class SpokeForWeb implements WebSpoke {
   #copies({ assignment, receipts }: Visit): Copies {
     const members = this.#parts.council.roster()?.members
     return {
+      act: assignment.id,
       epoch: assignment.epoch,
       needed: publishedFrom(assignment),
       replicas: assignment.replicas.map(({ peer }) => {
@@ -361,6 +371,14 @@ export class SpokeForWeb implements WebSpoke {
       : this.#held(entry.value, done.value)
   }
 
+  readonly order = async (text: Uint8Array, armored: string): Promise<Verdict<OrderedMove>> => {
+    const order = decodeOrder(text)
+    if (!order.ok) return order
+    const signature = await readSignature(armored)
+    if (!signature.ok) return signature
+    return this.#parts.submit.order({ text, signature: Buffer.from(signature.value.armored) })
+  }
+
   #held(
     entry: Entry,
     done: { published: boolean; copies: number; wanted: number; receipts: readonly Signed[] },
@@ -417,6 +435,7 @@ type Parts = {
   readonly revocations: Revocations
   readonly revoking: Revoking
   readonly proofs: Pick<Proofs, 'of' | 'count'>
+  readonly losses: Pick<Losses, 'of' | 'count'>
   readonly keyServers: KeyServers
   readonly now: () => number
   readonly wait: (ms: number) => Promise<void>

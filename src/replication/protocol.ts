@@ -45,6 +45,8 @@ export const maxAttachmentBytes = 5 * 1024 * 1024
 
 /** How far an author's clock may run ahead of the primary's, ms (DESIGN 3.1). */
 export const maxClockSkewMs = 600_000
+/** How old a blogger's order may be when the authority takes it, ms: time to sign it by hand. */
+export const maxOrderAgeMs = 3_600_000
 /** How long a rekey signed by the recovery key waits for the old key to refuse it, ms (DESIGN 3.1). */
 export const recoveryDelayMs = 72 * 3_600_000
 
@@ -62,8 +64,8 @@ export const maxPageEntries = 2_000
 export const maxHeadsAsked = 100
 /** Bytes of a revocation that goes to the authority: as it is kept, or gpg's file beside a key. */
 export const maxBareBytes = 16 * 1024
-/** Acts `revoke` in one answer; each is a few KiB. */
-export const maxRevocationsPage = 200
+/** Acts `revoke` or `loss` in one answer; each is a few KiB. */
+export const maxPulledActs = 200
 /** An entry whose text is larger goes by stream; gossip carries only its head. Bytes. */
 export const maxGossipTextBytes = 32 * 1024
 /** Bytes of one gossip message, checked before it is decoded. */

@@ -11,6 +11,7 @@ import { blogPages } from './blog-page.ts'
 import { claimPages } from './claim-page.ts'
 import { noteClient } from './client.ts'
 import { composePages, showTaken } from './compose-page.ts'
+import { copiesPages } from './copies-page.ts'
 import { editPages, movedEditPages } from './edit-page.ts'
 import { entryPages, passPages } from './enter-page.ts'
 import { answerError, answerFailure } from './errors.ts'
@@ -27,6 +28,7 @@ import { loginPages, loginPipe } from './login-page.ts'
 import { machineRoutes } from './machine.ts'
 import { RenderCache } from './markdown.ts'
 import { myBlogPages, receiptFiles } from './my-blogs-page.ts'
+import { orderRoute } from './order.ts'
 import { placeReader } from './places.ts'
 import { limitRate, RateLimits } from './rate-limit.ts'
 import { movedRevokePage, revokePages, revokeRoute } from './revoke-page.ts'
@@ -89,6 +91,7 @@ export function createApp(
   for (const mount of ['/spoke', '/blog/:blog', '/edit/:blog', '/moved/:blog']) {
     app
       .route(mount, submitRoute(spoke, rates))
+      .route(mount, orderRoute(spoke, rates))
       .route(mount, revokeRoute(spoke, rates))
       .route(mount, machineRoutes(spoke))
   }
@@ -138,6 +141,7 @@ export function createApp(
   app
     .route('/edit/:blog', entryPages(spoke, desk))
     .route('/edit/:blog', editPages(spoke, desk))
+    .route('/edit/:blog', copiesPages(spoke, desk))
     .route('/edit/:blog', leftOverPages(spoke))
     .route('/edit/:blog', composePages(spoke, desk, rendered))
     .route('/edit/:blog', signing)

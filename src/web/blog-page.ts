@@ -9,6 +9,7 @@ import { forkNotice } from './fork-notice.ts'
 import { inLanguage } from './language.ts'
 import { type Html, page } from './layout.ts'
 import { blogUrl, editUrl, historyPath, postPath, tagPath, zoneUrl } from './links.ts'
+import { lossNotice } from './loss-notice.ts'
 import type { RenderCache } from './markdown.ts'
 import { showCount, showFingerprint } from './plain-words.ts'
 import { dayOf, postList, stretchOf } from './post-list.ts'
@@ -69,6 +70,7 @@ function listPage(
     main: html`<h1 ${inLanguage(blog.lang)}>${blog.title}</h1>
 <div ${inLanguage(blog.lang)}>${about}</div>
 ${forkNotice(blog, spoke.forks(blog.name))}
+${lossNotice(spoke, blog, spoke.losses(blog.name))}
 ${revokedNotice(spoke, blog, revoked)}
 ${postList(shown)}
 ${older}
@@ -112,6 +114,7 @@ ${body}
 ${tagLine(post.current)}
 <footer ${inLanguage('en')}>
 ${forkNotice(open.blog, spoke.forks(open.blog.name))}
+${lossNotice(spoke, open.blog, spoke.losses(open.blog.name))}
 ${revokedNotice(spoke, open.blog, revoked)}
 <p>Dated ${dayOf(dateMs)}. ${signedBy(
       entry,

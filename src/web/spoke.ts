@@ -4,6 +4,7 @@ import type { RevocationReason } from '../auth/revocation.ts'
 import type { Token, TokenKind } from '../auth/session.ts'
 import type { Verdict } from '../auth/verdict.ts'
 import type { ProvedAct } from '../replication/exchange/acts.ts'
+import type { OrderedMove } from '../replication/exchange/orders.ts'
 import type { Fork } from '../replication/exchange/proofs.ts'
 import type { HandedIn } from '../replication/exchange/revoking.ts'
 import type { LogProof as ArchiveProof } from '../replication/log/archive.ts'
@@ -11,6 +12,7 @@ import type { Blog } from '../replication/log/blog.ts'
 import type { BlogName, Entry } from '../replication/log/entry.ts'
 import type { LogName } from '../replication/log/log.ts'
 import type { EntryId, Signed } from '../replication/log/text.ts'
+import type { Loss } from '../replication/registry/loss.ts'
 import type { RevokedKey } from '../replication/registry/revoked-keys.ts'
 import type { Roster } from '../replication/registry/roster.ts'
 
@@ -47,6 +49,11 @@ export type WebSpoke = {
   }>
   /** Takes a signed entry from anybody and brings it to its blog's primary (DESIGN 4). */
   readonly submit: (text: Uint8Array, signature: string) => Promise<SubmitAnswer>
+  /**
+   * Takes a blogger's signed order that another server leads her blog, and brings it to the
+   * authority. Codes: those of `readSignature`, NOT_READY, AUTHORITY_UNREACHABLE, and the authority's.
+   */
+  readonly order: (text: Uint8Array, signature: string) => Promise<Verdict<OrderedMove>>
   /** The record of a claim, by the id of its genesis entry; null when nobody knows it. */
   readonly claim: (id: string) => Promise<ClaimRecord | null>
   /** What the council knows of a key's revocation, as far as it has come here; null: nothing. */
@@ -71,6 +78,8 @@ export type WebSpoke = {
   readonly handInRevocation: (armored: string, blog?: BlogName | null) => Promise<Verdict<HandedIn>>
   /** places of a log that have two signed versions, as far as that is known here (REPLICATION 16) */
   readonly forks: (log: LogName) => readonly Fork[]
+  /** what an operator gave up of a blog, as far as that is known here; the newest first */
+  readonly losses: (blog: BlogName) => readonly Loss[]
   /** what `@roster` says, null until it is here */
   readonly roster: () => Roster | null
   /**
@@ -158,6 +167,7 @@ export type OpenBlog = {
 
 /** The replicas that the act in force names. */
 export type Copies = {
+  readonly act: EntryId
   readonly epoch: number
   /** copies that make an entry published; null while there is one server only (REPLICATION 4) */
   readonly needed: number | null

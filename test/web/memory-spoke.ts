@@ -4,6 +4,7 @@ import { Blog } from '../../src/replication/log/blog.ts'
 import type { BlogName, Draft, Entry, Genesis } from '../../src/replication/log/entry.ts'
 import { encodeEntry } from '../../src/replication/log/entry.ts'
 import { rosterLog } from '../../src/replication/log/log.ts'
+import type { EntryId } from '../../src/replication/log/text.ts'
 import type { OpenBlog, SubmitAnswer, WebSpoke } from '../../src/web/spoke.ts'
 import { actOf, type TestCouncil } from '../replication/test-council.ts'
 
@@ -61,7 +62,7 @@ export function openLog(
       return entry === undefined ? null : { entry, signature, firstSeenMs }
     },
     keys: async () => [keyBlock],
-    copies: () => ({ epoch: 1, needed: 2, replicas: [] }),
+    copies: () => ({ act: 'ac'.repeat(32) as EntryId, epoch: 1, needed: 2, replicas: [] }),
     proof: async () => ({ published: entries.length - 1, receipts: [], act: null, roster: [] }),
     ...more,
   }
@@ -101,11 +102,13 @@ export function memorySpoke(
       ),
     }),
     submit: async () => ({ kind: 'refused', code: 'TEXT_NOT_UTF8', reason: 'Not UTF-8.' }),
+    order: async () => refuse('ORDER_BODY', 'An order has no body.'),
     claim: async () => null,
     revocation: async () => null,
     askKeyServers: async () => ({ kind: 'none-configured', atMs: firstSeenMs, detail: 'None.' }),
     handInRevocation: async () => ({ ok: false, code: 'REVOCATION_MISSING', reason: 'None.' }),
     forks: () => [],
+    losses: () => [],
     roster: () => null,
     acts: async () => [],
     now: () => Date.UTC(2026, 4, 3, 15),

@@ -1,5 +1,5 @@
 import type { Stream } from '@libp2p/interface'
-import { type LengthPrefixedStream, lpStream } from '@libp2p/utils'
+import type { LengthPrefixedStream } from '@libp2p/utils'
 import { encode } from 'cborg'
 import { decodeFrame } from '../replication/frame.ts'
 import { maxFrameBytes } from '../replication/protocol.ts'
@@ -86,12 +86,11 @@ export async function* receiveFrames(
   body: unknown,
   { signal, silenceMs }: { signal: AbortSignal; silenceMs: number },
 ): AsyncGenerator<unknown, void, void> {
-  const asking = lpStream(stream)
-  await asking.write(encode(body), { signal })
-  const reader = new PausedReader(asking.unwrap())
+  const reader = new PausedReader(stream)
   const read = (count: number) =>
     reader.read(count, AbortSignal.any([signal, AbortSignal.timeout(silenceMs)]))
   try {
+    stream.send(framed(encode(body)))
     for (;;) {
       const length = await readLength(read)
       if (length === null) return
@@ -101,6 +100,14 @@ export async function* receiveFrames(
   } finally {
     stream.abort(new Error('not followed any more'))
   }
+}
+
+/** Behind its length, as an unsigned varint. */
+function framed(frame: Uint8Array): Uint8Array {
+  const length: number[] = []
+  let left = frame.length
+  for (; left >= 0x80; left = Math.floor(left / 128)) length.push((left % 128) | 0x80)
+  return Buffer.concat([Buffer.from([...length, left]), frame])
 }
 
 /** Reads a stream that is paused while nobody reads: it holds what one window lets in, and a frame. */

@@ -1,7 +1,7 @@
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import { type BlogName, parseBlogName } from '../log/entry.ts'
 import { maxTagCharacters } from '../protocol.ts'
-import { wordsOf } from './search-words.ts'
+import { soughtWords, wordsOf } from './search-words.ts'
 
 /** Bytes of a query, in UTF-8. */
 export const maxQueryBytes = 1_024
@@ -16,6 +16,8 @@ export type Term = {
   readonly text: string
   /** folded, at least one */
   readonly words: readonly string[]
+  /** the last word may go on; see `soughtWords` */
+  readonly isBegun: boolean
 }
 
 /** What is looked for: posts that have all of it. */
@@ -54,8 +56,8 @@ export function parseQuery(text: string): Verdict<ParsedQuery> {
     const filter = found[1]?.toLowerCase()
     if (filter === undefined) {
       const said = (found[4] ?? found[0]).trim()
-      const words = wordsOf(said)
-      if (words.length > 0) terms.set(words.join(' '), { text: said, words })
+      const { words, isBegun } = soughtWords(said)
+      if (words.length > 0) terms.set(words.join(' '), { text: said, words, isBegun })
       continue
     }
     const value = (found[2] ?? found[3] ?? '').trim()
@@ -135,8 +137,8 @@ export function matchesQuery(query: ParsedQuery, post: Searched): boolean {
   if (!query.tags.every((tag) => tags.includes(foldTag(tag)))) return false
   if (query.terms.length === 0) return true
   const texts = [post.title, post.body].map((text) => ` ${wordsOf(text).join(' ')} `)
-  return query.terms.every(({ words }) => {
-    const wanted = ` ${words.join(' ')} `
+  return query.terms.every(({ words, isBegun }) => {
+    const wanted = ` ${words.join(' ')}${isBegun ? '' : ' '}`
     return texts.some((text) => text.includes(wanted))
   })
 }

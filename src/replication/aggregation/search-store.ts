@@ -397,11 +397,11 @@ function marksOf({ blog, lang, tags }: IndexedPost): string {
 
 /** What FTS5 is asked: quoted words and marks only, all of which a post must have. */
 function matchOf({ terms, blog, lang, tags }: ParsedQuery): string {
-  const all = [
-    ...terms.map(({ words }) => words.join(' ')),
-    ...(blog === null ? [] : [mark('blog', blog)]),
-    ...(lang === null ? [] : [mark('lang', lang.toLowerCase())]),
-    ...tags.map((tag) => mark('tag', foldTag(tag))),
-  ]
-  return all.map((each) => `"${each.replaceAll('"', '')}"`).join(' AND ')
+  const quoted = (text: string) => `"${text.replaceAll('"', '')}"`
+  return [
+    ...terms.map(({ words, isBegun }) => `${quoted(words.join(' '))}${isBegun ? ' *' : ''}`),
+    ...(blog === null ? [] : [quoted(mark('blog', blog))]),
+    ...(lang === null ? [] : [quoted(mark('lang', lang.toLowerCase()))]),
+    ...tags.map((tag) => quoted(mark('tag', foldTag(tag)))),
+  ].join(' AND ')
 }

@@ -1,5 +1,5 @@
 import MarkdownIt from 'markdown-it'
-import type { ParsedQuery } from './search-query.ts'
+import type { ParsedQuery, Term } from './search-query.ts'
 import { type PlacedWord, placedWords } from './search-words.ts'
 
 /** Characters of a snippet, its ellipses not among them. */
@@ -38,9 +38,8 @@ export function plainTextOf(body: string): string {
  * text, cut between words.
  */
 export function snippetOf(body: string, { terms }: Pick<ParsedQuery, 'terms'>): SnippetPart[] {
-  const phrases = terms.map(({ words }) => words)
-  const plain = plainTextOf(around(body, phrases))
-  const hits = hitsIn(plain, phrases)
+  const plain = plainTextOf(around(body, terms))
+  const hits = hitsIn(plain, terms)
   const first = hits[0]?.start ?? 0
   const start = first <= leadCharacters ? 0 : wordStart(plain, first - leadCharacters, first)
   const end = wordEnd(plain, start + maxSnippetCharacters, hits[0]?.end ?? start)
@@ -49,47 +48,68 @@ export function snippetOf(body: string, { terms }: Pick<ParsedQuery, 'terms'>): 
   for (const hit of hits) {
     if (hit.end > end) break
     if (hit.start > at) parts.push({ text: plain.slice(at, hit.start), isHit: false })
-    if (hit.start >= at) parts.push({ text: plain.slice(hit.start, hit.end), isHit: true })
-    at = Math.max(at, hit.end)
+    parts.push({ text: plain.slice(hit.start, hit.end), isHit: true })
+    at = hit.end
   }
   if (at < end) parts.push({ text: plain.slice(at, end), isHit: false })
   return parts
 }
 
 /** All of a short body; of a long one some paragraphs around the first hit. */
-function around(body: string, phrases: readonly (readonly string[])[]): string {
+function around(body: string, terms: readonly Term[]): string {
   if (body.length <= maxPlainCharacters) return body
-  const first = hitsIn(body, phrases, 1)[0]?.start ?? 0
+  const first = hitsIn(body, terms, 1)[0]?.start ?? 0
   const earliest = Math.max(0, first - charactersBefore)
   const paragraph = body.lastIndexOf('\n\n', first)
   const from = paragraph > earliest ? paragraph : wordStart(body, earliest, first)
   return body.slice(from, wordEnd(body, from + maxPlainCharacters, from))
 }
 
-/** Where phrases are found: the places of their words. */
-function hitsIn(
-  text: string,
-  phrases: readonly (readonly string[])[],
-  most = maxMarked,
-): { start: number; end: number }[] {
-  const hits: { start: number; end: number }[] = []
-  const longest = Math.max(0, ...phrases.map((words) => words.length))
+/** Where terms are found: the places of their words, each part of the text once. */
+function hitsIn(text: string, terms: readonly Term[], most = maxMarked): Span[] {
+  const hits: Span[] = []
+  const longest = Math.max(0, ...terms.map(({ words }) => words.length))
   if (longest === 0) return hits
   /** the last words, as many as the longest phrase has */
   const last: PlacedWord[] = []
   for (const placed of placedWords(text)) {
     last.push(placed)
     if (last.length > longest) last.shift()
-    for (const words of phrases) {
-      const found = last.slice(-words.length)
-      if (found.length < words.length || !words.every((word, at) => word === found[at]?.word)) {
-        continue
-      }
-      hits.push(...found.map(({ start, end }) => ({ start, end })))
-    }
+    for (const term of terms) hits.push(...placesOf(term, last))
     if (hits.length >= most) break
   }
-  return hits.sort((a, b) => a.start - b.start || a.end - b.end)
+  return joined(hits.sort((a, b) => a.start - b.start || a.end - b.end))
+}
+
+type Span = { readonly start: number; readonly end: number }
+
+/** The places of a term's words if they are the last ones, in order. */
+function placesOf({ words, isBegun }: Term, last: readonly PlacedWord[]): Span[] {
+  const found = last.slice(-words.length)
+  const isThere =
+    found.length === words.length &&
+    found.every(({ word }, at) => {
+      const wanted = words[at] as string
+      return isBegun && at === words.length - 1 ? word.startsWith(wanted) : word === wanted
+    })
+  if (!isThere) return []
+  return found.map(({ word, start, end }, at) =>
+    // Of a pair of letters only the first was asked for.
+    isBegun && at === words.length - 1 && word !== words[at]
+      ? { start, end: Math.min(end, start + (words[at] as string).length) }
+      : { start, end },
+  )
+}
+
+/** Places in order, those that overlap made one. */
+function joined(spans: readonly Span[]): Span[] {
+  const apart: Span[] = []
+  for (const span of spans) {
+    const before = apart.at(-1)
+    if (before === undefined || span.start >= before.end) apart.push(span)
+    else apart[apart.length - 1] = { ...before, end: Math.max(before.end, span.end) }
+  }
+  return apart
 }
 
 const blank = /\s/

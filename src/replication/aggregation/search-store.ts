@@ -128,7 +128,9 @@ export class SearchStore {
       database.exec('BEGIN IMMEDIATE')
       if (isNew || isEmpty(database)) database.exec(schema)
       database.exec('COMMIT')
-      return new SearchStore(database)
+      const store = new SearchStore(database)
+      store.#checkEnds()
+      return store
     } catch (error) {
       database?.close()
       if (error instanceof SearchStoreError) throw error
@@ -141,6 +143,21 @@ export class SearchStore {
 
   close(): void {
     this.#database.close()
+  }
+
+  /** The oldest and the newest post have to be found, or FTS5 has lost its lists. */
+  #checkEnds(): void {
+    for (const order of ['', 'DESC']) {
+      const row = this.#prepare(
+        `SELECT at, name FROM post JOIN blog ON n = post.blog WHERE post.seq IS NOT NULL
+          ORDER BY at ${order} LIMIT 1`,
+      ).get() as { at: number; name: string } | undefined
+      if (row === undefined) return
+      const query = { terms: [], blog: row.name as BlogName, lang: null, tags: [] }
+      if (this.newest(query, row.at + 1, 1)[0]?.at !== row.at) {
+        throw new SearchStoreError('damaged', 'it is damaged: posts in it are not found')
+      }
+    }
   }
 
   /** All blogs of the index, by name. */

@@ -15,7 +15,7 @@ export const groupMs = 200
 /** Changes given to the index that are not on its disk yet, beyond which `room` waits. */
 export const maxUnwritten = 2_000
 /** … and characters of their posts. */
-export const maxUnwrittenCharacters = 4_000_000
+export const maxUnwrittenCharacters = 2_000_000
 /** Searches under way at once, waiting ones with them. */
 export const maxSearches = 64
 /** … of one who asks. */
@@ -193,7 +193,7 @@ export class SearchIndex {
     const worker = new Worker(new URL('./search-worker.ts', import.meta.url), {
       name: 'search',
       workerData: { path },
-      resourceLimits: { maxOldGenerationSizeMb: maxHeapMiB },
+      resourceLimits: { maxOldGenerationSizeMb: maxHeapMiB, maxYoungGenerationSizeMb: 16 },
     })
     this.#worker = worker
     const opened = Promise.withResolvers<void>()

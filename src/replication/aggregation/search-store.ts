@@ -1,4 +1,3 @@
-import { hash } from 'node:crypto'
 import { existsSync, rmSync } from 'node:fs'
 // biome-ignore lint/correctness/noUnresolvedImports: Node 24 has it
 import { DatabaseSync, type StatementSync } from 'node:sqlite'
@@ -46,7 +45,7 @@ export type Hit = {
   readonly id: EntryId
   /** UTC year of the post's first revision, which stands in its address */
   readonly year: number
-  /** when its first revision was first seen, ms */
+  /** when its first revision was first seen, ms; later by some where several were seen at once */
   readonly seenMs: number
 }
 /** `at`: the place of the hit in the order of first-seen times. */
@@ -63,10 +62,8 @@ export type IndexedBlog = {
 const applicationId = 0x636e636c
 export const searchSchema = 1
 
-/** Places per ms: posts first seen in the same ms stand in an order that all peers agree on. */
-const placesPerMs = 1_024
-/** Up to here a place is a safe integer: the year 2248. */
-const maxSeenMs = 2 ** 43 - 1
+/** First-seen times beyond this one count as it, so that a place stays a safe integer. */
+const maxSeenMs = 2 ** 52
 /** Posts that are ranked for `best`: the newest that match. */
 export const maxRanked = 2_000
 /** Weights of title, body and marks for bm25. */
@@ -101,14 +98,22 @@ export function deleteSearchFiles(path: string): void {
  * logs. Everything here is synchronous; `SearchIndex` runs it in a thread of its own.
  *
  * A post's place is its first-seen time, so that FTS5, which goes through its lists by place, stops
- * after the first page.
+ * after the first page. In ms: lists of finer ones took a third more time to write.
  */
 export class SearchStore {
   readonly #database: DatabaseSync
   readonly #statements = new Map<string, StatementSync>()
+  readonly #insertPost: StatementSync
+  readonly #insertWords: StatementSync
 
   private constructor(database: DatabaseSync) {
     this.#database = database
+    this.#insertPost = database.prepare(
+      'INSERT OR IGNORE INTO post (at, blog, slug, year, seq, id) VALUES (?, ?, ?, ?, ?, ?)',
+    )
+    this.#insertWords = database.prepare(
+      'INSERT INTO words (rowid, title, body, marks) VALUES (?, ?, ?, ?)',
+    )
   }
 
   /**
@@ -224,7 +229,7 @@ export class SearchStore {
     if (row === undefined) return null
     const { name, seq, year } = row
     const id = Buffer.from(row.id).toString('hex') as EntryId
-    return { at, blog: name as BlogName, seq, id, year, seenMs: Math.floor(at / placesPerMs) }
+    return { at, blog: name as BlogName, seq, id, year, seenMs: at }
   }
 
   #prepare(sql: string): StatementSync {
@@ -249,10 +254,9 @@ export class SearchStore {
     }
     // FTS5 writes what it has gathered to the disk each time that a row comes out of order.
     for (const [at, { post, replaces }] of [...group].sort(([a], [b]) => a - b)) {
-      const verb = replaces ? 'REPLACE' : 'INSERT'
-      this.#prepare(`${verb} INTO words (rowid, title, body, marks) VALUES (?, ?, ?, ?)`).run(
-        ...[at, searchText(post.title), searchText(post.body), marksOf(post)],
-      )
+      if (replaces) this.#prepare('DELETE FROM words WHERE rowid = ?').run(at)
+      const { title, body } = post
+      this.#insertWords.run(at, searchText(title), searchText(body), marksOf(post))
     }
   }
 
@@ -285,34 +289,55 @@ export class SearchStore {
    * @returns by how many the blog has more posts that are shown
    */
   #place(group: Group, { blog, slug, put, first }: Outcome & { blog: number; slug: string }) {
-    const known = this.#prepare('SELECT at, seq FROM post WHERE blog = ? AND slug = ?').get(
-      ...[blog, slug],
-    ) as { at: number; seq: number | null } | undefined
     const seq = put?.seq ?? null
     const id = put === null ? null : Buffer.from(put.id, 'hex')
-    if (known !== undefined) {
-      const wasShown = known.seq !== null
-      if (put !== null) {
-        const replaces = group.get(known.at)?.replaces ?? wasShown
-        group.set(known.at, { post: put, replaces })
-      } else if (wasShown) this.#hide(group, known.at)
-      this.#prepare('UPDATE post SET seq = ?, id = ? WHERE at = ?').run(seq, id, known.at)
-      return Number(put !== null) - Number(wasShown)
+    const placed = first === null ? null : this.#insert({ blog, slug, seq, id, first })
+    if (placed !== null) {
+      if (put !== null) group.set(placed, { post: put, replaces: false })
+      return put === null ? 0 : 1
     }
+    const known = this.#postAt(blog, slug)
     // A retraction of what never was a post here.
-    if (first === null) return 0
-    const at = this.#freePlace(first)
-    this.#prepare('INSERT INTO post (at, blog, slug, year, seq, id) VALUES (?, ?, ?, ?, ?, ?)').run(
-      at,
-      blog,
-      slug,
-      first.year,
-      seq,
-      id,
-    )
-    if (put === null) return 0
-    group.set(at, { post: put, replaces: false })
-    return 1
+    if (known === null) return 0
+    const wasShown = known.seq !== null
+    if (put !== null) {
+      const replaces = group.get(known.at)?.replaces ?? wasShown
+      group.set(known.at, { post: put, replaces })
+    } else if (wasShown) this.#hide(group, known.at)
+    this.#prepare('UPDATE post SET seq = ?, id = ? WHERE at = ?').run(seq, id, known.at)
+    return Number(put !== null) - Number(wasShown)
+  }
+
+  #postAt(blog: number, slug: string): { at: number; seq: number | null } | null {
+    const sql = 'SELECT at, seq FROM post WHERE blog = ? AND slug = ?'
+    const row = this.#prepare(sql).get(blog, slug)
+    return (row as { at: number; seq: number | null } | undefined) ?? null
+  }
+
+  /**
+   * Gives a new post its row, at the ms in which it was first seen or, where that is taken, the next
+   * free one.
+   *
+   * @returns its place; null: the post has a row already
+   */
+  #insert(row: {
+    readonly blog: number
+    readonly slug: string
+    readonly seq: number | null
+    readonly id: Uint8Array | null
+    readonly first: IndexedPost
+  }): number | null {
+    const { blog, slug, seq, id, first } = row
+    const seenMs = Math.min(Math.max(0, Math.floor(first.seenMs)), maxSeenMs)
+    const insert = (at: number) =>
+      this.#insertPost.run(at, blog, slug, first.year, seq, id).changes === 1
+    if (insert(seenMs)) return seenMs
+    if (this.#postAt(blog, slug) !== null) return null
+    const taken = this.#prepare('SELECT 1 FROM post WHERE at = ?')
+    let at = seenMs + 1
+    while (taken.get(at) !== undefined) at += 1
+    insert(at)
+    return at
   }
 
   /** Takes a post's words out, also when they were to come in with the same group. */
@@ -320,16 +345,6 @@ export class SearchStore {
     const coming = group.get(at)
     group.delete(at)
     if (coming?.replaces !== false) this.#prepare('DELETE FROM words WHERE rowid = ?').run(at)
-  }
-
-  /** By first-seen time, then by a hash of its name: the same at all peers, unless it is taken. */
-  #freePlace({ blog, slug, seenMs }: IndexedPost): number {
-    const ms = Math.min(Math.max(0, Math.floor(seenMs)), maxSeenMs)
-    const within = hash('sha256', `${blog}/${slug}`, 'buffer').readUInt16BE(0) % placesPerMs
-    let at = ms * placesPerMs + within
-    const taken = this.#prepare('SELECT 1 FROM post WHERE at = ?')
-    while (taken.get(at) !== undefined) at += 1
-    return at
   }
 }
 
@@ -352,6 +367,7 @@ const schema = `
     seq INTEGER, id BLOB, UNIQUE (blog, slug));
   CREATE VIRTUAL TABLE words USING fts5(
     title, body, marks, content = '', contentless_delete = 1, tokenize = 'ascii');
+  INSERT INTO words (words, rank) VALUES ('automerge', 8);
 `
 const drop = 'DROP TABLE words; DROP TABLE post; DROP TABLE blog;'
 

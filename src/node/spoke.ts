@@ -263,6 +263,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       drainSelf: (asked) => exchange.submit.drain(asked),
       cutOffs: authority?.cutOffs ?? null,
       reports: authority?.reports ?? null,
+      indexer: null,
       bootstrap: (invite) => bootstrapOf(exchange, peer, invite),
       nameOf: (name) => exchange.council.roster()?.members.get(name)?.name ?? null,
       now: realClock.now,

@@ -8,7 +8,7 @@ const json = ['--json', 'one line of JSON on stdout'] as const
 
 /**
  * Adds the operator's commands, which ask the peer that runs on this machine: `admit`, `invite`,
- * `cutoff`, `reinstate`, `status`, and those that move blogs. Exit codes as of the blogger's commands. Each is loaded when it runs.
+ * `cutoff`, `reinstate`, `status`, `reindex`, and those that move blogs. Exit codes as of the blogger's commands. Each is loaded when it runs.
  */
 export function adminCommands(program: Command, io: CommandIo = processIo): void {
   program
@@ -83,6 +83,17 @@ export function adminCommands(program: Command, io: CommandIo = processIo): void
       runCommand('status', io, async (plain) => {
         const { showStatus } = await import('./show-status.ts')
         await showStatus(options, plain)
+      }),
+    )
+  program
+    .command('reindex')
+    .description('make the index of words anew, by which posts are found here')
+    .option(...config)
+    .option(...json)
+    .action((options) =>
+      runCommand('reindex', io, async (plain) => {
+        const { reindex } = await import('./reindex.ts')
+        await reindex(options, plain)
       }),
     )
   moveCommands(program, io)

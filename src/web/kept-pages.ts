@@ -24,7 +24,7 @@ export type PageAnswer = {
 
 /**
  * Answers pages that everybody sees alike from memory, as long as nothing on which they depend has
- * changed: `WebSpoke.blogVersion` and `homeVersion` say so. Only whole pages (200) are kept; never
+ * changed: `WebSpoke.blogVersion` and the version of `front` say so. Only whole pages (200) are kept; never
  * one with a cookie or `no-store`.
  */
 export class KeptPages {
@@ -69,7 +69,7 @@ export class KeptPages {
     return createMiddleware(async (c, next) => {
       const request = requestOf(c.req.raw)
       const address = this.#addressOf(request)
-      const version = address === null ? null : await this.#versionOf(address)
+      const version = address === null ? null : await this.#knownVersion(address)
       if (address === null || version === null) return next()
       const { key } = address
       const slot = `${key} ${version}`
@@ -109,8 +109,19 @@ export class KeptPages {
     return address?.blog === null && header('cookie') !== undefined ? null : address
   }
 
+  /** null also where it cannot be had: the page meets the same failure, and knows how to answer. */
+  async #knownVersion(address: KeptAddress): Promise<string | null> {
+    try {
+      return await this.#versionOf(address)
+    } catch {
+      return null
+    }
+  }
+
   #versionOf({ blog }: KeptAddress): string | null | Promise<string | null> {
-    return blog === null ? this.#spoke.homeVersion() : this.#spoke.blogVersion(blog)
+    if (blog !== null) return this.#spoke.blogVersion(blog)
+    const front = this.#spoke.front()
+    return front instanceof Promise ? front.then(({ version }) => version) : front.version
   }
 }
 

@@ -1,10 +1,12 @@
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
+import { refuse } from '../../src/auth/verdict.ts'
 import { createApp } from '../../src/web/app.ts'
 import { KeptPages } from '../../src/web/kept-pages.ts'
 import { PageMemory, readyPage } from '../../src/web/page-memory.ts'
 import type { OpenBlog, WebSpoke } from '../../src/web/spoke.ts'
-import { logOf, memorySpoke, openLog, zone } from './memory-spoke.ts'
+import { TestCouncil } from '../replication/test-council.ts'
+import { actsOf, frontOf, logOf, memorySpoke, openLog, postsOf, zone } from './memory-spoke.ts'
 
 const blog = `http://maria.${zone}`
 const post = (slug: string, body = 'Some words.\n'.repeat(40).trim()) => ({
@@ -183,21 +185,54 @@ describe('KeptPages', () => {
     expect(get.headers.get('content-length')).toBe(String((await get.arrayBuffer()).byteLength))
   })
 
-  it('keeps the front page until something changes, but not for who sends a cookie', async () => {
+  it('keeps the front page and its feeds until something changes, but not for who sends a cookie', async () => {
     let made = 0
-    let version = '1'
-    const home = async () => {
-      made += 1
-      return { blogs: [], newest: [] }
+    const posts = await postsOf([maria])
+    let front = frontOf(posts.slice(1))
+    const { ask } = served(maria, {
+      ...actsOf(new TestCouncil()),
+      front: () => ({
+        ...front,
+        get posts() {
+          made += 1
+          return front.posts
+        },
+      }),
+    })
+    for (const path of ['/', '/feed.atom', '/feed.rss', '/feed.json']) {
+      made = 0
+      const texts: string[] = []
+      const read = async (headers?: Record<string, string>) =>
+        texts.push(await (await ask(`http://${zone}${path}`, headers)).text())
+      await read()
+      const once = made
+      expect(once).toBeGreaterThan(0)
+      await read()
+      expect(made).toBe(once)
+      for (let time = 0; time < 2; time++) await read({ cookie: 'a=b' })
+      expect(made).toBe(3 * once)
+      front = frontOf(posts)
+      await read()
+      expect(made).toBe(4 * once)
+      const withY = texts.map((text) => text.includes('/2026/y'))
+      expect(withY).toEqual([false, false, false, false, true])
+      front = frontOf(posts.slice(1))
     }
-    const { ask } = served(maria, { home, homeVersion: () => version })
-    for (let time = 0; time < 2; time++) await ask(`http://${zone}/`)
-    expect(made).toBe(1)
-    for (let time = 0; time < 2; time++) await ask(`http://${zone}/`, { cookie: 'a=b' })
-    expect(made).toBe(3)
-    version = '2'
-    await ask(`http://${zone}/`)
-    expect(made).toBe(4)
+  })
+
+  it('makes the posts of a language anew each time: they are a search', async () => {
+    let made = 0
+    const { ask } = served(maria, {
+      search: async () => {
+        made += 1
+        return refuse('QUERY_EMPTY', 'no')
+      },
+    })
+    for (const path of ['/?lang=es', '/?a=b&%6Cang=es']) {
+      made = 0
+      for (let time = 0; time < 2; time++) await ask(`http://${zone}${path}`)
+      expect(made).toBe(2)
+    }
   })
 
   it('finds for the server in front what it kept, and nothing that has to be made', async () => {

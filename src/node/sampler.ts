@@ -20,12 +20,14 @@ const lookAgainMs = 3_000
 const settleMs = 30_000
 
 /**
- * Looks at what other spokes show to readers (DESIGN 8): a random blog and entry at a random spoke,
- * byte for byte. What is wrong twice is reported.
+ * Looks at what other spokes show to readers (DESIGN 8): a random blog and entry at one spoke after
+ * the other, byte for byte. What is wrong twice is reported.
  */
 export class Sampler {
   readonly #parts: Parts
   readonly counts = { samples: 0, wrong: 0 }
+  /** whom this round has not come to yet */
+  #left: PeerName[] = []
   #stop = () => {}
 
   constructor(parts: Parts) {
@@ -44,7 +46,7 @@ export class Sampler {
   async sample(): Promise<void> {
     const { exchange, clock } = this.#parts
     const roster = exchange.council.roster()
-    const target = roster === null ? null : this.#pick(this.#others(roster))
+    const target = roster === null ? null : this.#nextOf(this.#others(roster))
     const kept = exchange.replicas
       .all()
       .filter(
@@ -74,6 +76,15 @@ export class Sampler {
     return liveMembers(roster).filter(
       ({ peer, web, away }) => peer !== self && web.length > 0 && !away,
     )
+  }
+
+  /** One after the other in random order, so that nobody is left out for long by chance. */
+  #nextOf(others: readonly Member[]): Member | null {
+    this.#left = this.#left.filter((peer) => others.some((each) => each.peer === peer))
+    if (this.#left.length === 0) this.#left = others.map(({ peer }) => peer)
+    const next = this.#pick(this.#left)
+    this.#left = this.#left.filter((peer) => peer !== next)
+    return others.find(({ peer }) => peer === next) ?? null
   }
 
   #pick<T>(of: readonly T[]): T | null {

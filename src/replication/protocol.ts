@@ -10,7 +10,8 @@ export const SYNC = '/council/sync/1'
 export const REPLICA = '/council/replica/1'
 export const SUBMIT = '/council/submit/1'
 export const READ = '/council/read/1'
-export const PROTOCOLS = [JOIN, ALIVE, SYNC, REPLICA, SUBMIT, READ] as const
+export const SEARCH = '/council/search/1'
+export const PROTOCOLS = [JOIN, ALIVE, SYNC, REPLICA, SUBMIT, READ, SEARCH] as const
 
 /** kad-dht's own protocol, so that councils and other networks never share a routing table. */
 export const KAD = '/council/kad/1'
@@ -22,6 +23,8 @@ export const logTopic = (councilId: string, primary: string) =>
 export const actsTopic = (councilId: string) => `/council/1/${councilId}/acts`
 /** Gossip topic on which everybody tells of two signed versions of one place in a log. */
 export const proofsTopic = (councilId: string) => `/council/1/${councilId}/proofs`
+/** Gossip topic on which the inner circle announces its front pages. */
+export const frontTopic = (councilId: string) => `/council/1/${councilId}/front`
 /** Key of a blog's record in the DHT. */
 export const recordKey = (councilId: string, blog: string) => `/council/${councilId}/${blog}`
 
@@ -96,3 +99,16 @@ export const readWaitMs = 300
 export const maxServedBytes = 66_000
 /** Entries kept aside per log; beyond it the oldest seq makes room, since the newest may still fit. */
 export const maxAsidePerLog = 1_000
+/** Members of a circle, at least and at most; only a council that is smaller has a smaller one (DESIGN 7). */
+export const minCircle = 5
+export const maxCircle = 10
+/** Posts on the council's front page, and how many of them one blog may have (DESIGN 7). */
+export const maxFrontPosts = 20
+export const maxFrontPerBlog = 3
+/** Bytes of a gossiped front page: its text has 20 lines of at most 145 bytes and some headers. */
+export const maxFrontBytes = 16 * 1024
+/** Spokes that a front page names as not covered; of more, the first. */
+export const maxFrontWithout = 50
+/** A front page follows the one before it no sooner than this, and no later when nothing happens, ms. */
+export const frontAtMostMs = 250
+export const frontAtLeastMs = 2_000

@@ -26,6 +26,8 @@ async function lie(peer: TestPeer, change: (path: string, body: string) => strin
         })
       },
     )
+    // The spoke is stopped and started behind it.
+    pass.on('error', () => answer.destroy())
     asked.pipe(pass)
   })
   server.listen(0, host)

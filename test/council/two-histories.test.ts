@@ -49,6 +49,9 @@ describe('a primary that shows two histories', () => {
         new Set([shown, hidden].map(({ entry }) => Buffer.from(entry.text).toString())),
       )
     }
+    // Readers see the version with w receipts, also where the other one was fetched first.
+    for (const spoke of council.spokes.filter((each) => each !== deceived))
+      await blog.whenWhole(spoke)
     // A spoke that was not there hears of it too, and so does one that is started anew.
     const late = await council.join('f')
     await deceived.stop()

@@ -551,8 +551,11 @@ export class TestBlog {
   /** Waits until a spoke serves every entry, byte for byte. */
   async whenWhole(at: TestPeer): Promise<void> {
     await soon(async () => {
-      for (const [seq, { entry }] of this.entries.entries())
-        expect((await this.read(seq, at)).equals(entry.text)).toBe(true)
+      for (const [seq, { entry }] of this.entries.entries()) {
+        const read = await this.read(seq, at)
+        const wanted = Buffer.from(entry.text).toString()
+        expect([at.name, seq, read.toString()]).toEqual([at.name, seq, wanted])
+      }
     })
   }
 }

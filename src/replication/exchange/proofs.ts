@@ -3,7 +3,8 @@ import { z } from 'zod'
 import type { PeerName } from '../../auth/peer-signature.ts'
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import { decodeFrame } from '../frame.ts'
-import { type BlogName, decodeEntry } from '../log/entry.ts'
+import { checkBroughtKeys, maxBroughtKeys } from '../log/brought-keys.ts'
+import type { BlogName } from '../log/entry.ts'
 import type { Ingest } from '../log/ingest.ts'
 import type { Item, LogName } from '../log/log.ts'
 import type { LogRules } from '../log/rules.ts'
@@ -29,8 +30,6 @@ export type Fork = {
 const maxPerLog = 20
 /** … of all logs. */
 const maxForks = 5_000
-/** Key entries that a proof brings along, so that anybody can check it. */
-const maxKeys = 50
 /** Peers that are asked for the other version. */
 const maxAsked = 5
 
@@ -43,7 +42,7 @@ type ProofMessage = {
 const proofShape: z.ZodType<ProofMessage> = z.object({
   log: z.string().max(40),
   versions: z.tuple([signedShape, signedShape]),
-  keys: z.array(signedShape).max(maxKeys),
+  keys: z.array(signedShape).max(maxBroughtKeys),
 })
 type Row = ProofMessage & { endedAt: number }
 const listAnswer = z.object({
@@ -253,32 +252,21 @@ export class Proofs {
   async #check(message: ProofMessage, items: readonly [Item, Item]): Promise<Verdict<void>> {
     const { log, keys, versions } = message
     const rules = this.#parts.rulesOf(log)
-    const brought = new Map<number, Uint8Array>()
+    let brought: ReadonlyMap<number, Uint8Array> = new Map()
     const isBlog = !log.startsWith('@')
     const read = async (seq: number) =>
       isBlog
         ? (brought.get(seq) ?? null)
         : ((await this.#parts.store.entry(log, seq))?.text ?? null)
     if (isBlog) {
-      const known = await this.#parts.genesisOf(log as BlogName)
-      if (known === null) return refuse('PROOF_UNKNOWN_LOG', `Whose ${log} is cannot be found out.`)
-      for (const row of keys) {
-        const entry = decodeEntry(row[0])
-        if (!entry.ok) return entry
-        const { seq, id, kind } = entry.value
-        const isFirst = brought.size === 0
-        if (isFirst ? id !== known : kind !== 'rekey' || seq > (items[0].seq ?? 0))
-          return refuse('PROOF_KEYS', `The proof does not begin with the genesis of ${log}.`)
-        const held = await rules.checkAlone(
-          entry.value,
-          fromSignedRow(row),
-          [...brought.keys()],
-          read,
-        )
-        if (!held.ok) return held
-        brought.set(seq, row[0])
-      }
-      if (brought.size === 0) return refuse('PROOF_KEYS', 'The proof brings no keys along.')
+      const blog = log as BlogName
+      const genesis = await this.#parts.genesisOf(blog)
+      if (genesis === null)
+        return refuse('PROOF_UNKNOWN_LOG', `Whose ${log} is cannot be found out.`)
+      const known = { blog, genesis, last: items[0].seq }
+      const held = await checkBroughtKeys(rules, known, keys.map(fromSignedRow))
+      if (!held.ok) return held
+      brought = held.value
     }
     for (const [at, item] of items.entries()) {
       const offer = fromSignedRow(versions[at] as SignedRow)

@@ -202,25 +202,16 @@ export class Reader {
       if (this.#clock.now() - visited.freshMs > maxVisitedAgeMs) {
         await within(this.#clock, readWaitMs, this.#refresh(blog, visited), false)
       }
+      // It may have been fetched anew.
+      const current = this.#visited.get(blog) ?? visited
       this.#visited.delete(blog)
-      this.#visited.set(blog, visited)
-      return this.#view(visited)
+      this.#visited.set(blog, current)
+      return this.#view(current)
     }
     const found = await this.#registry.lookUp(blog)
     if (found === 'free') return 'unknown'
     if (found === 'unreachable') return 'unreachable'
-    const store = new LogStore(this.#memoryDisk())
-    const rules = blogRules(() => this.#council.roster()?.council ?? null, this.#keys)
-    const ingest = new Ingest({ store, rulesOf: () => rules, now: this.#clock.now })
-    const fetched: Visited = {
-      ingest,
-      store,
-      assignment: found,
-      receipts: new ReceiptBook(found),
-      bytes: 0,
-      freshMs: 0,
-      refreshing: null,
-    }
+    const fetched = this.#nothingOf(found)
     if (!(await within(this.#clock, firstFetchMs, this.#refresh(blog, fetched), false)))
       return 'unreachable'
     this.#visited.set(blog, fetched)
@@ -240,8 +231,8 @@ export class Reader {
     this.#renewedMs.set(blog, nowMs)
     const kept = this.#replicas.get(blog)
     const visited = this.#visited.get(blog)
-    const ingest = visited?.ingest ?? this.#ingest
-    const before = (await ingest.record(blog))?.head.seq ?? -1
+    const ingest = () => this.#visited.get(blog)?.ingest ?? this.#ingest
+    const before = (await ingest().record(blog))?.head.seq ?? -1
     if (visited !== undefined)
       await within(this.#clock, readWaitMs, this.#refresh(blog, visited), false)
     else if (kept?.role === 'secondary') {
@@ -252,7 +243,16 @@ export class Reader {
         undefined,
       ).catch(() => undefined)
     }
-    return ((await ingest.record(blog))?.head.seq ?? -1) > before
+    return ((await ingest().record(blog))?.head.seq ?? -1) > before
+  }
+
+  /** Room for a blog that is about to be fetched. */
+  #nothingOf(assignment: Assignment): Visited {
+    const store = new LogStore(this.#memoryDisk())
+    const rules = blogRules(() => this.#council.roster()?.council ?? null, this.#keys)
+    const ingest = new Ingest({ store, rulesOf: () => rules, now: this.#clock.now })
+    const receipts = new ReceiptBook(assignment)
+    return { ingest, store, assignment, receipts, bytes: 0, freshMs: 0, refreshing: null }
   }
 
   #view(visited: Visited): Visit {
@@ -296,9 +296,18 @@ export class Reader {
         visited.freshMs = this.#clock.now()
         return true
       } catch (error) {
-        // The next holder may answer; if none does, the copy at hand is shown as it is. One that
-        // does not fit is fetched anew by the next visit: it may be the copy that is wrong.
-        if (!(error instanceof ReplicationError)) this.#visited.delete(blog)
+        // The next holder may answer; if none does, the copy at hand is shown as it is. What this
+        // one has does not fit to it: it may be the copy that is wrong.
+        if (error instanceof ReplicationError || this.#visited.get(blog) !== visited) continue
+        const anew = this.#nothingOf(visited.assignment)
+        try {
+          await this.#fetchFrom(holder, blog, anew)
+        } catch {
+          continue
+        }
+        anew.freshMs = this.#clock.now()
+        this.#visited.set(blog, anew)
+        return true
       }
     }
     const newer = await this.#registry.lookUp(blog, { maxAgeMs: 0 })
@@ -348,13 +357,18 @@ export class Reader {
         )
     }
     // A receipt for another entry than the one shown says nothing of what is shown.
+    let other: Receipt | null = null
     for (const receipt of given) {
       const held = await visited.ingest.idAt(blog, receipt.head.seq)
       if (held === receipt.head.id) visited.receipts.add(receipt)
-      // Fetched from one who has the other of two versions: the next visit fetches it anew.
-      else if (held !== null && receipt.replica.peer === holder)
-        throw new Error(`${holder} has signed for another entry ${receipt.head.seq} of ${blog}`)
+      else if (held !== null && receipt.replica.peer === holder) other = receipt
     }
+    if (other === null) return
+    const { seq } = other.head
+    const reason = `${holder} has signed for another entry ${seq} of ${blog}`
+    // What is published stays (REPLICATION 16): then it is the holder that was deceived.
+    if (visited.receipts.published() >= seq) throw new ReplicationError('NOT_READY', reason)
+    throw new Error(reason)
   }
 
   /** Asks peers that carry `@names` where a blog is; for the registry. */

@@ -75,6 +75,7 @@ export class Replicas {
   /** blogs whose promise on disk does not decode any more */
   readonly #forgotten = new Set<BlogName>()
   #allChanges = 0
+  readonly #changeListeners = new Set<(blog: BlogName) => void>()
   #events: ReplicaEvents | null = null
 
   constructor(parts: {
@@ -165,9 +166,16 @@ export class Replicas {
     return blog === undefined ? this.#allChanges : (this.#changes.get(blog) ?? 0)
   }
 
+  /** Called after each change of a blog's assignment here and of its receipts; the answer stops it. */
+  onChange(listener: (blog: BlogName) => void): () => void {
+    this.#changeListeners.add(listener)
+    return () => this.#changeListeners.delete(listener)
+  }
+
   #changed(blog: BlogName): void {
     this.#changes.set(blog, this.changes(blog) + 1)
     this.#allChanges += 1
+    for (const listener of this.#changeListeners) listener(blog)
   }
 
   /** Where this peer's log ends that follows the act's epoch; null while it does not follow it. */
@@ -494,8 +502,29 @@ export class Replicas {
 
   /** When this peer saw the entry at `seq` published first, ms; null while it is not, or not known here. */
   async publishedMs(blog: BlogName, seq: number): Promise<number | null> {
-    const [first] = await this.#store.valuesFrom(publishedKey(blog, seq), `published/${blog}/`, 1)
-    return first === undefined ? null : (first[1] as number)
+    const at = await this.publishedTimes(blog, seq, seq)
+    return at(seq)
+  }
+
+  /** The same for `from` to `to`, read at once. */
+  async publishedTimes(
+    blog: BlogName,
+    from: number,
+    to: number,
+  ): Promise<(seq: number) => number | null> {
+    const prefix = publishedKey(blog, 0).slice(0, -16)
+    const rows = await this.#store.valuesFrom(publishedKey(blog, from), prefix, to - from + 1)
+    const times = rows.flatMap(([key, ms]) =>
+      typeof ms === 'number' ? [{ seq: Number(key.slice(prefix.length)), ms }] : [],
+    )
+    return (seq) => times.find((time) => time.seq >= seq)?.ms ?? null
+  }
+
+  /** Up to which seq this peer has ever seen the blog published; -1: never. */
+  async publishedBefore(blog: BlogName): Promise<number> {
+    const prefix = publishedKey(blog, 0).slice(0, -16)
+    const last = await this.#store.lastKey(prefix)
+    return last === null ? -1 : Number(last.slice(prefix.length))
   }
 
   /**

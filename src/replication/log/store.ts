@@ -274,6 +274,13 @@ export class LogStore {
     return { type: 'del', key }
   }
 
+  /** The last key that begins with `prefix`; null: none does. */
+  async lastKey(prefix: string): Promise<string | null> {
+    const range = { gte: prefix, lt: after(prefix), limit: 1, reverse: true, values: false }
+    const [last] = await this.#disk.iterator(range).all()
+    return last?.[0] ?? null
+  }
+
   /** All values whose key begins with `prefix`; undefined for one that does not decode. */
   async values(prefix: string): Promise<[key: string, value: unknown][]> {
     return this.valuesFrom(prefix, prefix, Number.POSITIVE_INFINITY)

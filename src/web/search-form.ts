@@ -18,14 +18,14 @@ export function searchBox(
 ): Html {
   const choice = (order: SearchOrder, words: string) =>
     html`<option value="${order}"${asked?.order === order ? html` selected` : ''}>${words}</option>`
-  const orders =
+  const button = html`<button type="submit">Search</button>`
+  const rest =
     asked === undefined
-      ? ''
-      : html`
-<label for="order">First</label> <select id="order" name="order">${choice('newest', 'newest')}${choice('best', 'best match')}</select>`
+      ? button
+      : html`</p>
+<p><label for="order">First</label> <select id="order" name="order">${choice('newest', 'newest')}${choice('best', 'best match')}</select> ${button}`
   return html`<search><form method="get" action="${spokeUrl(spoke, searchPath)}">
-<label for="q">Search all blogs</label> <input id="q" name="q" type="search" dir="auto" value="${asked?.text ?? ''}">${orders}
-<button type="submit">Search</button>
+<p><label for="q">Search all blogs</label> <input id="q" name="q" type="search" dir="auto" value="${asked?.text ?? ''}"> ${rest}</p>
 </form></search>`
 }
 

@@ -90,7 +90,7 @@ button ~ button { background: var(--paper); color: var(--accent) }
 button[disabled] { background: var(--fill); color: var(--faint); border-color: var(--line); cursor: default }
 form[method=get] :is(select, button) { margin-block: .2rem }
 form[method=get] :is(label, input) { display: inline-block; width: auto; margin-inline-end: .5rem }
-form[method=get] [type=search] { width: min(100%, 20rem) }
+form[method=get] [type=search] { width: min(100%, 20rem); margin-inline: 0 }
 .notice { background: var(--fill); border: 1px solid var(--line); border-inline-start: 4px solid var(--accent); border-radius: 4px; padding: .75rem 1rem; margin-block: 1.5rem }
 .notice > :first-child { margin-block-start: 0 }
 .notice > :last-child { margin-block-end: 0 }

@@ -7,7 +7,7 @@ import { benchIngest } from './ingest.ts'
 import { benchLive } from './live.ts'
 import { benchMemory } from './memory.ts'
 import { benchMoves } from './moves.ts'
-import { benchBusyPage, benchWeb } from './web.ts'
+import { benchBusyPage, benchFront, benchWeb } from './web.ts'
 
 const benches: Readonly<Record<string, () => Promise<Result | readonly Result[]>>> = {
   ingest: benchIngest,
@@ -15,6 +15,7 @@ const benches: Readonly<Record<string, () => Promise<Result | readonly Result[]>
   live: benchLive,
   web: benchWeb,
   'busy-page': benchBusyPage,
+  front: benchFront,
   dns: benchDns,
   memory: benchMemory,
   'fail-over': benchFailOver,

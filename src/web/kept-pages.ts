@@ -53,9 +53,19 @@ export class KeptPages {
       : this.#found(address, version, request)
   }
 
-  #found({ key }: KeptAddress, version: string | null, request: PageRequest): PageAnswer | null {
-    const page = version === null ? null : this.#memory.find(key, version)
+  #found(address: KeptAddress, version: string | null, request: PageRequest): PageAnswer | null {
+    const page = version === null ? null : this.#pageOf(address, version)
     return page === null ? null : answerOf(page, request)
+  }
+
+  /**
+   * The page in memory. While the front page is being made anew, everybody else gets the one from
+   * before: it changes four times a second at its busiest, and a crowd would wait each time.
+   */
+  #pageOf({ key, blog }: KeptAddress, version: string): KeptPage | null {
+    const page = this.#memory.find(key, version)
+    const isMade = page !== null || blog !== null || !this.#making.has(slotOf(key, version))
+    return isMade ? page : this.#memory.last(key)
   }
 
   /** Whether the page is one that is kept, so that nobody else needs to make a tag of it. */
@@ -72,9 +82,9 @@ export class KeptPages {
       const version = address === null ? null : await this.#knownVersion(address)
       if (address === null || version === null) return next()
       const { key } = address
-      const slot = `${key} ${version}`
+      const slot = slotOf(key, version)
       const making = this.#making.get(slot)
-      const page = this.#memory.find(key, version) ?? (making === undefined ? null : await making)
+      const page = this.#pageOf(address, version) ?? (making === undefined ? null : await making)
       if (page !== null) return responseOf(answerOf(page, request))
       const made = Promise.withResolvers<KeptPage | null>()
       this.#making.set(slot, made.promise)
@@ -124,6 +134,8 @@ export class KeptPages {
     return front instanceof Promise ? front.then(({ version }) => version) : front.version
   }
 }
+
+const slotOf = (key: string, version: string) => `${key} ${version}`
 
 const isRead = (method: string) => method === 'GET' || method === 'HEAD'
 

@@ -13,6 +13,7 @@ const post = (slug: string, body = 'Some words.\n'.repeat(40).trim()) => ({
   ...{ kind: 'post' as const, slug, title: slug.toUpperCase(), tags: ['plaza'], body },
 })
 const maria = openLog(logOf('maria', post('x'), post('y')))
+const written = new TestCouncil()
 
 /** A spoke with one memory for all requests, which counts how often a blog was opened. */
 function served(open: OpenBlog | (() => OpenBlog) = maria, more: Partial<WebSpoke> = {}) {
@@ -190,7 +191,7 @@ describe('KeptPages', () => {
     const posts = await postsOf([maria])
     let front = frontOf(posts.slice(1))
     const { ask } = served(maria, {
-      ...actsOf(new TestCouncil()),
+      ...actsOf(written),
       front: () => ({
         ...front,
         get posts() {
@@ -218,6 +219,32 @@ describe('KeptPages', () => {
       expect(withY).toEqual([false, false, false, false, true])
       front = frontOf(posts.slice(1))
     }
+  })
+
+  it('gives a crowd the front page from before while one of it waits for the new one', async () => {
+    const posts = await postsOf([maria])
+    let front = frontOf(posts.slice(1))
+    let isSlow = false
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const { ask } = served(maria, {
+      // Only who makes the page asks for the acts: those of the feed.
+      ...actsOf(written),
+      acts: async (...asked) => {
+        if (isSlow) await promise
+        return actsOf(written).acts(...asked)
+      },
+      front: () => front,
+    })
+    const url = `http://${zone}/feed.json`
+    await ask(url)
+    front = frontOf(posts)
+    isSlow = true
+    const first = ask(url)
+    const texts = await Promise.all([1, 2, 3].map(async () => (await ask(url)).text()))
+    for (const text of texts) expect(text).not.toContain('/2026/y')
+    resolve()
+    expect(await (await first).text()).toContain('/2026/y')
+    expect(await (await ask(url)).text()).toContain('/2026/y')
   })
 
   it('makes the posts of a language anew each time: they are a search', async () => {

@@ -164,7 +164,11 @@ describe('searchPages', () => {
   it('tells when the search itself can be asked again', async () => {
     const busy = memorySpoke(blogs, {
       search: async () => ({
-        ...{ ok: false, code: 'NOT_READY', reason: 'The search is being made. Come back soon.' },
+        ...{
+          ok: false,
+          code: 'SEARCH_BUSY',
+          reason: 'Too many searches are under way. Try again in a second.',
+        },
         retryMs: 2_500,
       }),
     })

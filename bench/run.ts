@@ -8,7 +8,7 @@ import { benchLive } from './live.ts'
 import { benchMemory } from './memory.ts'
 import { benchMoves } from './moves.ts'
 import { benchMillion, benchSearch } from './search.ts'
-import { benchBusyPage, benchWeb } from './web.ts'
+import { benchBusyPage, benchFront, benchWeb } from './web.ts'
 
 const benches: Readonly<Record<string, () => Promise<Result | readonly Result[]>>> = {
   ingest: benchIngest,
@@ -16,6 +16,7 @@ const benches: Readonly<Record<string, () => Promise<Result | readonly Result[]>
   live: benchLive,
   web: benchWeb,
   'busy-page': benchBusyPage,
+  front: benchFront,
   dns: benchDns,
   memory: benchMemory,
   'fail-over': benchFailOver,

@@ -29,25 +29,23 @@ import { reasonWord } from '../replication/registry/revoked-keys.ts'
 import type {
   Accounts,
   Copies,
-  HomeBlog,
-  HomePost,
   KeyServerWord,
   OpenBlog,
+  SearchAsked,
   ShownReceipt,
   SubmitAnswer,
   WebSpoke,
 } from '../web/spoke.ts'
+import { CouncilView } from './council-view.ts'
 import type { KeyServers } from './key-servers.ts'
-
-/** Posts on a spoke's front page, and how many of them one blog may have (DESIGN 7). */
-const newestPosts = 20
-const newestPerBlog = 3
+import { OwnBlogs } from './own-blogs.ts'
 
 /** What the pages see of a running spoke: replication on one side, plain data on the other. */
 export class SpokeForWeb implements WebSpoke {
   readonly zone: string
   readonly name: string
   readonly #parts: Parts
+  readonly #view: CouncilView
   /** folds by the store they were read from, so that a visited blog's goes with it */
   readonly #folded = new WeakMap<LogStore, Map<BlogName, Blog>>()
 
@@ -55,7 +53,17 @@ export class SpokeForWeb implements WebSpoke {
     this.zone = parts.zone
     this.name = parts.name
     this.#parts = parts
+    const { replicas, ingest, store, revocations, now } = parts
+    const fold = (name: BlogName) => this.#fold(name, { ingest, store })
+    this.#view = new CouncilView({
+      own: new OwnBlogs({ replicas, ingest, store, revocations, fold }),
+      now,
+    })
   }
+
+  readonly front = () => this.#view.front()
+  readonly search = (asked: SearchAsked) => this.#view.search(asked)
+  readonly councilBlogs = (after: string | null) => this.#view.councilBlogs(after)
 
   readonly council = () => this.#parts.council.roster()?.council ?? null
   readonly editForm = () => this.#parts.council.roster()?.edit ?? 'dotted'
@@ -92,7 +100,11 @@ export class SpokeForWeb implements WebSpoke {
   readonly roster = () => this.#parts.council.roster()
   readonly acts = (log: LogName, before: number, limit: number) =>
     this.#parts.acts.before(log, before, limit)
-  readonly status = () => this.#parts.status()
+  /** What machines may know of this peer, and what its front page rests on. */
+  readonly status = async () => ({
+    ...(await this.#parts.status()),
+    covers: (await this.front()).coverage,
+  })
 
   readonly now = () => this.#parts.now()
   readonly wait = (ms: number) => this.#parts.wait(ms)
@@ -176,13 +188,6 @@ export class SpokeForWeb implements WebSpoke {
   #saidOf(): string {
     const { revocations, proofs, losses } = this.#parts
     return `${revocations.count} ${proofs.count} ${losses.count}`
-  }
-
-  readonly homeVersion = (): string => {
-    const { replicas, ingest } = this.#parts
-    const { submit, gossip, push, pull } = ingest.counts
-    const taken = submit + gossip + push + pull
-    return `${this.council()} ${replicas.changes()} ${taken}`
   }
 
   readonly keeps = (name: BlogName): boolean => {
@@ -322,31 +327,6 @@ export class SpokeForWeb implements WebSpoke {
     return head === null ? [] : this.#parts.council.proofs(rosterLog, 0, head.seq + 1)
   }
 
-  readonly home = async (): Promise<{ blogs: HomeBlog[]; newest: HomePost[] }> => {
-    const { replicas, ingest, store } = this.#parts
-    const blogs: HomeBlog[] = []
-    const newest: HomePost[] = []
-    for (const { assignment, role } of replicas.all()) {
-      const blog = role === 'none' ? null : await this.#fold(assignment.blog, { ingest, store })
-      if (blog === null) continue
-      blogs.push({ blog: blog.name, title: blog.title, lang: blog.lang, posts: blog.postCount })
-      for (const post of blog
-        .posts()
-        .filter((each) => each.retracted === null)
-        .slice(0, newestPerBlog)) {
-        const [first] = post.revisions
-        if (first === undefined) continue
-        const stored = await store.entry(blog.name, first.seq)
-        const seenMs = (await replicas.publishedMs(blog.name, first.seq)) ?? stored?.firstMs ?? 0
-        const { title, lang } = post.current
-        newest.push({ blog: blog.name, title, slug: post.slug, year: post.year, lang, seenMs })
-      }
-    }
-    blogs.sort((a, b) => (a.blog < b.blog ? -1 : 1))
-    newest.sort((a, b) => b.seenMs - a.seenMs)
-    return { blogs, newest: newest.slice(0, newestPosts) }
-  }
-
   readonly submit = async (text: Uint8Array, signature: string): Promise<SubmitAnswer> => {
     const entry = decodeEntry(text)
     if (!entry.ok) return refused(entry)
@@ -439,7 +419,7 @@ type Parts = {
   readonly keyServers: KeyServers
   readonly now: () => number
   readonly wait: (ms: number) => Promise<void>
-  readonly status: () => Promise<unknown>
+  readonly status: () => Promise<object>
 }
 
 const refused = ({ ok: _, ...refusal }: Refusal): SubmitAnswer => ({ kind: 'refused', ...refusal })

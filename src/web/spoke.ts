@@ -38,14 +38,24 @@ export type WebSpoke = {
    * it may be kept.
    */
   readonly blogVersion: (name: BlogName) => string | null | Promise<string | null>
-  /** The same for what `home` says. */
-  readonly homeVersion: () => string | null
   /** whether this spoke is a replica of the blog; from memory, asks nobody */
   readonly keeps: (name: BlogName) => boolean
-  /** the blogs that this spoke holds and their newest posts, the newest first, capped per blog */
-  readonly home: () => Promise<{
+  /**
+   * The newest posts of the council, from memory: cheap, asked for with every request. Changes at
+   * most every 250 ms, however many posts arrive.
+   */
+  readonly front: () => Front | Promise<Front>
+  /**
+   * One page of what is found. Codes beside those of a bad query: SEARCH_CURSOR, for a cursor that
+   * no page had.
+   */
+  readonly search: (asked: SearchAsked) => Promise<Verdict<Found>>
+  /** All blogs, by name, some at a time, from the one behind `after` on. */
+  readonly councilBlogs: (after: string | null) => Promise<{
     readonly blogs: readonly HomeBlog[]
-    readonly newest: readonly HomePost[]
+    /** what to hand in as `after` for more; null: these are the last ones */
+    readonly next: string | null
+    readonly coverage: Coverage
   }>
   /** Takes a signed entry from anybody and brings it to its blog's primary (DESIGN 4). */
   readonly submit: (text: Uint8Array, signature: string) => Promise<SubmitAnswer>
@@ -211,6 +221,7 @@ export type LogProof = ArchiveProof & {
   readonly published: number
 }
 
+/** A blog in the list of all. */
 export type HomeBlog = {
   readonly blog: BlogName
   readonly title: string
@@ -218,13 +229,77 @@ export type HomeBlog = {
   readonly posts: number
 }
 
-export type HomePost = {
+/** What an answer for the whole council rests on. */
+export type Coverage =
+  | {
+      readonly kind: 'council'
+      /** spokes whose blogs are in it, and how many there are */
+      readonly spokes: number
+      readonly of: number
+      readonly blogs: number
+      /** name of the spoke that gathered it */
+      readonly by: string
+      /** as of when, ms */
+      readonly atMs: number
+    }
+  /** only the blogs that this spoke keeps; `reason` goes on behind "because" */
+  | { readonly kind: 'own'; readonly reason: string }
+
+/** A post as lists of the whole council show it. */
+export type CouncilPost = {
   readonly blog: BlogName
   readonly title: string
   readonly slug: string
   readonly year: number
   readonly lang: string | null
+  readonly tags: readonly string[]
+  /** when its first version was first seen published, ms */
   readonly seenMs: number
+  /** the author's date of the version shown, ms */
+  readonly dateMs: number
+  readonly key: Fingerprint
+  /** Markdown */
+  readonly body: string
+  /** what readers should know of it, a few words: `key revoked 3 May 2026`; null: nothing */
+  readonly mark: string | null
+}
+
+export type Front = {
+  /** the newest first */
+  readonly posts: readonly CouncilPost[]
+  readonly coverage: Coverage
+  /** A page made under it is right as long as it is the same; see `frontVersion`. */
+  readonly version: string
+}
+
+export type SearchOrder = 'newest' | 'best'
+
+export type SearchAsked = {
+  /** what a person typed, or exactly one tag or language */
+  readonly query: string | { readonly tag: string } | { readonly lang: string }
+  readonly order: SearchOrder
+  /** `next` of the page before; null: the first page */
+  readonly cursor: string | null
+  readonly limit: number
+}
+
+/** A part of a query, as it was understood. */
+export type SearchTerm = {
+  readonly kind: 'word' | 'phrase' | 'blog' | 'lang' | 'tag'
+  readonly text: string
+}
+
+export type FoundPost = CouncilPost & {
+  /** a piece of the text, or of the title where only that has the words */
+  readonly snippet: readonly { readonly text: string; readonly isHit: boolean }[]
+}
+
+export type Found = {
+  readonly hits: readonly FoundPost[]
+  /** cursor of the next page; null: there is nothing more */
+  readonly next: string | null
+  readonly coverage: Coverage
+  readonly terms: readonly SearchTerm[]
 }
 
 /** A receipt that covers the entry just submitted, as `POST /log` shows it; `signature` is base64. */

@@ -1,11 +1,20 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { refuse } from '../../src/auth/verdict.ts'
+import { accept, refuse } from '../../src/auth/verdict.ts'
+import { readTerms, scoreOf, snippetOf } from '../../src/node/own-search.ts'
 import { Blog } from '../../src/replication/log/blog.ts'
 import type { BlogName, Draft, Entry, Genesis } from '../../src/replication/log/entry.ts'
 import { encodeEntry } from '../../src/replication/log/entry.ts'
 import { rosterLog } from '../../src/replication/log/log.ts'
 import type { EntryId } from '../../src/replication/log/text.ts'
-import type { OpenBlog, SubmitAnswer, WebSpoke } from '../../src/web/spoke.ts'
+import { frontVersion } from '../../src/web/coverage.ts'
+import type {
+  CouncilPost,
+  Coverage,
+  Front,
+  OpenBlog,
+  SubmitAnswer,
+  WebSpoke,
+} from '../../src/web/spoke.ts'
 import { actOf, type TestCouncil } from '../replication/test-council.ts'
 
 export const zone = 'blogs.localhost'
@@ -86,21 +95,37 @@ export function memorySpoke(
       const open = blogs[name]
       return open === undefined || open === 'unreachable' ? null : open.blog.head.id
     },
-    homeVersion: () => '1',
     keeps: (name) => (blogs[name] ?? 'unreachable') !== 'unreachable',
-    home: async () => ({
-      blogs: opened.map(({ blog }) => ({
-        blog: blog.name,
-        title: blog.title,
-        lang: blog.lang,
-        posts: blog.postCount,
-      })),
-      newest: opened.flatMap(({ blog }) =>
-        blog.posts().map(({ slug, year, current: { title, lang } }) => ({
-          ...{ blog: blog.name, title, slug, year, lang, seenMs: firstSeenMs },
+    front: async () => frontOf(await postsOf(opened)),
+    search: async ({ query, order, cursor, limit }) => {
+      const terms = readTerms(query)
+      if (!terms.ok) return terms
+      const from = Number(cursor ?? 0)
+      if (Number.isNaN(from)) return refuse('SEARCH_CURSOR', 'There is no such page of results.')
+      const found = (await postsOf(opened))
+        .map((post) => ({ post, score: scoreOf(post, terms.value) }))
+        .filter(({ score }) => score > 0)
+      if (order === 'best') found.sort((a, b) => b.score - a.score)
+      return accept({
+        hits: found.slice(from, from + limit).map(({ post }) => ({
+          ...post,
+          snippet: snippetOf(post.body, terms.value),
         })),
-      ),
-    }),
+        next: found.length > from + limit ? String(from + limit) : null,
+        ...{ coverage: wholeCouncil, terms: terms.value },
+      })
+    },
+    councilBlogs: async (after) => {
+      const all = opened
+        .map(({ blog: { name, title, lang, postCount } }) => ({
+          ...{ blog: name, title, lang, posts: postCount },
+        }))
+        .filter(({ blog }) => after === null || blog > after)
+        .sort((a, b) => (a.blog < b.blog ? -1 : 1))
+      const shown = all.slice(0, blogsPerPage)
+      const next = all.length > shown.length ? (shown.at(-1)?.blog ?? null) : null
+      return { blogs: shown, next, coverage: wholeCouncil }
+    },
     submit: async () => ({ kind: 'refused', code: 'TEXT_NOT_UTF8', reason: 'Not UTF-8.' }),
     order: async () => refuse('ORDER_BODY', 'An order has no body.'),
     claim: async () => null,
@@ -122,6 +147,37 @@ export function memorySpoke(
     status: async () => ({ ready: true }),
     ...more,
   }
+}
+
+/** Blogs on one page of the list that this spoke gives. */
+export const blogsPerPage = 100
+
+export const wholeCouncil: Coverage = {
+  ...{ kind: 'council', spokes: 5, of: 5, blogs: 12, by: 'carl' },
+  atMs: firstSeenMs,
+}
+
+/** A front page of these posts, as far as there is room for them. */
+export function frontOf(posts: readonly CouncilPost[], coverage: Coverage = wholeCouncil): Front {
+  const shown = posts.slice(0, 20)
+  return { posts: shown, coverage, version: frontVersion(shown, coverage) }
+}
+
+/** The posts of the blogs with their texts, as this spoke gathers them. */
+export async function postsOf(opened: readonly OpenBlog[]): Promise<CouncilPost[]> {
+  const posts: CouncilPost[] = []
+  for (const { blog, entry } of opened) {
+    for (const { slug, year, current } of blog.posts()) {
+      const read = (await entry(current.seq))?.entry
+      if (read === undefined) continue
+      const { title, lang, tags, dateMs, key } = current
+      posts.push({
+        ...{ blog: blog.name, title, slug, year, lang, tags, dateMs, key },
+        ...{ seenMs: firstSeenMs, body: read.body, mark: null },
+      })
+    }
+  }
+  return posts
 }
 
 /** The acts that a council wrote, as a spoke that carries both logs hands them out. */

@@ -7,6 +7,7 @@ import { SYNC } from '../../../src/replication/protocol.ts'
 import type { Decision } from '../../../src/replication/registry/act.ts'
 import { writeLoss } from '../../../src/replication/registry/loss.ts'
 import { type ProofOfAct, proofRow } from '../../../src/replication/registry/proof.ts'
+import { noFollow } from '../no-follow.ts'
 import {
   assignFields,
   codeOf,
@@ -43,6 +44,7 @@ async function start(disk: TestDisk): Promise<void> {
   await at.council.start()
   await at.council.take(rosterLog, council.rosterProofs, 'pull')
   const network = {
+    ...noFollow,
     self: peer(1).peer,
     connected: () => [two],
     handle: () => undefined,

@@ -11,7 +11,7 @@ export const REPLICA = '/council/replica/1'
 export const SUBMIT = '/council/submit/1'
 export const READ = '/council/read/1'
 export const SEARCH = '/council/search/1'
-export const PROTOCOLS = [JOIN, ALIVE, SYNC, REPLICA, SUBMIT, READ, SEARCH] as const
+export const PROTOCOLS = [JOIN, ALIVE, SYNC, REPLICA, SUBMIT, READ] as const
 
 /** kad-dht's own protocol, so that councils and other networks never share a routing table. */
 export const KAD = '/council/kad/1'

@@ -9,6 +9,7 @@ import type { Verdict } from '../src/auth/verdict.ts'
 import { buildZone, type RecordSet } from '../src/node/dns/zone.ts'
 import { zoneInput } from '../src/node/dns/zone-keeper.ts'
 import { changesFrame } from '../src/replication/aggregation/changes.ts'
+import { decodeFrontPage } from '../src/replication/aggregation/front-page.ts'
 import { rekeyText } from '../src/replication/log/author.ts'
 import { decodeEntry, type Rekey } from '../src/replication/log/entry.ts'
 import { decodeReceipt } from '../src/replication/log/receipt.ts'
@@ -152,6 +153,7 @@ describe('PROTOCOL.md', () => {
     must(decodePromise(example('promise')))
     must(decodeAnswer(example('answer')))
     must(decodeReport(example('report')))
+    must(decodeFrontPage(example('front')))
     const [, authority] = /^authority (\S+)$/m.exec(block('example', 'act-council').text) ?? []
     must(decodeSeal(example('seal'), authority as PeerName))
     const hello = example('hello')

@@ -347,7 +347,8 @@ function formatCursor({ at, upTo, rank }: Position, query: ParsedQuery, order: O
 const cursorMark = (numbers: string, query: ParsedQuery, order: Order) =>
   hash('sha256', JSON.stringify([numbers, order, formatQuery(query)]), 'base64url').slice(0, 12)
 
-function readCursor(cursor: string, query: ParsedQuery, order: Order): Verdict<Position> {
+/** Where a cursor of this search leads to. Code SEARCH_CURSOR. */
+export function readCursor(cursor: string, query: ParsedQuery, order: Order): Verdict<Position> {
   const read = /^([0-9a-z]{1,11})\.([0-9a-z]{1,11})\.([0-9a-z]{1,4})\.[\w-]{12}$/.exec(cursor)
   const numbers = read?.slice(1, 4) ?? []
   const [at = -1, upTo = -1, rank = -1] = numbers.map((digits) => Number.parseInt(digits, 36))

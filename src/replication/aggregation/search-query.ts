@@ -4,7 +4,7 @@ import { maxTagCharacters } from '../protocol.ts'
 import { soughtWords, wordsOf } from './search-words.ts'
 
 /** Bytes of a query, in UTF-8. */
-export const maxQueryBytes = 1_024
+export const maxQueryBytes = 1_000
 /** Words and phrases of a query, and its tags. */
 export const maxTerms = 16
 /** Words of all of them together. */
@@ -104,10 +104,12 @@ export function foldTag(tag: string): string {
   return tag.normalize('NFKC').toLowerCase()
 }
 
+const needsQuotes = /\s|^(blog|lang|tag):./i
+
 /** A query as text, for links and boxes: `parseQuery` makes the same query of it. */
 export function formatQuery({ terms, blog, lang, tags }: ParsedQuery): string {
   return [
-    ...terms.map(({ text }) => (/[\s:]/.test(text) ? `"${text}"` : text)),
+    ...terms.map(({ text }) => (needsQuotes.test(text) ? `"${text}"` : text)),
     ...(blog === null ? [] : [`blog:${blog}`]),
     ...(lang === null ? [] : [`lang:${lang}`]),
     ...tags.map((tag) => (/\s/.test(tag) ? `tag:"${tag}"` : `tag:${tag}`)),

@@ -82,6 +82,8 @@ export class SearchStoreError extends Error {
 
 type SqliteError = Error & { errcode?: number }
 const primaryCode = (error: unknown) => ((error as SqliteError).errcode ?? 0) & 0xff
+/** Whether SQLite said it, as when the disk is full; anything else is a bug. */
+export const isOfDisk = (error: unknown) => primaryCode(error) !== 0
 /** SQLITE_CORRUPT and SQLITE_NOTADB: what stands on the disk is no index. */
 export const isDamage = (error: unknown) => [11, 26].includes(primaryCode(error))
 /** SQLITE_BUSY and SQLITE_LOCKED. */

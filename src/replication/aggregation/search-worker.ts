@@ -6,6 +6,7 @@ import {
   type Hit,
   type IndexedBlog,
   isDamage,
+  isOfDisk,
   type Order,
   SearchStore,
   SearchStoreError,
@@ -127,6 +128,7 @@ function commit(): void {
   try {
     store.apply(waiting)
   } catch (error) {
+    if (!isOfDisk(error)) throw error
     if (isDamage(error)) rebuild(error)
     else tell({ kind: 'write-failed', reason: (error as Error).message })
     return

@@ -80,6 +80,26 @@ describe('Indexer', () => {
     expect(collection.entriesRead - read).toBe(2)
   })
 
+  it('finds after a restart that the log is another one now, longer or as long', async () => {
+    const log = await begin('maria')
+    await log.posts(3)
+    const path = join(folder, 'other.db')
+    const first = await started(new TestCollection(log), path)
+    await first.quiet()
+    await first.stop()
+    const other = log.branch(2)
+    await other.add({ kind: 'post', slug: 'other', title: 'Other' }, { body: 'another history' })
+    await other.add({ kind: 'post', slug: 'more', title: 'More' }, { body: 'of it' })
+    const second = await started(new TestCollection(other), path)
+    expect(await second.find('history')).toEqual(['maria 2'])
+    await second.stop()
+    const longer = other.branch(3)
+    await longer.posts(2)
+    await using third = await started(new TestCollection(longer), path)
+    expect(await third.find('blog:maria')).toHaveLength(4)
+    expect(await third.find('more')).toEqual([])
+  })
+
   it('indexes a blog anew that was fetched anew, and one that went on differently', async () => {
     const log = await begin('maria')
     await log.posts(3)

@@ -14,7 +14,7 @@ import {
   type Order,
   SearchIndex,
 } from '../../../src/replication/aggregation/search-index.ts'
-import { parseQuery } from '../../../src/replication/aggregation/search-query.ts'
+import { type ParsedQuery, parseQuery } from '../../../src/replication/aggregation/search-query.ts'
 import type { BlogName } from '../../../src/replication/log/entry.ts'
 import type { EntryId } from '../../../src/replication/log/text.ts'
 import { codeOf, must } from '../test-council.ts'
@@ -306,6 +306,29 @@ describe('SearchIndex, under load', () => {
       give(index, maria, seq, { put: [post(maria, seq, body)] })
     await index.room()
     expect(index.written).toBeGreaterThan(100)
+  })
+})
+
+describe('SearchIndex, whose thread ends', () => {
+  it('answers so, starts another one, and asks for what was not written', async () => {
+    const path = newPath()
+    const said: { event?: string }[] = []
+    await using index = await openIndex(path, said)
+    give(index, maria, 0, { put: [post(maria, 0, 'written')] })
+    await index.flush()
+    give(index, maria, 1, { put: [post(maria, 1, 'not written')] })
+    let isTold = false
+    index.onRebuilt(() => {
+      isTold = true
+    })
+    const page = { order: 'newest', cursor: null, limit: 7 } as const
+    // No query that `parseQuery` makes does this.
+    const answer = await index.search({} as ParsedQuery, page)
+    expect(codeOf(answer)).toBe('SEARCH_UNAVAILABLE')
+    await expect.poll(() => isTold, { timeout: 10_000 }).toBe(true)
+    expect(said.map(({ event }) => event)).toEqual(['search_failed'])
+    expect(index.head(maria)?.seq).toBe(0)
+    expect(await find(index, 'written')).toEqual(['maria 0'])
   })
 })
 

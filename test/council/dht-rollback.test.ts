@@ -90,6 +90,7 @@ async function startHonest(
   })
   holder.registry = new Registry({
     ...{ council: logs, store, clock: realClock, dht: host.dht(), held: () => null, askNames },
+    isAuthority: false,
   })
   return { host, registry: holder.registry, refused }
 }

@@ -472,6 +472,15 @@ export class TestPeer {
     return peer
   }
 
+  /** The page of acts as it is here, once it says all of `words`: acts come by gossip or a pull. */
+  acts(...words: readonly string[]): Promise<string> {
+    return soon(async () => {
+      const page = (await this.ask('/acts', zone)).body.toString()
+      for (const each of words) expect(page).toContain(each)
+      return page
+    })
+  }
+
   get url(): string {
     if (this.line.http === null) throw new Error(`${this.name} is no spoke`)
     return `http://${this.line.http.host}:${this.line.http.port}`
@@ -557,7 +566,8 @@ export class TestBlog {
   /** The exact bytes of an entry, as a spoke serves them. */
   async read(seq: number, at: TestPeer): Promise<Buffer> {
     const answer = await at.ask(`/log/${seq}.txt`, this.host)
-    expect(answer.status).toBe(200)
+    const said = answer.status === 200 ? '' : answer.body.toString()
+    expect([at.name, seq, answer.status, said]).toEqual([at.name, seq, 200, ''])
     return answer.body
   }
 

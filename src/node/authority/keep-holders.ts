@@ -107,7 +107,9 @@ export class KeepHolders {
       away && nowMs - (this.#outMs.get(peer) ?? nowMs) >= this.#replaceAfterMs
     const next = nextHolders(roster, council.self, { isLive, isGone })
     if (next === null) return
-    // Who shall hold them has them first, so that no act waits for a copy of the whole log.
+    // Who shall hold them has them first, so that no act waits for a copy of the whole log, and none
+    // that is in force by fewer holders is known to these alone.
+    const names = council.head(namesLog)?.id
     for (const { peer } of next) {
       const at = peer === council.self ? null : await holders.askCarry(peer).catch(() => null)
       const has = (log: typeof rosterLog) =>
@@ -118,7 +120,9 @@ export class KeepHolders {
       }
     }
     const written = await council.write(rosterLog, roster.council, () =>
-      council.roster()?.head.id === roster.head.id ? { kind: 'holders', holders: next } : null,
+      council.roster()?.head.id === roster.head.id && council.head(namesLog)?.id === names
+        ? { kind: 'holders', holders: next }
+        : null,
     )
     if (!written.ok) {
       this.#log.warn('act_waits', { code: written.code, reason: written.reason })

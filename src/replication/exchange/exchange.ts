@@ -186,6 +186,7 @@ export class Exchange {
         return kept === null || kept.role === 'none' ? null : kept.assignment
       },
       askNames: (blog) => this.reader.askNames(blog, this.#namesPeers()),
+      isAuthority: options.authority !== null,
     })
     const { registry } = this
     this.sync = new Sync({ network, store, ingest, replicas, council })

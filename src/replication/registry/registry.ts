@@ -118,6 +118,7 @@ export class Registry {
   readonly #dht: Dht | null
   readonly #held: (blog: BlogName) => Assignment | null
   readonly #askNames: (blog: BlogName) => Promise<Assignment | 'free' | 'unreachable'>
+  readonly #isAuthority: boolean
   readonly #newest = new Map<BlogName, Newest>()
 
   constructor(parts: {
@@ -129,6 +130,8 @@ export class Registry {
     readonly held: (blog: BlogName) => Assignment | null
     /** asks peers that carry `@names`; 'free' when one of them knows no such name */
     readonly askNames: (blog: BlogName) => Promise<Assignment | 'free' | 'unreachable'>
+    /** whether this peer writes `@names`: nobody knows more of it */
+    readonly isAuthority: boolean
   }) {
     this.#council = parts.council
     this.#store = parts.store
@@ -136,11 +139,13 @@ export class Registry {
     this.#dht = parts.dht
     this.#held = parts.held
     this.#askNames = parts.askNames
+    this.#isAuthority = parts.isAuthority
   }
 
   /**
    * Looks up a blog's assignment. A DHT that finds nothing, or only old records, means "ask the
-   * peers that carry `@names`", never "free" (DESIGN 5).
+   * peers that carry `@names`", never "free" (DESIGN 5). Nor does a `@names` that does not name the
+   * blog, but for the authority's: a holder's may lack the newest acts, and the authority be down.
    *
    * @param maxAgeMs - how old an answer out of memory may be; 0 after the primary it names refused
    */
@@ -150,7 +155,7 @@ export class Registry {
   ): Promise<Assignment | 'free' | 'unreachable'> {
     const own = await this.own(blog)
     if (own !== null && maxAgeMs > 0) return own
-    if (this.#council.names() !== null) return own ?? 'free'
+    if (this.#isAuthority && this.#council.names() !== null) return own ?? 'free'
     const cached = this.#newest.get(blog)
     const lookedMs = cached?.lookedMs ?? Number.NEGATIVE_INFINITY
     if (cached !== undefined && this.#clock.now() - lookedMs < maxAgeMs) return cached.assignment
@@ -162,8 +167,10 @@ export class Registry {
     // The primary that the DHT named may be one of before: it has the last word no more.
     const last = maxAgeMs === 0 && asked === 'unreachable' ? await this.#fromDht(blog) : null
     if (last !== null) return last
-    if (typeof asked === 'string')
-      return own ?? (asked === 'free' ? asked : (cached?.assignment ?? asked))
+    if (typeof asked === 'string') {
+      const found = own ?? (asked === 'free' ? null : cached?.assignment)
+      return found ?? (this.#council.names() === null ? asked : 'free')
+    }
     const noted = await this.note(asked)
     this.#looked(blog, true)
     // Who answers with an older act than this peer has seen is as good as silent.

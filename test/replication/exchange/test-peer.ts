@@ -125,6 +125,7 @@ export class TestPeer {
       ...{ council: this.council, store, clock, dht: null },
       held: (blog) => replicas.get(blog)?.assignment ?? null,
       askNames: async () => 'unreachable',
+      isAuthority: false,
     })
     this.submit = new Submit({
       ...{ network, ingest, replicas, registry, clock, revoked },

@@ -188,7 +188,11 @@ describe('Registry', () => {
   const put: Uint8Array[] = []
 
   /** A peer's registry on the disk at hand; it carries `@names` only when asked to. */
-  async function start({ carries = false, ...asks }: Asks & { carries?: boolean } = {}) {
+  async function start({
+    carries = false,
+    isAuthority = false,
+    ...asks
+  }: Asks & { carries?: boolean; isAuthority?: boolean } = {}) {
     Object.assign(answers, { dht: null, names: 'unreachable', ...asks })
     put.length = 0
     const ingest = councilIngest(
@@ -204,7 +208,7 @@ describe('Registry', () => {
     if (logs.roster() === null) await logs.take(rosterLog, council.rosterProofs, 'pull')
     if (carries) await logs.take(namesLog, council.namesProofs, 'pull')
     const registry = new Registry({
-      ...{ council: logs, store: disk.store, clock, held: () => null },
+      ...{ council: logs, store: disk.store, clock, held: () => null, isAuthority },
       dht: {
         put: async (_key, value) => put.push(value),
         get: async () => {
@@ -303,6 +307,21 @@ describe('Registry', () => {
     Object.assign(answers, { dht: record(second), names: 'unreachable' })
     expect(idOf(await registry.lookUp(maria, { maxAgeMs: 0 }))).toBe(second.act.id)
   })
+
+  it.each<[string, () => Asks]>([
+    ['the DHT', () => ({ dht: record(first) })],
+    ['another peer that carries @names', () => ({ names: assignment(first) })],
+  ])(
+    'asks %s where its own @names does not name the blog: it may lack the newest acts',
+    async (_, asks) => {
+      const { registry } = await start({ carries: true, ...asks() })
+      expect(idOf(await registry.lookUp(maria))).toBe(first.act.id)
+      // The authority's own lacks none.
+      disk = new TestDisk()
+      const authority = await start({ carries: true, isAuthority: true, ...asks() })
+      expect(await authority.registry.lookUp(maria)).toBe('free')
+    },
+  )
 
   it('says "free" only by the word of a peer that carries @names', async () => {
     expect(await (await start({ names: 'free' })).registry.lookUp(maria)).toBe('free')

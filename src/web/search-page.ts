@@ -33,8 +33,8 @@ export type Question = {
 }
 
 /**
- * `/search`: without `?q=` how to search, else what was found. Nobody should keep these pages, and
- * no crawler: they are made anew for each question.
+ * `/search`: without `?q=` how to search, else what was found. These pages are made anew for each
+ * question, and crawlers are asked to leave them alone.
  */
 export function searchPages(spoke: WebSpoke, rates: RateLimits) {
   const limit = limitRate(spoke, rates, 'search')

@@ -290,7 +290,7 @@ export type SearchTerm = {
 }
 
 export type FoundPost = CouncilPost & {
-  /** a piece of the text, or of the title where only that has the words */
+  /** a piece of the text with the words, its beginning where only the title has them */
   readonly snippet: readonly { readonly text: string; readonly isHit: boolean }[]
 }
 

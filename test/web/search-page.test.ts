@@ -178,7 +178,7 @@ describe('searchPages', () => {
     }
   })
 
-  it('is not for crawlers, is kept by nobody and has no address that lasts', async () => {
+  it('is not for crawlers, is asked for again each time and has no address that lasts', async () => {
     const answer = await get(spoke, search('libres'))
     const page = await answer.text()
     expect(page).toContain('<meta name="robots" content="noindex">')

@@ -6,7 +6,9 @@ import { MemoryLevel } from 'memory-level'
 import { type PeerName, type PeerSigner, peerSigner } from '../auth/peer-signature.ts'
 import { KeyRing } from '../auth/public-key.ts'
 import { accept, refuse, type Verdict } from '../auth/verdict.ts'
+import { Aggregation } from '../replication/aggregation/aggregation.ts'
 import { Gathering } from '../replication/aggregation/gathering.ts'
+import { SearchIndex } from '../replication/aggregation/search-index.ts'
 import { wait } from '../replication/clock.ts'
 import type { Vitals } from '../replication/exchange/alive.ts'
 import { Exchange } from '../replication/exchange/exchange.ts'
@@ -31,6 +33,7 @@ import { ReadCounts } from '../web/read-counts.ts'
 import { StoredAccounts } from './accounts.ts'
 import { serveAdmin } from './admin/admin-app.ts'
 import { lookAtCopies } from './admin/look-at-copies.ts'
+import { searchPath } from './admin/reindex.ts'
 import { askDns } from './ask-dns.ts'
 import { type AuthorityParts, startAuthority } from './authority/start-authority.ts'
 import { realClock } from './clock.ts'
@@ -187,6 +190,29 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     report: (event, fields) => gatherLog.info(event, fields),
   })
   stack.defer(() => gathering.stop())
+  const aggregationLog = logger.forComponent('council:aggregation')
+  const report = (event: string, fields: Readonly<Record<string, unknown>>) =>
+    aggregationLog.info(event, fields)
+  // Only who shows pages or gathers is ever searched.
+  const hasIndex = config.spoke !== undefined || config.aggregator !== undefined
+  const index = await SearchIndex.open({
+    ...{ path: hasIndex ? searchPath(config.data) : '', clock: realClock, report },
+  })
+  stack.use(index)
+  const aggregation = await Aggregation.start({
+    ...{
+      exchange,
+      gathering,
+      index,
+      pubsub: peer.pubsub(),
+      clock: realClock,
+      signer,
+      keys,
+      report,
+    },
+    newRun: () => randomBytes(16).toString('hex'),
+  })
+  stack.defer(() => aggregation.stop())
   exchange.council.onChange((name) => {
     if (name !== rosterLog) return
     peer.reconsider()
@@ -222,7 +248,9 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
   const http =
     config.spoke === undefined
       ? null
-      : await serveWeb(config, zone, { exchange, signer, logger, status, stack, reads })
+      : await serveWeb(config, zone, {
+          ...{ exchange, aggregation, signer, logger, status, stack, reads },
+        })
   if (http !== null) stack.use(http)
   const dns =
     config.dns === undefined
@@ -263,7 +291,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       drainSelf: (asked) => exchange.submit.drain(asked),
       cutOffs: authority?.cutOffs ?? null,
       reports: authority?.reports ?? null,
-      indexer: null,
+      indexer: hasIndex ? aggregation.indexer : null,
       bootstrap: (invite) => bootstrapOf(exchange, peer, invite),
       nameOf: (name) => exchange.council.roster()?.members.get(name)?.name ?? null,
       now: realClock.now,
@@ -327,6 +355,7 @@ function readBootstrap(config: Config): Bootstrap | null {
 
 type Parts = {
   exchange: Exchange
+  aggregation: Aggregation
   signer: PeerSigner
   logger: Logger
   stack: AsyncDisposableStack
@@ -337,7 +366,7 @@ type Parts = {
 function serveWeb(
   config: Config,
   zone: string,
-  { exchange, signer, logger, status, stack, reads }: Parts,
+  { exchange, aggregation, signer, logger, status, stack, reads }: Parts,
 ): Promise<HttpServer> {
   const { host, port, addresses } = config.spoke as NonNullable<Config['spoke']>
   const log = logger.forComponent('council:web')
@@ -348,6 +377,8 @@ function serveWeb(
     origin: config.web.origin,
     addresses: () => own,
     signer,
+    aggregation,
+    registry: exchange.registry,
     council: exchange.council,
     replicas: exchange.replicas,
     ingest: exchange.ingest,

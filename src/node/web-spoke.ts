@@ -4,6 +4,7 @@ import type { Fingerprint } from '../auth/public-key.ts'
 import { maxSessionMs, passMs, readToken, signToken, type TokenKind } from '../auth/session.ts'
 import { readSignature } from '../auth/signature.ts'
 import { type Refusal, refuse, type Verdict } from '../auth/verdict.ts'
+import type { Aggregation } from '../replication/aggregation/aggregation.ts'
 import type { Acts } from '../replication/exchange/acts.ts'
 import type { Claims } from '../replication/exchange/claim.ts'
 import type { Losses } from '../replication/exchange/losses.ts'
@@ -25,6 +26,7 @@ import { publishedFrom } from '../replication/registry/assignment.ts'
 import type { CouncilLogs } from '../replication/registry/council-logs.ts'
 import { signHello } from '../replication/registry/hello.ts'
 import { decodeOrder } from '../replication/registry/order.ts'
+import type { Registry } from '../replication/registry/registry.ts'
 import { reasonWord } from '../replication/registry/revoked-keys.ts'
 import type {
   Accounts,
@@ -55,10 +57,10 @@ export class SpokeForWeb implements WebSpoke {
     this.#parts = parts
     const { replicas, ingest, store, revocations, now } = parts
     const fold = (name: BlogName) => this.#fold(name, { ingest, store })
-    this.#view = new CouncilView({
-      own: new OwnBlogs({ replicas, ingest, store, revocations, fold }),
-      now,
-    })
+    const own = new OwnBlogs({ replicas, ingest, store, revocations, fold })
+    const { council, registry, aggregation } = parts
+    const exchange = { council, registry, revocations }
+    this.#view = new CouncilView({ aggregation, exchange, own, now })
   }
 
   readonly front = () => this.#view.front()
@@ -396,6 +398,8 @@ export class SpokeForWeb implements WebSpoke {
 const isOther = (one: Head, other: Head) => one.seq === other.seq && one.id !== other.id
 
 type Parts = {
+  readonly aggregation: Aggregation
+  readonly registry: Registry
   readonly zone: string
   readonly name: string
   /** `web.origin` of the config, with `{host}` */

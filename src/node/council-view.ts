@@ -145,7 +145,8 @@ export class CouncilView implements Pick<WebSpoke, 'front' | 'search' | 'council
   }
 }
 
-function textOf(query: SearchAsked['query']): string {
+/** A search as text, in the form that a person types. */
+export function textOf(query: SearchAsked['query']): string {
   if (typeof query === 'string') return query
   const none = { terms: [], blog: null, lang: null, tags: [] }
   return formatQuery(
@@ -153,7 +154,8 @@ function textOf(query: SearchAsked['query']): string {
   )
 }
 
-function termsOf({ terms, blog, lang, tags }: ParsedQuery): SearchTerm[] {
+/** A query's parts, as the page of what was found names them. */
+export function termsOf({ terms, blog, lang, tags }: ParsedQuery): SearchTerm[] {
   return [
     ...terms.map(
       ({ text, words }): SearchTerm => ({

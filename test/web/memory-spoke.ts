@@ -1,6 +1,8 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { accept, refuse } from '../../src/auth/verdict.ts'
-import { readTerms, scoreOf, snippetOf } from '../../src/node/own-search.ts'
+import { termsOf, textOf } from '../../src/node/council-view.ts'
+import { matchesQuery, parseQuery } from '../../src/replication/aggregation/search-query.ts'
+import { snippetOf } from '../../src/replication/aggregation/snippet.ts'
 import { Blog } from '../../src/replication/log/blog.ts'
 import type { BlogName, Draft, Entry, Genesis } from '../../src/replication/log/entry.ts'
 import { encodeEntry } from '../../src/replication/log/entry.ts'
@@ -97,22 +99,19 @@ export function memorySpoke(
     },
     keeps: (name) => (blogs[name] ?? 'unreachable') !== 'unreachable',
     front: async () => frontOf(await postsOf(opened)),
-    search: async ({ query, order, cursor, limit }) => {
-      const terms = readTerms(query)
-      if (!terms.ok) return terms
+    search: async ({ query, cursor, limit }) => {
+      const parsed = parseQuery(textOf(query))
+      if (!parsed.ok) return parsed
       const from = Number(cursor ?? 0)
       if (Number.isNaN(from)) return refuse('SEARCH_CURSOR', 'There is no such page of results.')
-      const found = (await postsOf(opened))
-        .map((post) => ({ post, score: scoreOf(post, terms.value) }))
-        .filter(({ score }) => score > 0)
-      if (order === 'best') found.sort((a, b) => b.score - a.score)
+      const found = (await postsOf(opened)).filter((post) => matchesQuery(parsed.value, post))
       return accept({
-        hits: found.slice(from, from + limit).map(({ post }) => ({
+        hits: found.slice(from, from + limit).map((post) => ({
           ...post,
-          snippet: snippetOf(post.body, terms.value),
+          snippet: snippetOf(post.body, parsed.value),
         })),
         next: found.length > from + limit ? String(from + limit) : null,
-        ...{ coverage: wholeCouncil, terms: terms.value },
+        ...{ coverage: wholeCouncil, terms: termsOf(parsed.value) },
       })
     },
     councilBlogs: async (after) => {

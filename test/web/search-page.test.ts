@@ -30,6 +30,8 @@ describe('searchPages', () => {
     ['bytes that are no UTF-8', '?q=caf%E9', 'QUERY_NOT_TEXT'],
     ['half a pair of surrogates', '?q=a%ED%A0%80', 'QUERY_NOT_TEXT'],
     ['half a character', '?q=%F0%9F%98', 'QUERY_NOT_TEXT'],
+    ['two blogs', '?q=blog%3Amaria+blog%3Anoor', 'QUERY_FILTER'],
+    ['a language that is none', '?q=lang%3Axx-notalanguage+a', 'QUERY_FILTER'],
     ['an unknown order', '?q=a&order=popular', 'QUERY_MALFORMED'],
     ['an empty order', '?q=a&order=', 'QUERY_MALFORMED'],
     ['an empty cursor', '?q=a&after=', 'SEARCH_CURSOR'],
@@ -60,8 +62,6 @@ describe('searchPages', () => {
     'a\u{0}b\u{1}c',
     '__proto__ constructor',
     '"libres e iguales',
-    'blog:maria blog:noor',
-    'lang:xx-notalanguage a',
   ])('takes %j for words, and keeps what was typed in the form', async (typed) => {
     for (const query of [typed, typed.repeat(3)]) {
       const page = await validPage(spoke, search(query))

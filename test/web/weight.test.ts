@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import type { Fingerprint } from '../../src/auth/public-key.ts'
-import { readTerms, snippetOf } from '../../src/node/own-search.ts'
+import { parseQuery } from '../../src/replication/aggregation/search-query.ts'
+import { snippetOf } from '../../src/replication/aggregation/snippet.ts'
 import type { BlogName } from '../../src/replication/log/entry.ts'
 import { assignFields, fakeId, member, TestCouncil } from '../replication/test-council.ts'
 import { get, host, validPage } from './browser.ts'
@@ -61,10 +62,10 @@ const listing = memorySpoke(
   {
     front: () => frontOf(chinese),
     search: async ({ query }) => {
-      const terms = readTerms(typeof query === 'string' ? '人人' : query)
+      const parsed = parseQuery(typeof query === 'string' ? '人人' : 'lang:zh')
       const hits = chinese.map((post) => ({
         ...post,
-        snippet: snippetOf(post.body, terms.ok ? terms.value : []),
+        snippet: snippetOf(post.body, parsed.ok ? parsed.value : { terms: [] }),
       }))
       const found = { hits, next: 'x'.repeat(100), coverage: wholeCouncil, terms: [] }
       return { ok: true, value: found }

@@ -77,7 +77,7 @@ export function peerConfig(plan: DemoPlan, peer: PlannedPeer, bootstrap: string 
     web: { origin: `http://{host}:${port}` },
     ...(peer.isAuthority
       ? { authority: { admission: 'open', replicas: 3, edit: 'dotted' } }
-      : { spoke: { host, port, addresses: [`http://${host}:${port}`] } }),
+      : { spoke: { host, port, addresses: [`http://${host}:${port}`] }, aggregator: {} }),
     ...(peer.hasDns ? { dns: { host, port: dnsPort, addresses: [`${host} ${dnsPort}`] } } : {}),
     // Sooner than elsewhere: who watches does not wait for another minute.
     failover: { silenceMs, replaceAfterMs: silenceMs },

@@ -30,8 +30,8 @@ export type ParsedQuery = {
   readonly tags: readonly string[]
 }
 
-/** A filter with its value, a phrase, or what stands between blanks. */
-const piece = /(blog|lang|tag):(?:"([^"]*)"?|([^\s"]+))|"([^"]*)"?|[^\s"]+/giu
+/** A filter with its value, in which two quotation marks are one; a phrase, or what stands between blanks. */
+const piece = /(blog|lang|tag):(?:"((?:[^"]|"")*)"?|([^\s"]+))|"([^"]*)"?|[^\s"]+/giu
 
 /**
  * Reads what somebody typed into a search box: words, "phrases", and the filters `blog:`, `lang:`
@@ -60,7 +60,7 @@ export function parseQuery(text: string): Verdict<ParsedQuery> {
       if (words.length > 0) terms.set(words.join(' '), { text: said, words, isBegun })
       continue
     }
-    const value = (found[2] ?? found[3] ?? '').trim()
+    const value = (found[2]?.replaceAll('""', '"') ?? found[3] ?? '').trim()
     if (filter === 'tag') {
       if (value === '' || [...value].length > maxTagCharacters) return badFilter('tag', value)
       tags.set(foldTag(value), value)
@@ -112,7 +112,7 @@ export function formatQuery({ terms, blog, lang, tags }: ParsedQuery): string {
     ...terms.map(({ text }) => (needsQuotes.test(text) ? `"${text}"` : text)),
     ...(blog === null ? [] : [`blog:${blog}`]),
     ...(lang === null ? [] : [`lang:${lang}`]),
-    ...tags.map((tag) => (/\s/.test(tag) ? `tag:"${tag}"` : `tag:${tag}`)),
+    ...tags.map((tag) => (/[\s"]/.test(tag) ? `tag:"${tag.replaceAll('"', '""')}"` : `tag:${tag}`)),
   ].join(' ')
 }
 

@@ -1,7 +1,7 @@
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import { type BlogName, parseBlogName } from '../log/entry.ts'
 import { maxTagCharacters } from '../protocol.ts'
-import { soughtWords, wordsOf } from './search-words.ts'
+import { isFromDictionary, soughtWords, wordsOf } from './search-words.ts'
 
 /** Bytes of a query, in UTF-8. */
 export const maxQueryBytes = 1_000
@@ -138,11 +138,14 @@ export function matchesQuery(query: ParsedQuery, post: Searched): boolean {
   const tags = post.tags.map(foldTag)
   if (!query.tags.every((tag) => tags.includes(foldTag(tag)))) return false
   if (query.terms.length === 0) return true
-  const texts = [post.title, post.body].map((text) => ` ${wordsOf(text).join(' ')} `)
-  return query.terms.every(({ words, isBegun }) => {
-    const wanted = ` ${words.join(' ')}${isBegun ? '' : ' '}`
-    return texts.some((text) => text.includes(wanted))
-  })
+  const texts = [wordsOf(post.title), wordsOf(post.body)]
+  return query.terms.every((term) => texts.some((words) => isIn(term, words)))
+}
+
+/** Whether a term's words stand side by side. What a dictionary splits may be split otherwise. */
+function isIn({ words, isBegun }: Term, text: readonly string[]): boolean {
+  if (words.some(isFromDictionary)) return text.join('').includes(words.join(''))
+  return ` ${text.join(' ')} `.includes(` ${words.join(' ')}${isBegun ? '' : ' '}`)
 }
 
 /** What a language is found by: itself and what it is a kind of, lower case. */

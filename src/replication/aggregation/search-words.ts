@@ -183,6 +183,9 @@ export function wordsOf(text: string): string[] {
   return Array.from(placedWords(text.normalize('NFC')), ({ word }) => word)
 }
 
+/** Whether a dictionary says where the word ends, which may be another one at another peer. */
+export const isFromDictionary = (word: string): boolean => isSegmented.test(word)
+
 /**
  * What a search for a text looks for: its words side by side. The last letter of a text in Chinese,
  * Japanese or Korean stands for itself and for any word that begins with it, `isBegun`; where it is

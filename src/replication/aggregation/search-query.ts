@@ -1,7 +1,7 @@
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import { type BlogName, parseBlogName } from '../log/entry.ts'
 import { maxTagCharacters } from '../protocol.ts'
-import { isFromDictionary, soughtWords, wordsOf } from './search-words.ts'
+import { isFromDictionary, searchText, soughtWords } from './search-words.ts'
 
 /** Bytes of a query, in UTF-8. */
 export const maxQueryBytes = 1_000
@@ -138,7 +138,8 @@ export function matchesQuery(query: ParsedQuery, post: Searched): boolean {
   const tags = post.tags.map(foldTag)
   if (!query.tags.every((tag) => tags.includes(foldTag(tag)))) return false
   if (query.terms.length === 0) return true
-  const texts = [wordsOf(post.title), wordsOf(post.body)]
+  // As the index has them, which takes a tenth of the time of `wordsOf`.
+  const texts = [post.title, post.body].map((text) => searchText(text).split(/ +/))
   return query.terms.every((term) => texts.some((words) => isIn(term, words)))
 }
 

@@ -80,20 +80,24 @@ async function benchIndexing(folder: string): Promise<Result> {
   }
 }
 
+type Searched = { took: number[]; cpu: number[]; found: number }
+
 async function benchQueries(folder: string, posts: number, targetMs: number): Promise<Result[]> {
   await using child = new Child('./search-process.ts')
   const path = join(folder, 'queries.db')
   await child.ask('open', path)
   const cost = await child.ask<Cost>('fill', posts)
   const ask = (order: string, from: number, count: number) =>
-    child.ask<{ took: number[]; found: number }>('search', { order, from, count })
+    child.ask<Searched>('search', { order, from, count })
   await ask('newest', searches, 50)
   const newest = await ask('newest', 0, searches)
   const best = await ask('best', 0, Math.min(200, searches))
   const bytes = await child.ask<{ now: number; most: number }>('residentBytes')
   const mebibytes = (value: number) => value / 1024 ** 2
-  const show = ({ took }: { took: number[] }) =>
-    `p50 ${quantile(took, 0.5).toFixed(2)}, p99 ${quantile(took, 0.99).toFixed(2)}, most ${Math.max(...took).toFixed(1)} ms`
+  const quantiles = (values: readonly number[]) =>
+    `p50 ${quantile(values, 0.5).toFixed(2)}, p99 ${quantile(values, 0.99).toFixed(2)} ms`
+  const show = ({ took, cpu }: Searched) =>
+    `${quantiles(took)} by the clock, ${quantiles(cpu)} of CPU`
   return [
     {
       name: `search, ${posts} posts: 20 hits of one to three words, newest first`,

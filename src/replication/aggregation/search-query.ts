@@ -1,7 +1,7 @@
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import { type BlogName, parseBlogName } from '../log/entry.ts'
 import { maxTagCharacters } from '../protocol.ts'
-import { soughtWords, wordsOf } from './search-words.ts'
+import { isFromDictionary, searchText, soughtWords } from './search-words.ts'
 
 /** Bytes of a query, in UTF-8. */
 export const maxQueryBytes = 1_000
@@ -95,7 +95,7 @@ const examples = { blog: 'blog:maria', lang: 'lang:es', tag: 'tag:name or tag:"t
 function badFilter(filter: keyof typeof examples, value: string): Verdict<never> {
   return refuse(
     'QUERY_FILTER',
-    `"${filter}:${[...value].slice(0, 40).join('')}" cannot be looked for. Write ${examples[filter]}${filter === 'tag' ? '' : ', once'}.`,
+    `Nothing can be looked for by "${filter}:${[...value].slice(0, 40).join('')}". Write ${examples[filter]}${filter === 'tag' ? '' : ', once'}.`,
   )
 }
 
@@ -138,11 +138,15 @@ export function matchesQuery(query: ParsedQuery, post: Searched): boolean {
   const tags = post.tags.map(foldTag)
   if (!query.tags.every((tag) => tags.includes(foldTag(tag)))) return false
   if (query.terms.length === 0) return true
-  const texts = [post.title, post.body].map((text) => ` ${wordsOf(text).join(' ')} `)
-  return query.terms.every(({ words, isBegun }) => {
-    const wanted = ` ${words.join(' ')}${isBegun ? '' : ' '}`
-    return texts.some((text) => text.includes(wanted))
-  })
+  // As the index has them, which takes a tenth of the time of `wordsOf`.
+  const texts = [post.title, post.body].map((text) => searchText(text).split(/ +/))
+  return query.terms.every((term) => texts.some((words) => isIn(term, words)))
+}
+
+/** Whether a term's words stand side by side. What a dictionary splits may be split otherwise. */
+function isIn({ words, isBegun }: Term, text: readonly string[]): boolean {
+  if (words.some(isFromDictionary)) return text.join('').includes(words.join(''))
+  return ` ${text.join(' ')} `.includes(` ${words.join(' ')}${isBegun ? '' : ' '}`)
 }
 
 /** What a language is found by: itself and what it is a kind of, lower case. */

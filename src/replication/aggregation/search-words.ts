@@ -52,25 +52,25 @@ const inPairs = 3
 const byRule = 4
 
 /**
- * Code unit → the letter it is folded to, or one of the words above. Regular expressions and
- * normalizing take ten times as long as the walk over this table, which is as long as the index
- * itself takes. `byRule`: what may change with its neighbours, or becomes more than two letters.
+ * Code unit → the letter it is folded to, or one of the words above; 0: not asked for yet. Regular
+ * expressions and normalizing take ten times as long as the walk over this table, which is as long
+ * as the index itself takes. `byRule`: what may change with its neighbours, or becomes more than two
+ * letters.
  */
-const table = makeTable()
+const table = new Uint16Array(0x10000)
 
-function makeTable(): Uint16Array {
-  const table = new Uint16Array(0x10000).fill(separator)
-  for (let unit = 0x30; unit < 0x10000; unit += 1) {
-    const character = String.fromCharCode(unit)
-    if (!isWordCharacter.test(character)) continue
-    const to = fold(character)
-    if (isConjoining(unit) || isSegmented.test(character)) table[unit] = byRule
-    else if (isPaired.test(character + to)) table[unit] = to === character ? inPairs : byRule
-    else if (to === '') table[unit] = leave
-    else if (to.length === 1 && to !== ' ') table[unit] = to.charCodeAt(0)
-    else table[unit] = to.length === 2 && !to.includes(' ') ? twoLetters : byRule
-  }
-  return table
+function learn(unit: number): number {
+  const character = String.fromCharCode(unit)
+  const to = fold(character)
+  let letter = byRule
+  if (!isWordCharacter.test(character)) letter = separator
+  else if (isConjoining(unit) || isSegmented.test(character)) letter = byRule
+  else if (isPaired.test(character + to)) letter = to === character ? inPairs : byRule
+  else if (to === '') letter = leave
+  else if (to.length === 1 && to !== ' ') letter = to.charCodeAt(0)
+  else if (to.length === 2 && !to.includes(' ')) letter = twoLetters
+  table[unit] = letter
+  return letter
 }
 
 /** Parts of Korean syllables, marks of kana, and letters of half width join with others. */
@@ -105,7 +105,7 @@ function walk(text: string): string | null {
   let inWord = 0
   for (let at = 0; at < text.length; at += 1) {
     const unit = text.charCodeAt(at)
-    let letter = table[unit] as number
+    let letter = table[unit] || learn(unit)
     if (letter > byRule && letter !== separator) {
       if (inWord < maxWordCharacters) to[length++] = letter
       inWord += 1
@@ -129,8 +129,8 @@ function walk(text: string): string | null {
     inWord = 0
     if (letter !== inPairs) continue
     to[length++] = unit
-    const next = text.charCodeAt(at + 1)
-    const joins = table[next]
+    const next = at + 1 < text.length ? text.charCodeAt(at + 1) : separator
+    const joins = table[next] || learn(next)
     // What joins with it decides about the letter itself, too.
     if (joins === leave || joins === byRule) return null
     if (joins === inPairs) to[length++] = next
@@ -182,6 +182,9 @@ function* wordsIn(text: string, start: number): Generator<PlacedWord> {
 export function wordsOf(text: string): string[] {
   return Array.from(placedWords(text.normalize('NFC')), ({ word }) => word)
 }
+
+/** Whether a dictionary says where the word ends, which may be another one at another peer. */
+export const isFromDictionary = (word: string): boolean => isSegmented.test(word)
 
 /**
  * What a search for a text looks for: its words side by side. The last letter of a text in Chinese,

@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { realClock } from '../../../src/node/clock.ts'
+import { readDemoBlogs } from '../../../src/node/demo/content.ts'
 import {
   type Change,
   type IndexedPost,
@@ -91,6 +92,29 @@ describe('SearchIndex', () => {
     expect(await find(index, 'tag:"zwei wörter"')).toEqual(['anna 1'])
     expect(await find(index, 'tag:wörter')).toEqual([])
     expect(await find(index, 'blog maria')).toEqual([])
+  })
+
+  it('finds the declaration of each language of the demo, and no other, by words of it', async () => {
+    await using index = await openIndex()
+    for (const { name, lang, articles } of await readDemoBlogs()) {
+      const blog = name as BlogName
+      const put = articles.map(({ title, body }, seq) => post(blog, seq, body, { title, lang }))
+      give(index, blog, articles.length - 1, { put })
+    }
+    for (const [text, blog] of [
+      ['human', 'english'],
+      ['derechos', 'espanol'],
+      ['أحرارا', 'arabic'],
+      ['حريه', 'arabic'],
+      ['人人', 'chinese'],
+      ['"人人生而自由"', 'chinese'],
+      ['egalite', 'francais'],
+      ['अधिकार', 'hindi'],
+    ] as const) {
+      const found = await find(index, text)
+      expect(new Set(found.map((each) => each.split(' ')[0])), text).toEqual(new Set([blog]))
+    }
+    expect(await find(index, '人人')).toHaveLength(22)
   })
 
   it('ranks titles before bodies when the best come first', async () => {

@@ -111,6 +111,14 @@ describe('formatQuery', () => {
 })
 
 describe('matchesQuery', () => {
+  it('does not hold it against a peer that its dictionary splits words otherwise', () => {
+    const thai = { blog: 'maria' as BlogName, title: 'x', body: 'สิทธิมนุษยชน', lang: null, tags: [] }
+    for (const text of ['สิทธิ', 'มนุษย', 'ธิมนุ']) {
+      expect(matchesQuery(must(parseQuery(text)), thai)).toBe(true)
+    }
+    expect(matchesQuery(must(parseQuery('ความ')), thai)).toBe(false)
+  })
+
   const post = {
     blog: 'maria' as BlogName,
     title: '¿Qué es un consejo?',

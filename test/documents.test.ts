@@ -8,6 +8,7 @@ import { KeyRing } from '../src/auth/public-key.ts'
 import type { Verdict } from '../src/auth/verdict.ts'
 import { buildZone, type RecordSet } from '../src/node/dns/zone.ts'
 import { zoneInput } from '../src/node/dns/zone-keeper.ts'
+import { changesFrame } from '../src/replication/aggregation/changes.ts'
 import { decodeFrontPage } from '../src/replication/aggregation/front-page.ts'
 import { rekeyText } from '../src/replication/log/author.ts'
 import { decodeEntry, type Rekey } from '../src/replication/log/entry.ts'
@@ -190,6 +191,11 @@ describe('PROTOCOL.md', () => {
     const frame = Buffer.from(block('example', 'frame-range').text, 'hex')
     expect(frame[0]).toBe(frame.length - 1)
     expect(decode(frame.subarray(1))).toEqual({ t: 'range', log: 'maria', from: 2 })
+    const frameIn = (name: string) =>
+      decode(Buffer.from(block('example', name).text.replaceAll('\n', ''), 'hex').subarray(1))
+    expect(frameIn('frame-follow')).toEqual({ t: 'follow', after: { run: '0a', n: 6 } })
+    const { changes } = changesFrame.parse(frameIn('frame-changes'))
+    expect(changes).toEqual([['maria', 3, example('entry-retract').id, []]])
     const roster = exampleRoster()
     const record = Buffer.from(block('example', 'record').text, 'base64')
     const key = recordKey(roster.councilId, 'maria')

@@ -6,6 +6,7 @@ import { MemoryLevel } from 'memory-level'
 import { type PeerName, type PeerSigner, peerSigner } from '../auth/peer-signature.ts'
 import { KeyRing } from '../auth/public-key.ts'
 import { accept, refuse, type Verdict } from '../auth/verdict.ts'
+import { Gathering } from '../replication/aggregation/gathering.ts'
 import { wait } from '../replication/clock.ts'
 import type { Vitals } from '../replication/exchange/alive.ts'
 import { Exchange } from '../replication/exchange/exchange.ts'
@@ -38,6 +39,7 @@ import { DiskRoom } from './disk-room.ts'
 import { DnsServer } from './dns/dns-server.ts'
 import { ZoneKeeper } from './dns/zone-keeper.ts'
 import { fetchHello } from './fetch-hello.ts'
+import { openGatheredDisk } from './gathered-disk.ts'
 import { HttpServer } from './http-server.ts'
 import { Joining } from './joining.ts'
 import { KeyChecks, watchedKeys } from './key-checks.ts'
@@ -69,6 +71,7 @@ export type RunningPeer = {
   /** where its operator's commands reach it, or why they cannot */
   readonly admin: Verdict<string>
   readonly exchange: Exchange
+  readonly gathering: Gathering
   readonly [Symbol.asyncDispose]: () => Promise<void>
 }
 
@@ -99,6 +102,10 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     },
   })
   stack.use(disk)
+  const gatheredDisk =
+    config.aggregator === undefined
+      ? null
+      : stack.use(await openGatheredDisk(join(config.data, 'gathered'), { room, log: diskLog }))
 
   const holder: { exchange: Exchange | null; joining: Joining | null } = {
     exchange: null,
@@ -173,6 +180,12 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
   holder.exchange = exchange
   await exchange.start()
   stack.defer(() => exchange.stop())
+  const gatherLog = logger.forComponent('council:gather')
+  const gathering = await Gathering.start(exchange, {
+    ...{ gatheredDisk, keys, clock: realClock, run: randomBytes(16).toString('hex') },
+    report: (event, fields) => gatherLog.info(event, fields),
+  })
+  stack.defer(() => gathering.stop())
   exchange.council.onChange((name) => {
     if (name !== rosterLog) return
     peer.reconsider()
@@ -220,7 +233,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
         })
 
   peer.supervise(
-    () => wantedPeers(signer.peer, exchange, bootstrap),
+    () => wantedPeers(signer.peer, { exchange, gathering }, bootstrap),
     (name) => exchange.connected(name),
   )
   const seed = parseInvitation(bootstrap?.invite ?? '')
@@ -289,6 +302,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     },
     admin: admin.ok ? accept(admin.value.path) : admin,
     exchange,
+    gathering,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   }
 }
@@ -433,6 +447,7 @@ function ownRecord(
   if (config.spoke !== undefined) roles.push('spoke')
   if (config.dns !== undefined) roles.push('dns')
   if (config.authority !== undefined) roles.push('authority')
+  if (config.aggregator !== undefined) roles.push('aggregator')
   const web = config.spoke?.addresses ?? []
   const dnsAddresses = config.dns?.addresses ?? []
   return {
@@ -460,13 +475,19 @@ function bootstrapOf(exchange: Exchange, peer: Peer, invite: string | null): str
     : formatBootstrap({ council, peers, invite })
 }
 
-function wantedPeers(self: PeerName, exchange: Exchange, bootstrap: Bootstrap | null): Wanted[] {
+function wantedPeers(
+  self: PeerName,
+  { exchange, gathering }: { exchange: Exchange; gathering: Gathering },
+  bootstrap: Bootstrap | null,
+): Wanted[] {
   const roster = exchange.council.roster()
   // A newcomer would take up a stranger's place at every member; it only asks to be let in.
   if (roster === null || !roster.members.has(self)) return []
   // Who is cut off is let in by nobody; from the authority it hears when that is over.
-  const wanted = isMember(roster, self) ? exchange.partners() : [authorityOf(roster)]
-  return wanted.map((peer) => {
+  const wanted = isMember(roster, self)
+    ? new Set([...exchange.partners(), ...gathering.sources()])
+    : [authorityOf(roster)]
+  return [...wanted].map((peer) => {
     const given = (bootstrap?.peers ?? []).filter((address) => address.endsWith(`/p2p/${peer}`))
     return { peer, addresses: [...(roster.members.get(peer)?.addresses ?? []), ...given] }
   })

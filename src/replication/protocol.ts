@@ -10,8 +10,9 @@ export const SYNC = '/council/sync/1'
 export const REPLICA = '/council/replica/1'
 export const SUBMIT = '/council/submit/1'
 export const READ = '/council/read/1'
+export const CHANGES = '/council/changes/1'
 export const SEARCH = '/council/search/1'
-export const PROTOCOLS = [JOIN, ALIVE, SYNC, REPLICA, SUBMIT, READ] as const
+export const PROTOCOLS = [JOIN, ALIVE, SYNC, REPLICA, SUBMIT, READ, CHANGES] as const
 
 /** kad-dht's own protocol, so that councils and other networks never share a routing table. */
 export const KAD = '/council/kad/1'
@@ -102,6 +103,17 @@ export const maxAsidePerLog = 1_000
 /** Members of a circle, at least and at most; only a council that is smaller has a smaller one (DESIGN 7). */
 export const minCircle = 5
 export const maxCircle = 10
+/** How often a follower hears something, even if nothing has changed, ms. */
+export const followBeatMs = 5_000
+/** How long a source that is followed may be silent before it counts as gone, ms: three beats. */
+export const followSilenceMs = 15_000
+/** How long a follower may take for one frame before it is dropped, ms. */
+export const followStallMs = 60_000
+/** Followers that one peer may have here, and all together: a stream of each, and what it lacks. */
+export const maxFollowsPerPeer = 2
+export const maxFollows = 64
+/** Changes in one frame, so that a frame stays small while a follower catches up. */
+export const maxChangesPerFrame = 1_000
 /** Posts on the council's front page, and how many of them one blog may have (DESIGN 7). */
 export const maxFrontPosts = 20
 export const maxFrontPerBlog = 3

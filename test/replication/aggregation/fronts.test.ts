@@ -19,6 +19,7 @@ import type { EntryId, Signed } from '../../../src/replication/log/text.ts'
 import type { GossipVerdict } from '../../../src/replication/network.ts'
 import { frontTopic, maxFrontBytes } from '../../../src/replication/protocol.ts'
 import { signedRow } from '../../../src/replication/registry/proof.ts'
+import { noFollow } from '../no-follow.ts'
 import { TestAuthor, TestLog } from '../test-author.ts'
 import { fakeId, member, peer, startMs, storeOf, TestClock, TestCouncil } from '../test-council.ts'
 import { TestCollection } from './test-collection.ts'
@@ -103,7 +104,7 @@ beforeEach(() => {
       unsubscribe: () => undefined,
     },
     network: {
-      ...{ self, connected: () => [], handle: () => undefined },
+      ...{ ...noFollow, self, connected: () => [], handle: () => undefined },
       request: async (to, _protocol, body) => {
         asked.push([to, body])
         const given = body as { t: string; posts: [string, number][] }

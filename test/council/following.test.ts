@@ -1,4 +1,5 @@
 import { lpStream } from '@libp2p/utils'
+import { multiaddr } from '@multiformats/multiaddr'
 import { decode, encode } from 'cborg'
 import { beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import type { PeerName } from '../../src/auth/peer-signature.ts'
@@ -205,6 +206,35 @@ describe('a member that misuses a followed stream', () => {
     // What it is told is that the stream is over, not that it went well.
     stream.resume()
     await soon(() => expect(stream.status).not.toBe('open'))
+  })
+
+  it('is not sent the next frame before it has taken the last, however little it takes at a time', async () => {
+    const window = 256 * 1024
+    const slow = await startHost(stack, undefined, window)
+    const served = serve(1024 * 1024)
+    const stream = await slow.dialProtocol(multiaddr(addressOf(server)), CHANGES)
+    let taken = 0
+    const part = () =>
+      new Promise<void>((resolve) => {
+        stream.addEventListener(
+          'message',
+          ({ data }) => {
+            taken += data.byteLength
+            resolve()
+          },
+          { once: true },
+        )
+        stream.resume()
+      })
+    const frame = encode(body)
+    stream.send(Buffer.concat([Buffer.from([frame.length]), frame]))
+    stream.pause()
+    for (let n = 0; n < 60; n++) {
+      await part()
+      stream.pause()
+      expect(served.frames).toBeLessThanOrEqual(taken / (1024 * 1024) + 3)
+    }
+    stream.abort(new Error('enough'))
   })
 
   const followHostile = async () => {

@@ -51,7 +51,7 @@ describe('init', () => {
       web: { origin: 'http://{host}' },
     })
     expect(plain.config.dns).toBeUndefined()
-    expect(plain.config.aggregator).toBeUndefined()
+    expect(plain.config.aggregator).toEqual({})
     expect(plain.config.authority).toBeUndefined()
     const withDns = await run('c', { join: bootstrap, name: 'c', host: '2001:db8::7', dns: true })
     expect(withDns.config).toMatchObject({

@@ -11,21 +11,13 @@ import { liveMembers } from '../registry/roster.ts'
 import { Answers } from './answers.ts'
 import { CouncilSearch, indexForAnswers, peerSearchMs } from './council-search.ts'
 import { FrontPosts } from './front-posts.ts'
-import { type FrontCoverage, FrontPublisher } from './front-publisher.ts'
+import { coverageOf, type FrontCoverage, FrontPublisher } from './front-publisher.ts'
 import { FrontWatch } from './front-watch.ts'
 import { Fronts, type InnerCircle } from './fronts.ts'
 import type { Gathering } from './gathering.ts'
 import { Indexer } from './indexer.ts'
 import type { SearchIndex } from './search-index.ts'
 import { type AnswerCoverage, blogsAnswer, type ListedBlog } from './search-messages.ts'
-
-/**
- * A source whose stream says nothing for so long counts as not covered, ms: it says something every
- * 5 s.
- */
-const coveredMs = 8_000
-/** After the start a front page waits so long for sources that have not been heard yet, ms. */
-const catchUpMs = 5_000
 
 type Parts = {
   readonly exchange: Exchange
@@ -169,22 +161,11 @@ export class Aggregation {
     const { exchange, gathering, clock } = this.#parts
     const roster = exchange.council.roster()
     if (roster === null || gathering.gatherer === null) return null
-    const nowMs = clock.now()
-    const current = new Set(
-      gathering.gatherer
-        .states()
-        .filter(
-          ({ isCurrent, owed, heardMs }) =>
-            isCurrent && owed === 0 && nowMs - (heardMs ?? Number.NEGATIVE_INFINITY) < coveredMs,
-        )
-        .map(({ peer }) => peer),
-    )
     const spokes = liveMembers(roster)
       .filter(({ roles }) => roles.includes('spoke'))
       .map(({ peer }) => peer)
-    const without = spokes.filter((peer) => !current.has(peer))
-    if (without.length > 0 && nowMs - this.#startMs < catchUpMs) return null
-    return { of: spokes.length, without }
+    const nowMs = clock.now()
+    return coverageOf(gathering.gatherer.states(), spokes, { nowMs, startedMs: this.#startMs })
   }
 
   #answerCoverage(): AnswerCoverage | null {

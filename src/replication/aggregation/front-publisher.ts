@@ -9,6 +9,7 @@ import type { Roster } from '../registry/roster.ts'
 import type { Collection } from './collection.ts'
 import { buildFrontPage, decodeFrontPage, type FrontPage, signFrontPage } from './front-page.ts'
 import type { FrontPosts } from './front-posts.ts'
+import type { SourceState } from './gather.ts'
 import { Manifest, type ManifestSnapshot } from './manifest.ts'
 
 /** How long the manifest of a page that was replaced can still be asked for, ms. */
@@ -22,6 +23,32 @@ const maxAheadMs = 5_000
 export type FrontCoverage = {
   readonly of: number
   readonly without: readonly PeerName[]
+}
+
+/** A member that was heard longer ago is not covered: it sends a frame every 5 s at least, ms. */
+export const coveredMs = 6_000
+
+/**
+ * Which spokes a collection covers, by what is known of those from whom it is gathered. Pure.
+ *
+ * @param spokes - all that ought to be covered
+ * @param startedMs - when gathering began; before all were heard it takes 6 s to say who is missing
+ * @returns null: nothing can be said yet
+ */
+export function coverageOf(
+  sources: readonly SourceState[],
+  spokes: readonly PeerName[],
+  { nowMs, startedMs }: { readonly nowMs: number; readonly startedMs: number },
+): FrontCoverage | null {
+  const isCovered = (peer: PeerName) => {
+    const source = sources.find((each) => each.peer === peer)
+    const heardMs = source?.heardMs ?? null
+    if (source === undefined || heardMs === null || source.mistrusted !== null) return false
+    return source.isCurrent && source.owed === 0 && nowMs - heardMs <= coveredMs
+  }
+  const without = spokes.filter((peer) => !isCovered(peer))
+  if (without.length > 0 && nowMs - startedMs <= coveredMs) return null
+  return { of: spokes.length, without }
 }
 
 export type MadeFront = { readonly page: FrontPage; readonly signed: Signed }

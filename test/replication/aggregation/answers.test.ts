@@ -222,6 +222,7 @@ describe('Answers', () => {
     index = { ...(index as AnswerIndex), search: none }
     const isBusy = async (work: Promise<unknown>) => 'error' in ((await work) as object)
     const same = Array.from({ length: 1_000 }, () => search())
+    expect(await isBusy(ask({ t: 'front' }, 1)), 'one peer keeps no other away').toBe(false)
     const others = [3, 4, 5, 6, 7, 8, 9].flatMap((n) =>
       Array.from({ length: maxAtOncePerPeer }, () =>
         ask({ t: 'search', query: 'x', order: 'best', cursor: null, limit: 1 }, n),

@@ -193,6 +193,10 @@ describe('ChangesFeed', () => {
     expect(second.changes.length).toBe(5)
     expect(second.n).toBe(second.newest)
     await end()
+    // Who was cut off between the two goes on there.
+    const again = followerOf({ ring, feed }, first)
+    expect((await again.next()).changes).toEqual(second.changes)
+    await again.end()
   })
 })
 

@@ -78,6 +78,8 @@ export class FrontCouncil {
   readonly #seed: number
   /** how late frames of changes come, ms at most */
   frameDelayMs = 200
+  /** until when a peer that collects takes no frames, though it answers, ms */
+  readonly stalledMs = new Map<number, number>()
   #runs = 0
 
   constructor(seed: number) {
@@ -153,7 +155,11 @@ export class FrontCouncil {
     )
     const nowMs = this.clock.now()
     const delayMs = from === to ? 1 : this.random.between(1, this.frameDelayMs)
-    const dueMs = Math.max(nowMs + delayMs, target.nextFrameMs.get(source.name) ?? 0)
+    const dueMs = Math.max(
+      nowMs + delayMs,
+      target.nextFrameMs.get(source.name) ?? 0,
+      this.stalledMs.get(to) ?? 0,
+    )
     target.nextFrameMs.set(source.name, dueMs)
     this.clock.after(dueMs - nowMs, () =>
       life.reach(() => {

@@ -1,10 +1,13 @@
 import { beforeEach, describe, expect, it } from 'vitest'
+import type { PeerName } from '../../../src/auth/peer-signature.ts'
 import { decodeFrontPage, type FrontPage } from '../../../src/replication/aggregation/front-page.ts'
 import { FrontPosts } from '../../../src/replication/aggregation/front-posts.ts'
 import {
+  coverageOf,
   type FrontCoverage,
   FrontPublisher,
 } from '../../../src/replication/aggregation/front-publisher.ts'
+import type { SourceState } from '../../../src/replication/aggregation/gather.ts'
 import { headIn } from '../../../src/replication/aggregation/manifest.ts'
 import { decodeFrame } from '../../../src/replication/frame.ts'
 import type { BlogName } from '../../../src/replication/log/entry.ts'
@@ -136,5 +139,35 @@ describe('FrontPublisher', () => {
     collection.grow(written, startMs + 60_000, ++length)
     publisher.start()
     expect(pages[0]?.posts.every(({ seenMs }) => seenMs <= startMs)).toBe(true)
+  })
+})
+
+describe('coverageOf', () => {
+  const [a, b] = [1, 2].map((n) => peer(n).peer) as [PeerName, PeerName]
+  const nowMs = startMs + 60_000
+  const state = (change: Partial<SourceState> = {}): SourceState => ({
+    ...{ peer: b, isCurrent: true, heardMs: nowMs, owed: 0, mistrusted: null },
+    ...change,
+  })
+  const lacks = (change: Partial<SourceState>, startedMs = startMs) =>
+    coverageOf([state({ peer: a }), state(change)], [a, b], { nowMs, startedMs })?.without ?? null
+
+  it.each<[string, Partial<SourceState>, boolean]>([
+    ['was heard just now', {}, true],
+    ['was heard six seconds ago', { heardMs: nowMs - 6_000 }, true],
+    ['was heard longer ago', { heardMs: nowMs - 6_001 }, false],
+    ['was never heard', { heardMs: null }, false],
+    ['has more than is here', { isCurrent: false }, false],
+    ['has a blog of which more is to come', { owed: 1 }, false],
+    ['is not believed', { mistrusted: 'lied' }, false],
+    ['is another peer', { peer: peer(3).peer }, false],
+  ])('covers a spoke that %s, or says that it does not', (_what, change, isCovered) => {
+    expect(lacks(change)).toEqual(isCovered ? [] : [b])
+  })
+
+  it('says nothing for six seconds while some have not been heard', () => {
+    expect(lacks({ heardMs: null }, nowMs - 6_000)).toBeNull()
+    expect(lacks({ heardMs: null }, nowMs - 6_001)).toEqual([b])
+    expect(lacks({}, nowMs)).toEqual([])
   })
 })

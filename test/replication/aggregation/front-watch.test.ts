@@ -25,6 +25,17 @@ const weathers = {
     council.network.weather = { loss: 0.05, duplicates: 0.05, minMs: 5, maxMs: 1_500 }
     await write(council, 40_000, 500)
   },
+  'while changes take up to eleven seconds': async (council: FrontCouncil) => {
+    council.frameDelayMs = 11_000
+    await write(council, 40_000, 200)
+  },
+  'while an aggregator cannot keep up and says so': async (council: FrontCouncil) => {
+    for (let round = 0; round < 2; round++) {
+      const n = council.random.pick(council.inner)
+      council.stalledMs.set(n, council.clock.now() + council.random.between(15_000, 25_000))
+      await write(council, 30_000, 200)
+    }
+  },
   'while aggregators are killed and come back': async (council: FrontCouncil) => {
     for (let round = 0; round < 2; round++) {
       const n = council.random.pick(council.inner)

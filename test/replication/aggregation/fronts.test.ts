@@ -130,8 +130,11 @@ describe('Fronts', () => {
     ['bytes that are no message', () => judge(aggregator, Buffer.from('junk')), 'reject'],
     ['an empty message', () => judge(aggregator, encode({})), 'reject'],
     [
-      'more bytes than a page has',
-      () => judge(aggregator, Buffer.alloc(maxFrontBytes + 1)),
+      'a page with more bytes beside it than a page has',
+      () => {
+        const beside = Buffer.alloc(maxFrontBytes)
+        return judge(aggregator, encode({ front: signedRow(sign()), beside }))
+      },
       'reject',
     ],
     ['a page signed by another', () => hear({}, standby), 'reject'],
@@ -233,6 +236,14 @@ describe('Fronts', () => {
     await hear({ posts: [postOf(log, 3)] })
     expect(shownIds()).toEqual(['maria 3'])
     expect(findings).toEqual([])
+  })
+
+  it('shows the version that its page names of a post that its author has signed twice', async () => {
+    const fork = log.branch(3)
+    await fork.add({ kind: 'post' }, { body: 'Another' })
+    collections.set(aggregator, new TestCollection(fork))
+    await hear({ posts: [postOf(log, 3)] })
+    expect(fronts.shown()?.posts.map(({ entry }) => entry.id)).toEqual([log.at(3).entry.id])
   })
 
   it.each<[string, unknown]>([

@@ -7,6 +7,7 @@ import { benchIngest } from './ingest.ts'
 import { benchLive } from './live.ts'
 import { benchMemory } from './memory.ts'
 import { benchMoves } from './moves.ts'
+import { benchOneNetwork } from './one-network.ts'
 import { benchMillion, benchSearch } from './search.ts'
 import { benchBusyPage, benchFront, benchWeb } from './web.ts'
 
@@ -21,6 +22,7 @@ const benches: Readonly<Record<string, () => Promise<Result | readonly Result[]>
   memory: benchMemory,
   'fail-over': benchFailOver,
   moves: benchMoves,
+  'one-network': benchOneNetwork,
   search: benchSearch,
   'search-million': benchMillion,
 }

@@ -95,7 +95,7 @@ describe.skipIf(!has('chromium'))('pages in a browser', () => {
     expect(await sideOf('main li > a')).toBe('right')
     expect(await sideOf('main li > small')).toBe('right')
     // On a page in English each item of a list runs as its own post does.
-    const found = `/search?q=${encodeURIComponent('الحقوق')}`
+    const found = `/search?q=${encodeURIComponent('الكرامة')}`
     for (const path of ['/', '/?lang=ar', '/tag/udhr', found]) {
       await visitor.open(site.door.url('', path))
       for (const part of ['a', 'p', 'small']) {

@@ -2,7 +2,7 @@ import type { PeerName, PeerSigner } from '../../auth/peer-signature.ts'
 import type { KeyRing } from '../../auth/public-key.ts'
 import type { Clock } from '../clock.ts'
 import type { Exchange } from '../exchange/exchange.ts'
-import { type BlogName, parseBlogName } from '../log/entry.ts'
+import { type BlogName, decodeEntry, parseBlogName } from '../log/entry.ts'
 import { rosterLog } from '../log/log.ts'
 import type { EntryId, Signed } from '../log/text.ts'
 import { ask, type Pubsub } from '../network.ts'
@@ -10,6 +10,7 @@ import { SEARCH } from '../protocol.ts'
 import { liveMembers } from '../registry/roster.ts'
 import { Answers } from './answers.ts'
 import { CouncilSearch, indexForAnswers, peerSearchMs } from './council-search.ts'
+import { FrontCompare } from './front-compare.ts'
 import { FrontPosts } from './front-posts.ts'
 import { coverageOf, type FrontCoverage, FrontPublisher } from './front-publisher.ts'
 import { FrontWatch } from './front-watch.ts'
@@ -18,6 +19,9 @@ import type { Gathering } from './gathering.ts'
 import { Indexer } from './indexer.ts'
 import type { SearchIndex } from './search-index.ts'
 import { type AnswerCoverage, blogsAnswer, type ListedBlog } from './search-messages.ts'
+
+/** Entries behind a post that are looked through for a later word on it. */
+const maxLookedThrough = 1_000
 
 type Parts = {
   readonly exchange: Exchange
@@ -52,6 +56,7 @@ export class Aggregation {
   readonly #posts: FrontPosts
   readonly #publisher: FrontPublisher
   readonly #watch: FrontWatch
+  readonly #compare: FrontCompare
   readonly #answers: Answers
   readonly #startMs: number
 
@@ -83,6 +88,10 @@ export class Aggregation {
       ...{ network, clock, fronts: this.fronts, roster, circle, collection, posts, held },
       ...{ manifest: () => publisher.manifest(), file, report },
     })
+    this.#compare = new FrontCompare({
+      ...{ clock, fronts: this.fronts, report },
+      isShown: (blog, seq) => this.#isShown(blog, seq),
+    })
     this.#answers = new Answers({
       ...{ network, collection, publisher },
       index: () => indexForAnswers(index),
@@ -107,10 +116,12 @@ export class Aggregation {
     await started.#posts.start()
     started.#publisher.start()
     started.#watch.start()
+    started.#compare.start()
     return started
   }
 
   async stop(): Promise<void> {
+    this.#compare.stop()
     this.#watch.stop()
     this.#publisher.stop()
     this.#posts.stop()
@@ -190,6 +201,23 @@ export class Aggregation {
     if (stored !== null) return { text: stored.text, signature: stored.signature }
     // The one that was asked may be behind: then nothing can be said yet.
     return ((await visit.ingest.record(blog))?.head.seq ?? -1) < seq ? 'unreachable' : 'none'
+  }
+
+  /** Whether the blog's replicas have this entry as the last word on its post. */
+  async #isShown(blog: BlogName, seq: number): Promise<boolean | 'unreachable'> {
+    const visit = await this.#parts.exchange.reader.open(blog)
+    if (typeof visit === 'string') return visit === 'unknown' ? false : visit
+    const rows = await visit.store.entries(blog, seq, maxLookedThrough)
+    const [first, ...later] = rows.map(({ text }) => decodeEntry(text))
+    if (first === undefined || rows.length === maxLookedThrough) return 'unreachable'
+    if (!first.ok || first.value.kind !== 'post') return false
+    const { slug } = first.value
+    return !later.some(
+      (each) =>
+        each.ok &&
+        (each.value.kind === 'post' || each.value.kind === 'retract') &&
+        each.value.slug === slug,
+    )
   }
 }
 

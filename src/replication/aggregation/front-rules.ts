@@ -73,13 +73,21 @@ export function judgeFront(
 const isSamePage = (a: FrontPage, b: FrontPage) => JSON.stringify(a) === JSON.stringify(b)
 
 /**
- * Decides whose front page is shown: the aggregator's while it is of now, else the standby's, else
- * the newest that there is. Who was found lying comes last. Pure.
+ * Decides whose front page is shown: of those of now the one that covers the most spokes, of equal
+ * ones the aggregator's, then the standby's; else the newest that there is. So who says that it
+ * covers little, of which nobody can find out anything, hides nothing. Who was found lying comes
+ * last. Pure.
  *
  * @param fronts - at most one of each peer
  * @returns null: there is none
  */
-export function pickFront<F extends { readonly peer: PeerName; readonly receivedMs: number }>(
+export function pickFront<
+  F extends {
+    readonly peer: PeerName
+    readonly receivedMs: number
+    readonly page: Pick<FrontPage, 'covered'>
+  },
+>(
   fronts: readonly F[],
   known: {
     readonly aggregator: PeerName | null
@@ -90,10 +98,13 @@ export function pickFront<F extends { readonly peer: PeerName; readonly received
 ): F | null {
   const trusted = fronts.filter(({ peer }) => !known.isDoubted(peer))
   const left = trusted.length > 0 ? trusted : fronts
-  const isFresh = ({ receivedMs }: F) => known.nowMs - receivedMs < freshFrontMs
-  const fresh = (peer: PeerName | null) => left.find((each) => each.peer === peer && isFresh(each))
-  const newest = left.toSorted((a, b) => b.receivedMs - a.receivedMs)[0]
-  return fresh(known.aggregator) ?? fresh(known.standby) ?? newest ?? null
+  const order = [known.aggregator, known.standby]
+  const fresh = order
+    .flatMap((peer) => left.find((each) => each.peer === peer) ?? [])
+    .filter(({ receivedMs }) => known.nowMs - receivedMs < freshFrontMs)
+    .toSorted((a, b) => b.page.covered - a.page.covered)
+  const newest = left.toSorted((a, b) => b.receivedMs - a.receivedMs)
+  return fresh[0] ?? newest[0] ?? null
 }
 
 /** A blog that a manifest does not show as far as somebody knows that it goes. */

@@ -104,11 +104,16 @@ export class Fronts {
 
   /** The front page that is shown; null: none has come yet, or nobody makes one. */
   shown(): ShownFront | null {
-    const { inner, aggregator, standby } = this.#parts.circle()
-    return pickFront(
-      inner.flatMap((peer) => this.#complete.get(peer) ?? []),
-      { aggregator, standby, nowMs: this.#parts.clock.now(), isDoubted: this.isDoubted },
-    )
+    const { aggregator, standby } = this.#parts.circle()
+    const { isDoubted } = this
+    return pickFront(this.complete(), {
+      ...{ aggregator, standby, isDoubted, nowMs: this.#parts.clock.now() },
+    })
+  }
+
+  /** Of each peer of the inner circle the newest page whose posts are at hand. */
+  complete(): ShownFront[] {
+    return this.#parts.circle().inner.flatMap((peer) => this.#complete.get(peer) ?? [])
   }
 
   /** The newest page of a peer that came by gossip, as all others hear it too. */

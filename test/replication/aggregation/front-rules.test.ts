@@ -102,7 +102,9 @@ describe('judgeFront', () => {
 
 describe('pickFront', () => {
   const now = startMs
-  const front = (peer: PeerName, ageMs: number) => ({ peer, receivedMs: now - ageMs })
+  const front = (peer: PeerName, ageMs: number, covered = 3) => ({
+    ...{ peer, receivedMs: now - ageMs, page: { covered } },
+  })
   const pick = (fronts: ReturnType<typeof front>[], doubted: PeerName[] = []) =>
     pickFront(fronts, {
       ...{ aggregator: a, standby: b, nowMs: now },
@@ -112,6 +114,13 @@ describe('pickFront', () => {
   it.each([
     ["the aggregator's while it is of now", [front(b, 0), front(a, 4_999)], [], a],
     ["the standby's when the aggregator is silent", [front(a, 5_000), front(b, 4_000)], [], b],
+    ["the standby's when it covers more", [front(a, 0, 2), front(b, 4_000, 3)], [], b],
+    [
+      "the aggregator's when the standby covered more a while ago",
+      [front(a, 0, 2), front(b, 5_000, 3)],
+      [],
+      a,
+    ],
     ['the newest when both are silent', [front(a, 9_000), front(b, 8_000)], [], b],
     ['one of an earlier circle when there is no other', [front(c, 60_000)], [], c],
     ["the standby's when the aggregator lied", [front(a, 0), front(b, 1_000)], [a], b],

@@ -190,29 +190,11 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     report: (event, fields) => gatherLog.info(event, fields),
   })
   stack.defer(() => gathering.stop())
-  const aggregationLog = logger.forComponent('council:aggregation')
-  const report = (event: string, fields: Readonly<Record<string, unknown>>) =>
-    aggregationLog.info(event, fields)
-  // Only who shows pages or gathers is ever searched.
-  const hasIndex = config.spoke !== undefined || config.aggregator !== undefined
-  const index = await SearchIndex.open({
-    ...{ path: hasIndex ? searchPath(config.data) : '', clock: realClock, report },
-  })
-  stack.use(index)
-  const aggregation = await Aggregation.start({
-    ...{
-      exchange,
-      gathering,
-      index,
-      pubsub: peer.pubsub(),
-      clock: realClock,
-      signer,
-      keys,
-      report,
-    },
-    newRun: () => randomBytes(16).toString('hex'),
-  })
-  stack.defer(() => aggregation.stop())
+  // Who neither shows pages nor gathers is never asked for front pages and searches.
+  const aggregation =
+    config.spoke === undefined && config.aggregator === undefined
+      ? null
+      : await aggregate(config, { exchange, gathering, peer, signer, keys, logger, stack })
   exchange.council.onChange((name) => {
     if (name !== rosterLog) return
     peer.reconsider()
@@ -246,7 +228,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       ? config.council.zone
       : ((bootstrap as Bootstrap).council.split('/')[0] as string)
   const http =
-    config.spoke === undefined
+    config.spoke === undefined || aggregation === null
       ? null
       : await serveWeb(config, zone, {
           ...{ exchange, aggregation, signer, logger, status, stack, reads },
@@ -291,7 +273,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       drainSelf: (asked) => exchange.submit.drain(asked),
       cutOffs: authority?.cutOffs ?? null,
       reports: authority?.reports ?? null,
-      indexer: hasIndex ? aggregation.indexer : null,
+      indexer: aggregation?.indexer ?? null,
       bootstrap: (invite) => bootstrapOf(exchange, peer, invite),
       nameOf: (name) => exchange.council.roster()?.members.get(name)?.name ?? null,
       now: realClock.now,
@@ -351,6 +333,30 @@ function readBootstrap(config: Config): Bootstrap | null {
   const read = parseBootstrap(config.council.bootstrap)
   if (!read.ok) throw new Error(read.reason)
   return read.value
+}
+
+/** The front page and the search of the whole council, with the index of words in the data folder. */
+async function aggregate(
+  config: Config,
+  parts: Pick<Parts, 'exchange' | 'signer' | 'logger' | 'stack'> & {
+    gathering: Gathering
+    peer: Peer
+    keys: KeyRing
+  },
+): Promise<Aggregation> {
+  const { exchange, gathering, peer, signer, keys, logger, stack } = parts
+  const log = logger.forComponent('council:aggregation')
+  const report = (event: string, fields: Readonly<Record<string, unknown>>) =>
+    log.info(event, fields)
+  const index = stack.use(
+    await SearchIndex.open({ path: searchPath(config.data), clock: realClock, report }),
+  )
+  const aggregation = await Aggregation.start({
+    ...{ exchange, gathering, index, pubsub: peer.pubsub(), clock: realClock, signer, keys },
+    ...{ newRun: () => randomBytes(16).toString('hex'), report },
+  })
+  stack.defer(() => aggregation.stop())
+  return aggregation
 }
 
 type Parts = {

@@ -14,7 +14,8 @@ const roundMs = 1_500
 const connections = 32
 const posts = 60
 const blog = 'maria'
-const host = `${blog}.bench.localhost`
+const zone = 'bench.localhost'
+const host = `${blog}.${zone}`
 
 /** A spoke that is a council by itself. */
 export class LoneSpoke {
@@ -36,7 +37,7 @@ export class LoneSpoke {
     stack.defer(() => rm(folder, { recursive: true }))
     const child = stack.use(new Child('./spoke-process.ts'))
     const ways = { gossip: true, push: true, pull: true }
-    const alone = config('a', ways, { zone: 'bench.localhost' }, 1)
+    const alone = config('a', ways, { zone }, 1)
     const { council } = await child.ask<{ council: string }>('start', { config: alone, folder })
     const port = await child.ask<number>('httpPort')
     return new LoneSpoke(child, port, council, stack.move())
@@ -188,23 +189,7 @@ export async function benchBusyPage(): Promise<Result> {
   const others: SignedLog[] = []
   for (const name of otherBlogs) others.push(await spoke.claim(name, posts))
   const plainPort = await plain.ask<number>('http', helloWorld)
-  const load = (port: number): HttpLoad => ({
-    ...{ port, connections, ms: busySeconds * 1_000, perSecond: null },
-    request: `GET / HTTP/1.1\r\nHost: ${host}\r\nAccept-Encoding: gzip\r\n\r\n`,
-  })
-  const run = async (names: readonly string[], logs: readonly SignedLog[]) => {
-    const perSecond = entriesPerSecond / logs.length
-    const parts: Signed[][] = []
-    for (const log of logs) parts.push(await log.next(perSecond * busySeconds))
-    const hello = await loader.ask<Answers>('http', load(plainPort))
-    const [ours, ...taken] = await Promise.all([
-      loader.ask<Answers>('http', load(spoke.port)),
-      ...names.map((name, at) =>
-        spoke.child.ask<number>('ingest', { blog: name, entries: parts[at], perSecond }),
-      ),
-    ])
-    return { taken: taken.reduce((sum, each) => sum + each, 0), ours, hello }
-  }
+  const run = busyRun({ spoke, loader, plainPort, host })
   // The first round finds code that has not been compiled.
   await run([blog], own)
   const other = await inTurn(busyRounds, () => run(otherBlogs, others))
@@ -228,6 +213,63 @@ export async function benchBusyPage(): Promise<Result> {
       `into the same blog: p99 of single rounds ${formatSpread(same.map(ratioOfP99))}`,
     ],
     ...{ ratio: quantile(ratios, 0.5), wanted: 'most', target: 3 },
+  }
+}
+
+/**
+ * How long readers of the front page wait while the spoke takes entries of four blogs, each of which
+ * makes it another one, against readers of a hello-world page.
+ */
+export async function benchFront(): Promise<Result> {
+  await using spoke = await LoneSpoke.start()
+  await using plain = new Child('./plain-server.ts')
+  await using loader = new Child('./load-process.ts')
+  const logs: SignedLog[] = []
+  for (const name of otherBlogs) logs.push(await spoke.claim(name, posts))
+  const plainPort = await plain.ask<number>('http', helloWorld)
+  const run = busyRun({ spoke, loader, plainPort, host: zone })
+  // The first round finds code that has not been compiled.
+  await run(otherBlogs, logs)
+  const all = await inTurn(busyRounds, () => run(otherBlogs, logs))
+  const ratios = all.map(ratioOfP99)
+  const taken = quantile(
+    all.map((each) => each.taken),
+    0.5,
+  )
+  return {
+    name: `front page from memory while ${Math.round(taken)} posts/s come in`,
+    lines: [
+      `ours  ${delaysOf(all.map(({ ours }) => ours))}`,
+      `hello ${delaysOf(all.map(({ hello }) => hello))}`,
+      `p99 of single rounds ${formatSpread(ratios)}`,
+    ],
+    ...{ ratio: quantile(ratios, 0.5), wanted: 'most', target: 3 },
+  }
+}
+
+/** One round: readers of a page while entries come into some blogs, and of a hello-world page. */
+function busyRun(of: {
+  readonly spoke: LoneSpoke
+  readonly loader: Child
+  readonly plainPort: number
+  readonly host: string
+}) {
+  const load = (port: number): HttpLoad => ({
+    ...{ port, connections, ms: busySeconds * 1_000, perSecond: null },
+    request: `GET / HTTP/1.1\r\nHost: ${of.host}\r\nAccept-Encoding: gzip\r\n\r\n`,
+  })
+  return async (names: readonly string[], logs: readonly SignedLog[]) => {
+    const perSecond = entriesPerSecond / logs.length
+    const parts: Signed[][] = []
+    for (const log of logs) parts.push(await log.next(perSecond * busySeconds))
+    const hello = await of.loader.ask<Answers>('http', load(of.plainPort))
+    const [ours, ...taken] = await Promise.all([
+      of.loader.ask<Answers>('http', load(of.spoke.port)),
+      ...names.map((name, at) =>
+        of.spoke.child.ask<number>('ingest', { blog: name, entries: parts[at], perSecond }),
+      ),
+    ])
+    return { taken: taken.reduce((sum, each) => sum + each, 0), ours, hello }
   }
 }
 

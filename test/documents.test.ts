@@ -8,6 +8,8 @@ import { KeyRing } from '../src/auth/public-key.ts'
 import type { Verdict } from '../src/auth/verdict.ts'
 import { buildZone, type RecordSet } from '../src/node/dns/zone.ts'
 import { zoneInput } from '../src/node/dns/zone-keeper.ts'
+import { changesFrame } from '../src/replication/aggregation/changes.ts'
+import { decodeFrontPage } from '../src/replication/aggregation/front-page.ts'
 import { rekeyText } from '../src/replication/log/author.ts'
 import { decodeEntry, type Rekey } from '../src/replication/log/entry.ts'
 import { decodeReceipt } from '../src/replication/log/receipt.ts'
@@ -27,6 +29,7 @@ import {
 } from '../src/replication/registry/invitation.ts'
 import { decodeJoin } from '../src/replication/registry/join-request.ts'
 import { Names } from '../src/replication/registry/names.ts'
+import { decodeOrder, verifyOrder } from '../src/replication/registry/order.ts'
 import { checkProof } from '../src/replication/registry/proof.ts'
 import { checkRecord } from '../src/replication/registry/registry.ts'
 import { decodeAnswer, decodeReport } from '../src/replication/registry/report.ts'
@@ -150,12 +153,23 @@ describe('PROTOCOL.md', () => {
     must(decodePromise(example('promise')))
     must(decodeAnswer(example('answer')))
     must(decodeReport(example('report')))
+    must(decodeFrontPage(example('front')))
     const [, authority] = /^authority (\S+)$/m.exec(block('example', 'act-council').text) ?? []
     must(decodeSeal(example('seal'), authority as PeerName))
     const hello = example('hello')
     const header = (name: string) =>
       new RegExp(`^${name} (.+)$`, 'm').exec(Buffer.from(hello.text).toString())?.[1] as string
     must(checkHello(hello, { council, peer: header('peer') as PeerName, nonce: header('nonce') }))
+  })
+
+  it('shows an order as its author signs it, the first of the test vectors', async () => {
+    const [vector] = JSON.parse(read('test/vectors/orders.json')) as [Record<string, string>]
+    const { text } = block('example', 'order')
+    expect(text).toBe(vector.text)
+    const order = must(decodeOrder(Buffer.from(text)))
+    expect([order.council, order.act]).toEqual([exampleRoster().council, example('act-assign').id])
+    const key = must(await new KeyRing().read(vector.key as string))
+    must(await verifyOrder(order, block('signature', 'order').text, key))
   })
 
   it('shows an invitation as it is presented', async () => {
@@ -188,6 +202,11 @@ describe('PROTOCOL.md', () => {
     const frame = Buffer.from(block('example', 'frame-range').text, 'hex')
     expect(frame[0]).toBe(frame.length - 1)
     expect(decode(frame.subarray(1))).toEqual({ t: 'range', log: 'maria', from: 2 })
+    const frameIn = (name: string) =>
+      decode(Buffer.from(block('example', name).text.replaceAll('\n', ''), 'hex').subarray(1))
+    expect(frameIn('frame-follow')).toEqual({ t: 'follow', after: { run: '0a', n: 6 } })
+    const { changes } = changesFrame.parse(frameIn('frame-changes'))
+    expect(changes).toEqual([['maria', 3, example('entry-retract').id, []]])
     const roster = exampleRoster()
     const record = Buffer.from(block('example', 'record').text, 'base64')
     const key = recordKey(roster.councilId, 'maria')

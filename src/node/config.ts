@@ -19,14 +19,14 @@ export const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', '
 export type LogLevel = (typeof logLevels)[number]
 
 /**
- * One peer's `council.json`. What the peer does follows from the sections `spoke`, `dns` and
- * `authority`, of which it has at least one. It is read once: every change needs a restart.
+ * One peer's `council.json`. What the peer does follows from the sections `spoke`, `dns`,
+ * `aggregator` and `authority`, of which it has at least one. It is read once: every change needs a restart.
  *
  * Any field can be set from outside, for containers: `COUNCIL_NAME=b`, `COUNCIL_SPOKE__PORT=8381`,
  * `COUNCIL_FAILOVER__SILENCE_MS=5000`, lists as JSON. Keys are files, never values of the config.
  */
 export type Config = {
-  /** Folder of everything that lasts: `peer.key` (mode 0600), `store/`, `libp2p/`. Relative to the config's folder. Default `./data`. */
+  /** Folder of everything that lasts: `peer.key` (mode 0600), `store/`, `gathered/`, `libp2p/`. Relative to the config's folder. Default `./data`. */
   readonly data: string
   /** This peer's label: it is `<name>.spoke.<zone>`. 1–30 of a–z, 0–9 and -. No default. */
   readonly name: string
@@ -77,6 +77,8 @@ export type Config = {
         readonly addresses: readonly string[]
       }
     | undefined
+  /** Gathers what the spokes of its circle have published, for the council's front page and search. Left out: this peer does not. It has no fields. */
+  readonly aggregator?: Readonly<Record<string, never>> | undefined
   /** Holds the zone's key: admits spokes, gives out names. One peer of a council has it. */
   readonly authority?:
     | {
@@ -268,6 +270,7 @@ const sections = {
     .prefault({}),
   spoke: spoke.optional(),
   dns: dns.optional(),
+  aggregator: z.strictObject({}).optional(),
   authority: z
     .strictObject({
       admission: choice('open', 'approve', 'invite').default('open'),
@@ -409,9 +412,11 @@ export async function readConfig(path: string, env: NodeJS.ProcessEnv): Promise<
 function crossProblems(value: unknown): string[] {
   if (!isObject(value)) return []
   const problems: string[] = []
-  const { council, spoke: web, dns: server, authority, keys, disk, load } = value
-  if (web === undefined && server === undefined && authority === undefined) {
-    problems.push('spoke, dns, authority: want at least one of these sections, got none')
+  const { council, spoke: web, dns: server, authority, aggregator, keys, disk, load } = value
+  if ([web, server, authority, aggregator].every((section) => section === undefined)) {
+    problems.push(
+      'spoke, dns, authority, aggregator: want at least one of these sections, got none',
+    )
   }
   if (isObject(council)) {
     if ((council.zone === undefined) === (council.bootstrap === undefined)) {

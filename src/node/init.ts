@@ -79,6 +79,7 @@ export function planConfig(options: InitOptions): object {
     ...((options.dns ?? bootstrap === undefined)
       ? { dns: { host, port: dnsPort, addresses: [`${host} ${dnsPort}`] } }
       : {}),
+    aggregator: {},
     ...(bootstrap === undefined
       ? { authority: { admission: 'open', replicas: 3, edit: 'dotted', cutoffReports: null } }
       : {}),

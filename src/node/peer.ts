@@ -25,8 +25,15 @@ import { type PeerName, peerSigner } from '../auth/peer-signature.ts'
 import { type Clock, repeat, wait } from '../replication/clock.ts'
 import { ReplicationError } from '../replication/errors.ts'
 import { Buckets } from '../replication/exchange/rates.ts'
-import type { GossipVerdict, Handler, Network, Pubsub } from '../replication/network.ts'
+import type {
+  FollowHandler,
+  GossipVerdict,
+  Handler,
+  Network,
+  Pubsub,
+} from '../replication/network.ts'
 import {
+  followStallMs,
   JOIN,
   KAD,
   maxFrameBytes,
@@ -36,6 +43,7 @@ import {
 } from '../replication/protocol.ts'
 import type { Dht } from '../replication/registry/registry.ts'
 import { Demerits, maxPoints } from './demerits.ts'
+import { maxWindowBytes } from './follow-stream.ts'
 import { Gate, peerNameOf } from './gate.ts'
 import { GossipDoor } from './gossip-door.ts'
 import type { Logger } from './logger.ts'
@@ -123,6 +131,7 @@ export class Peer {
   readonly #pool: StreamPool
   readonly #clock: Clock
   readonly #handlers = new Map<string, Handler>()
+  readonly #followHandlers = new Map<string, FollowHandler>()
   readonly #dialling = new Set<PeerName>()
   readonly name: PeerName
   #wanted: () => readonly Wanted[] = () => []
@@ -182,7 +191,7 @@ export class Peer {
         addresses: { listen: [...init.listen], announce: [...init.announce] },
         transports: [tcp(tcpOptions(init.dialFrom ?? null))],
         connectionEncrypters: [noise()],
-        streamMuxers: [yamux()],
+        streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize: maxWindowBytes } })],
         connectionGater: {
           denyDialPeer: (peer) => gate.isCutOff(peer),
           denyInboundEncryptedConnection: (peer) => init.letsKnock !== true && gate.isCutOff(peer),
@@ -256,12 +265,35 @@ export class Peer {
         return decode(encode(await handler(peer, decode(encode(body)))))
       },
       handle: (protocol, handler) => this.#handle(protocol, handler),
+      follow: (peer, protocol, body, { signal }) => this.#follow(peer, protocol, body, signal),
+      handleFollow: (protocol, handler) => {
+        this.#followHandlers.set(protocol, handler)
+      },
       connected: () =>
         this.#libp2p
           .getPeers()
           .filter((peer) => this.#gate.lets(peer))
           .flatMap((peer) => peerNameOf(peer) ?? []),
     }
+  }
+
+  async *#follow(
+    peer: PeerName,
+    protocol: string,
+    body: unknown,
+    signal: AbortSignal,
+  ): AsyncGenerator<unknown, void, void> {
+    if (this.#gate.isCutOff(peerIdFromString(peer)))
+      throw new ReplicationError('PEER_UNREACHABLE', `${peer} is cut off from the council`)
+    if (peer !== this.name) {
+      yield* this.#pool.follow(peer, protocol, body, signal)
+      return
+    }
+    const handler = this.#followHandlers.get(protocol)
+    if (handler === undefined)
+      throw new ReplicationError('PEER_UNREACHABLE', `${protocol} is not served here`)
+    for await (const frame of handler(peer, decode(encode(body)), signal))
+      yield decode(encode(frame))
   }
 
   #handle(protocol: string, handler: Handler): void {
@@ -287,8 +319,19 @@ export class Peer {
       this.#serving.set(key, open + 1)
       const host = hostOf(connection.remoteAddr)
       const served: Handler = (name, body) => asked(name, body, host)
+      const followed = this.#followHandlers.get(protocol)
+      const follows =
+        followed === undefined
+          ? null
+          : {
+              handler: followed,
+              // Asked before each frame, as above.
+              mayHear: () => this.#gate.lets(connection.remotePeer),
+              refusal: notAMember,
+              stallMs: followStallMs,
+            }
       try {
-        await serveStream(stream, { from, handler: served, maxBytes })
+        await serveStream(stream, { from, handler: served, follows, maxBytes })
       } finally {
         const left = (this.#serving.get(key) ?? 1) - 1
         if (left === 0) this.#serving.delete(key)

@@ -6,6 +6,9 @@ import { MemoryLevel } from 'memory-level'
 import { type PeerName, type PeerSigner, peerSigner } from '../auth/peer-signature.ts'
 import { KeyRing } from '../auth/public-key.ts'
 import { accept, refuse, type Verdict } from '../auth/verdict.ts'
+import { Aggregation } from '../replication/aggregation/aggregation.ts'
+import { Gathering } from '../replication/aggregation/gathering.ts'
+import { SearchIndex } from '../replication/aggregation/search-index.ts'
 import { wait } from '../replication/clock.ts'
 import type { Vitals } from '../replication/exchange/alive.ts'
 import { Exchange } from '../replication/exchange/exchange.ts'
@@ -30,6 +33,7 @@ import { ReadCounts } from '../web/read-counts.ts'
 import { StoredAccounts } from './accounts.ts'
 import { serveAdmin } from './admin/admin-app.ts'
 import { lookAtCopies } from './admin/look-at-copies.ts'
+import { searchPath } from './admin/reindex.ts'
 import { askDns } from './ask-dns.ts'
 import { type AuthorityParts, startAuthority } from './authority/start-authority.ts'
 import { realClock } from './clock.ts'
@@ -38,6 +42,7 @@ import { DiskRoom } from './disk-room.ts'
 import { DnsServer } from './dns/dns-server.ts'
 import { ZoneKeeper } from './dns/zone-keeper.ts'
 import { fetchHello } from './fetch-hello.ts'
+import { openGatheredDisk } from './gathered-disk.ts'
 import { HttpServer } from './http-server.ts'
 import { Joining } from './joining.ts'
 import { KeyChecks, watchedKeys } from './key-checks.ts'
@@ -69,6 +74,7 @@ export type RunningPeer = {
   /** where its operator's commands reach it, or why they cannot */
   readonly admin: Verdict<string>
   readonly exchange: Exchange
+  readonly gathering: Gathering
   readonly [Symbol.asyncDispose]: () => Promise<void>
 }
 
@@ -99,6 +105,10 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     },
   })
   stack.use(disk)
+  const gatheredDisk =
+    config.aggregator === undefined
+      ? null
+      : stack.use(await openGatheredDisk(join(config.data, 'gathered'), { room, log: diskLog }))
 
   const holder: { exchange: Exchange | null; joining: Joining | null } = {
     exchange: null,
@@ -166,6 +176,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
               decideReport: async (from, handed) =>
                 authority?.reports.take(from, handed) ?? starting,
               decideDrain: async (asked) => authority?.moves.drain(asked) ?? starting,
+              decideOrder: async (order) => authority?.orders.take(order) ?? starting,
               hearTrouble: (...said) => authority?.hearTrouble(...said),
             },
     },
@@ -173,6 +184,17 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
   holder.exchange = exchange
   await exchange.start()
   stack.defer(() => exchange.stop())
+  const gatherLog = logger.forComponent('council:gather')
+  const gathering = await Gathering.start(exchange, {
+    ...{ gatheredDisk, keys, clock: realClock, run: randomBytes(16).toString('hex') },
+    report: (event, fields) => gatherLog.info(event, fields),
+  })
+  stack.defer(() => gathering.stop())
+  // Who neither shows pages nor gathers is never asked for front pages and searches.
+  const aggregation =
+    config.spoke === undefined && config.aggregator === undefined
+      ? null
+      : await aggregate(config, { exchange, gathering, peer, signer, keys, logger, stack })
   exchange.council.onChange((name) => {
     if (name !== rosterLog) return
     peer.reconsider()
@@ -206,9 +228,11 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       ? config.council.zone
       : ((bootstrap as Bootstrap).council.split('/')[0] as string)
   const http =
-    config.spoke === undefined
+    config.spoke === undefined || aggregation === null
       ? null
-      : await serveWeb(config, zone, { exchange, signer, logger, status, stack, reads })
+      : await serveWeb(config, zone, {
+          ...{ exchange, aggregation, signer, logger, status, stack, reads },
+        })
   if (http !== null) stack.use(http)
   const dns =
     config.dns === undefined
@@ -220,7 +244,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
         })
 
   peer.supervise(
-    () => wantedPeers(signer.peer, exchange, bootstrap),
+    () => wantedPeers(signer.peer, { exchange, gathering }, bootstrap),
     (name) => exchange.connected(name),
   )
   const seed = parseInvitation(bootstrap?.invite ?? '')
@@ -249,6 +273,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       drainSelf: (asked) => exchange.submit.drain(asked),
       cutOffs: authority?.cutOffs ?? null,
       reports: authority?.reports ?? null,
+      indexer: aggregation?.indexer ?? null,
       bootstrap: (invite) => bootstrapOf(exchange, peer, invite),
       nameOf: (name) => exchange.council.roster()?.members.get(name)?.name ?? null,
       now: realClock.now,
@@ -289,6 +314,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     },
     admin: admin.ok ? accept(admin.value.path) : admin,
     exchange,
+    gathering,
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   }
 }
@@ -309,8 +335,33 @@ function readBootstrap(config: Config): Bootstrap | null {
   return read.value
 }
 
+/** The front page and the search of the whole council, with the index of words in the data folder. */
+async function aggregate(
+  config: Config,
+  parts: Pick<Parts, 'exchange' | 'signer' | 'logger' | 'stack'> & {
+    gathering: Gathering
+    peer: Peer
+    keys: KeyRing
+  },
+): Promise<Aggregation> {
+  const { exchange, gathering, peer, signer, keys, logger, stack } = parts
+  const log = logger.forComponent('council:aggregation')
+  const report = (event: string, fields: Readonly<Record<string, unknown>>) =>
+    log.info(event, fields)
+  const index = stack.use(
+    await SearchIndex.open({ path: searchPath(config.data), clock: realClock, report }),
+  )
+  const aggregation = await Aggregation.start({
+    ...{ exchange, gathering, index, pubsub: peer.pubsub(), clock: realClock, signer, keys },
+    ...{ newRun: () => randomBytes(16).toString('hex'), report },
+  })
+  stack.defer(() => aggregation.stop())
+  return aggregation
+}
+
 type Parts = {
   exchange: Exchange
+  aggregation: Aggregation
   signer: PeerSigner
   logger: Logger
   stack: AsyncDisposableStack
@@ -321,7 +372,7 @@ type Parts = {
 function serveWeb(
   config: Config,
   zone: string,
-  { exchange, signer, logger, status, stack, reads }: Parts,
+  { exchange, aggregation, signer, logger, status, stack, reads }: Parts,
 ): Promise<HttpServer> {
   const { host, port, addresses } = config.spoke as NonNullable<Config['spoke']>
   const log = logger.forComponent('council:web')
@@ -332,6 +383,8 @@ function serveWeb(
     origin: config.web.origin,
     addresses: () => own,
     signer,
+    aggregation,
+    registry: exchange.registry,
     council: exchange.council,
     replicas: exchange.replicas,
     ingest: exchange.ingest,
@@ -345,6 +398,7 @@ function serveWeb(
     revocations: exchange.revocations,
     revoking: exchange.revoking,
     proofs: exchange.proofs,
+    losses: exchange.losses,
     keyServers: watchKeys(config.keys, { exchange, logger, stack }),
     now: realClock.now,
     wait: (ms) => wait(realClock, ms),
@@ -433,6 +487,7 @@ function ownRecord(
   if (config.spoke !== undefined) roles.push('spoke')
   if (config.dns !== undefined) roles.push('dns')
   if (config.authority !== undefined) roles.push('authority')
+  if (config.aggregator !== undefined) roles.push('aggregator')
   const web = config.spoke?.addresses ?? []
   const dnsAddresses = config.dns?.addresses ?? []
   return {
@@ -460,13 +515,19 @@ function bootstrapOf(exchange: Exchange, peer: Peer, invite: string | null): str
     : formatBootstrap({ council, peers, invite })
 }
 
-function wantedPeers(self: PeerName, exchange: Exchange, bootstrap: Bootstrap | null): Wanted[] {
+function wantedPeers(
+  self: PeerName,
+  { exchange, gathering }: { exchange: Exchange; gathering: Gathering },
+  bootstrap: Bootstrap | null,
+): Wanted[] {
   const roster = exchange.council.roster()
   // A newcomer would take up a stranger's place at every member; it only asks to be let in.
   if (roster === null || !roster.members.has(self)) return []
   // Who is cut off is let in by nobody; from the authority it hears when that is over.
-  const wanted = isMember(roster, self) ? exchange.partners() : [authorityOf(roster)]
-  return wanted.map((peer) => {
+  const wanted = isMember(roster, self)
+    ? new Set([...exchange.partners(), ...gathering.sources()])
+    : [authorityOf(roster)]
+  return [...wanted].map((peer) => {
     const given = (bootstrap?.peers ?? []).filter((address) => address.endsWith(`/p2p/${peer}`))
     return { peer, addresses: [...(roster.members.get(peer)?.addresses ?? []), ...given] }
   })

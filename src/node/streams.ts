@@ -4,8 +4,9 @@ import { encode } from 'cborg'
 import type { PeerName } from '../auth/peer-signature.ts'
 import { ReplicationError } from '../replication/errors.ts'
 import { decodeFrame } from '../replication/frame.ts'
-import type { Handler } from '../replication/network.ts'
-import { maxFrameBytes, SYNC } from '../replication/protocol.ts'
+import type { FollowHandler, Handler } from '../replication/network.ts'
+import { followSilenceMs, maxFrameBytes, SYNC } from '../replication/protocol.ts'
+import { isFollow, receiveFrames, sendFrames } from './follow-stream.ts'
 
 /** Idle streams kept open per peer and protocol: a new one costs a negotiation of some ms. */
 const maxIdle = 2
@@ -13,6 +14,9 @@ const maxIdle = 2
 const idleMs = 60_000
 /** How long one request may take to be written and answered at the serving side, ms. */
 const serveMs = 60_000
+
+/** How long it may take until a stream to follow is open, ms. */
+const openMs = 10_000
 
 /** Requests that may be under way with one peer and protocol; others wait for their turn. */
 const maxAsking = 16
@@ -45,8 +49,18 @@ const framesOf = (stream: Stream, maxBytes: number) =>
     lengthDecoder: readLength,
   })
 
+/** How requests `follow` of a protocol are served, and whether this peer may still hear. */
+export type Follows = {
+  readonly handler: FollowHandler
+  readonly mayHear: () => boolean
+  /** the last frame to one that may not */
+  readonly refusal: unknown
+  readonly stallMs: number
+}
+
 /**
- * Serves one stream: a CBOR frame in, a CBOR frame out, until the other side closes it.
+ * Serves one stream: a CBOR frame in, a CBOR frame out, until the other side closes it. A request
+ * `follow` is the last one on its stream: what comes out then are frames without end.
  *
  * @param maxBytes - of a request; a longer one, or only its length, ends the stream
  */
@@ -55,11 +69,13 @@ export async function serveStream(
   {
     from,
     handler,
+    follows = null,
     maxBytes,
     patience = { readMs: idleMs, writeMs: serveMs },
   }: {
     from: PeerName
     handler: Handler
+    follows?: Follows | null
     maxBytes: number
     patience?: { readMs: number; writeMs: number }
   },
@@ -67,8 +83,15 @@ export async function serveStream(
   const frames = framesOf(stream, maxBytes)
   try {
     for (;;) {
-      const body = await frames.read({ signal: AbortSignal.timeout(patience.readMs) })
-      const answer = await handler(from, readFrame(body.subarray()))
+      const body = readFrame(
+        (await frames.read({ signal: AbortSignal.timeout(patience.readMs) })).subarray(),
+      )
+      if (follows !== null && isFollow(body)) {
+        const { handler: follow, ...rules } = follows
+        await sendFrames({ stream, writer: frames }, (gone) => follow(from, body, gone), rules)
+        return
+      }
+      const answer = await handler(from, body)
       await frames.write(encode(answer), { signal: AbortSignal.timeout(patience.writeMs) })
     }
   } catch {
@@ -130,6 +153,23 @@ export class StreamPool {
     } finally {
       turns.give()
       if (turns.isIdle && this.#asking.get(key) === turns) this.#asking.delete(key)
+    }
+  }
+
+  /** Frames that answer one request, on a stream of their own. Throws PEER_UNREACHABLE. */
+  async *follow(
+    peer: PeerName,
+    protocol: string,
+    body: unknown,
+    signal: AbortSignal,
+  ): AsyncGenerator<unknown, void, void> {
+    try {
+      const soon = AbortSignal.any([signal, AbortSignal.timeout(openMs)])
+      const connection = await this.#connect(peer, soon)
+      const stream = await connection.newStream(protocol, { signal: soon })
+      yield* receiveFrames(stream, body, { signal, silenceMs: followSilenceMs })
+    } catch (error) {
+      if (!signal.aborted) throw unreachable(peer, error)
     }
   }
 

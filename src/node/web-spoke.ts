@@ -2,9 +2,13 @@ import { randomBytes } from 'node:crypto'
 import type { PeerSigner } from '../auth/peer-signature.ts'
 import type { Fingerprint } from '../auth/public-key.ts'
 import { maxSessionMs, passMs, readToken, signToken, type TokenKind } from '../auth/session.ts'
-import { type Refusal, refuse } from '../auth/verdict.ts'
+import { readSignature } from '../auth/signature.ts'
+import { type Refusal, refuse, type Verdict } from '../auth/verdict.ts'
+import type { Aggregation } from '../replication/aggregation/aggregation.ts'
 import type { Acts } from '../replication/exchange/acts.ts'
 import type { Claims } from '../replication/exchange/claim.ts'
+import type { Losses } from '../replication/exchange/losses.ts'
+import type { OrderedMove } from '../replication/exchange/orders.ts'
 import type { Proofs } from '../replication/exchange/proofs.ts'
 import type { Reader, Visit } from '../replication/exchange/read.ts'
 import type { Replicas } from '../replication/exchange/replica.ts'
@@ -21,29 +25,29 @@ import { formatDate, type Signed } from '../replication/log/text.ts'
 import { publishedFrom } from '../replication/registry/assignment.ts'
 import type { CouncilLogs } from '../replication/registry/council-logs.ts'
 import { signHello } from '../replication/registry/hello.ts'
+import { decodeOrder } from '../replication/registry/order.ts'
+import type { Registry } from '../replication/registry/registry.ts'
 import { reasonWord } from '../replication/registry/revoked-keys.ts'
 import type {
   Accounts,
   Copies,
-  HomeBlog,
-  HomePost,
   KeyServerWord,
   OpenBlog,
+  SearchAsked,
   ShownReceipt,
   SubmitAnswer,
   WebSpoke,
 } from '../web/spoke.ts'
+import { CouncilView } from './council-view.ts'
 import type { KeyServers } from './key-servers.ts'
-
-/** Posts on a spoke's front page, and how many of them one blog may have (DESIGN 7). */
-const newestPosts = 20
-const newestPerBlog = 3
+import { OwnBlogs } from './own-blogs.ts'
 
 /** What the pages see of a running spoke: replication on one side, plain data on the other. */
 export class SpokeForWeb implements WebSpoke {
   readonly zone: string
   readonly name: string
   readonly #parts: Parts
+  readonly #view: CouncilView
   /** folds by the store they were read from, so that a visited blog's goes with it */
   readonly #folded = new WeakMap<LogStore, Map<BlogName, Blog>>()
 
@@ -51,7 +55,17 @@ export class SpokeForWeb implements WebSpoke {
     this.zone = parts.zone
     this.name = parts.name
     this.#parts = parts
+    const { replicas, ingest, store, revocations, now } = parts
+    const fold = (name: BlogName) => this.#fold(name, { ingest, store })
+    const own = new OwnBlogs({ replicas, ingest, store, revocations, fold })
+    const { council, registry, aggregation } = parts
+    const exchange = { council, registry, revocations }
+    this.#view = new CouncilView({ aggregation, exchange, own, now })
   }
+
+  readonly front = () => this.#view.front()
+  readonly search = (asked: SearchAsked) => this.#view.search(asked)
+  readonly councilBlogs = (after: string | null) => this.#view.councilBlogs(after)
 
   readonly council = () => this.#parts.council.roster()?.council ?? null
   readonly editForm = () => this.#parts.council.roster()?.edit ?? 'dotted'
@@ -83,11 +97,16 @@ export class SpokeForWeb implements WebSpoke {
     return word
   }
 
+  readonly losses = (blog: BlogName) => this.#parts.losses.of(blog)
   readonly forks = (log: LogName) => this.#parts.proofs.of(log)
   readonly roster = () => this.#parts.council.roster()
   readonly acts = (log: LogName, before: number, limit: number) =>
     this.#parts.acts.before(log, before, limit)
-  readonly status = () => this.#parts.status()
+  /** What machines may know of this peer, and what its front page rests on. */
+  readonly status = async () => ({
+    ...(await this.#parts.status()),
+    covers: (await this.front()).coverage,
+  })
 
   readonly now = () => this.#parts.now()
   readonly wait = (ms: number) => this.#parts.wait(ms)
@@ -160,20 +179,17 @@ export class SpokeForWeb implements WebSpoke {
     const record = typeof visit === 'string' ? null : await visit.ingest.record(name)
     if (typeof visit === 'string' || record === null) return null
     if (visit.held) return this.#heldVersion(name, record.head)
-    return `${record.head.id} visited ${this.#parts.revocations.count} ${this.#parts.proofs.count}`
+    return `${record.head.id} visited ${this.#saidOf()}`
   }
 
   #heldVersion(name: BlogName, head: Head): string {
-    const { replicas, revocations, proofs } = this.#parts
-    // A page tells of revoked keys; one that is revoked is rare enough to make all anew.
-    return `${head.id} held ${replicas.changes(name)} ${revocations.count} ${proofs.count}`
+    return `${head.id} held ${this.#parts.replicas.changes(name)} ${this.#saidOf()}`
   }
 
-  readonly homeVersion = (): string => {
-    const { replicas, ingest } = this.#parts
-    const { submit, gossip, push, pull } = ingest.counts
-    const taken = submit + gossip + push + pull
-    return `${this.council()} ${replicas.changes()} ${taken}`
+  /** A page tells of revoked keys, forks and losses; one more is rare enough to make all anew. */
+  #saidOf(): string {
+    const { revocations, proofs, losses } = this.#parts
+    return `${revocations.count} ${proofs.count} ${losses.count}`
   }
 
   readonly keeps = (name: BlogName): boolean => {
@@ -270,6 +286,7 @@ export class SpokeForWeb implements WebSpoke {
   #copies({ assignment, receipts }: Visit): Copies {
     const members = this.#parts.council.roster()?.members
     return {
+      act: assignment.id,
       epoch: assignment.epoch,
       needed: publishedFrom(assignment),
       replicas: assignment.replicas.map(({ peer }) => {
@@ -312,31 +329,6 @@ export class SpokeForWeb implements WebSpoke {
     return head === null ? [] : this.#parts.council.proofs(rosterLog, 0, head.seq + 1)
   }
 
-  readonly home = async (): Promise<{ blogs: HomeBlog[]; newest: HomePost[] }> => {
-    const { replicas, ingest, store } = this.#parts
-    const blogs: HomeBlog[] = []
-    const newest: HomePost[] = []
-    for (const { assignment, role } of replicas.all()) {
-      const blog = role === 'none' ? null : await this.#fold(assignment.blog, { ingest, store })
-      if (blog === null) continue
-      blogs.push({ blog: blog.name, title: blog.title, lang: blog.lang, posts: blog.postCount })
-      for (const post of blog
-        .posts()
-        .filter((each) => each.retracted === null)
-        .slice(0, newestPerBlog)) {
-        const [first] = post.revisions
-        if (first === undefined) continue
-        const stored = await store.entry(blog.name, first.seq)
-        const seenMs = (await replicas.publishedMs(blog.name, first.seq)) ?? stored?.firstMs ?? 0
-        const { title, lang } = post.current
-        newest.push({ blog: blog.name, title, slug: post.slug, year: post.year, lang, seenMs })
-      }
-    }
-    blogs.sort((a, b) => (a.blog < b.blog ? -1 : 1))
-    newest.sort((a, b) => b.seenMs - a.seenMs)
-    return { blogs, newest: newest.slice(0, newestPosts) }
-  }
-
   readonly submit = async (text: Uint8Array, signature: string): Promise<SubmitAnswer> => {
     const entry = decodeEntry(text)
     if (!entry.ok) return refused(entry)
@@ -359,6 +351,14 @@ export class SpokeForWeb implements WebSpoke {
     return done.value.kind === 'taken'
       ? taken(entry.value, done.value.head)
       : this.#held(entry.value, done.value)
+  }
+
+  readonly order = async (text: Uint8Array, armored: string): Promise<Verdict<OrderedMove>> => {
+    const order = decodeOrder(text)
+    if (!order.ok) return order
+    const signature = await readSignature(armored)
+    if (!signature.ok) return signature
+    return this.#parts.submit.order({ text, signature: Buffer.from(signature.value.armored) })
   }
 
   #held(
@@ -398,6 +398,8 @@ export class SpokeForWeb implements WebSpoke {
 const isOther = (one: Head, other: Head) => one.seq === other.seq && one.id !== other.id
 
 type Parts = {
+  readonly aggregation: Aggregation
+  readonly registry: Registry
   readonly zone: string
   readonly name: string
   /** `web.origin` of the config, with `{host}` */
@@ -417,10 +419,11 @@ type Parts = {
   readonly revocations: Revocations
   readonly revoking: Revoking
   readonly proofs: Pick<Proofs, 'of' | 'count'>
+  readonly losses: Pick<Losses, 'of' | 'count'>
   readonly keyServers: KeyServers
   readonly now: () => number
   readonly wait: (ms: number) => Promise<void>
-  readonly status: () => Promise<unknown>
+  readonly status: () => Promise<object>
 }
 
 const refused = ({ ok: _, ...refusal }: Refusal): SubmitAnswer => ({ kind: 'refused', ...refusal })

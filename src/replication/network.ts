@@ -21,9 +21,32 @@ export type Network = {
   ) => Promise<unknown>
   /** One handler per protocol; what it returns is the answer. It must not throw. */
   readonly handle: (protocol: string, handler: Handler) => void
+  /**
+   * Asks once and gets frames, on a stream of their own, until the other side ends them, which ends
+   * the iteration, or `signal` does, which ends it too. The next frame comes when the one before was
+   * taken: whoever takes none holds the other side up, and is dropped by it in the end.
+   * Throws PEER_UNREACHABLE when the stream breaks, or no frame comes for `followSilenceMs`.
+   */
+  readonly follow: (
+    peer: PeerName,
+    protocol: string,
+    body: unknown,
+    options: { readonly signal: AbortSignal },
+  ) => AsyncIterable<unknown>
+  /**
+   * Serves requests `{t: 'follow', …}` of a protocol that `handle` serves too. A frame is asked of
+   * the handler when the one before has left.
+   */
+  readonly handleFollow: (protocol: string, handler: FollowHandler) => void
   /** Members with an open connection. */
   readonly connected: () => readonly PeerName[]
 }
+/** `signal` ends when the follower is gone, or no member any more. What it throws ends the stream. */
+export type FollowHandler = (
+  from: PeerName,
+  body: unknown,
+  signal: AbortSignal,
+) => AsyncIterable<unknown>
 /** `host`: the IP address that the request came from; left out where nobody knows it. */
 export type Handler = (from: PeerName, body: unknown, host?: string) => Promise<unknown>
 
@@ -84,7 +107,32 @@ export async function ask<T>(
   shape: z.ZodType<T>,
   timeoutMs: number = requestTimeoutMs,
 ): Promise<T> {
-  const answer = await network.request(peer, protocol, body, { timeoutMs })
+  return readAnswer(await network.request(peer, protocol, body, { timeoutMs }), {
+    ...{ peer, protocol, shape },
+  })
+}
+
+/**
+ * Follows a peer and checks the form of each frame. Ends when the other side does, or `signal`.
+ * Throws PEER_UNREACHABLE, PEER_REFUSED (with the peer's code), PEER_ANSWER_MALFORMED.
+ */
+export async function* follow<T>(
+  network: Network,
+  peer: PeerName,
+  protocol: string,
+  body: unknown,
+  shape: z.ZodType<T>,
+  signal: AbortSignal,
+): AsyncGenerator<T, void, void> {
+  for await (const frame of network.follow(peer, protocol, body, { signal })) {
+    yield readAnswer(frame, { peer, protocol, shape })
+  }
+}
+
+function readAnswer<T>(
+  answer: unknown,
+  { peer, protocol, shape }: { peer: PeerName; protocol: string; shape: z.ZodType<T> },
+): T {
   const refused = failure.safeParse(answer)
   if (refused.success) {
     const { code, reason, retryMs } = refused.data.error

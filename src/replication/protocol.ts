@@ -10,8 +10,9 @@ export const SYNC = '/council/sync/1'
 export const REPLICA = '/council/replica/1'
 export const SUBMIT = '/council/submit/1'
 export const READ = '/council/read/1'
+export const CHANGES = '/council/changes/1'
 export const SEARCH = '/council/search/1'
-export const PROTOCOLS = [JOIN, ALIVE, SYNC, REPLICA, SUBMIT, READ, SEARCH] as const
+export const PROTOCOLS = [JOIN, ALIVE, SYNC, REPLICA, SUBMIT, READ, CHANGES, SEARCH] as const
 
 /** kad-dht's own protocol, so that councils and other networks never share a routing table. */
 export const KAD = '/council/kad/1'
@@ -44,6 +45,8 @@ export const maxAttachmentBytes = 5 * 1024 * 1024
 
 /** How far an author's clock may run ahead of the primary's, ms (DESIGN 3.1). */
 export const maxClockSkewMs = 600_000
+/** How old a blogger's order may be when the authority takes it, ms: time to sign it by hand. */
+export const maxOrderAgeMs = 3_600_000
 /** How long a rekey signed by the recovery key waits for the old key to refuse it, ms (DESIGN 3.1). */
 export const recoveryDelayMs = 72 * 3_600_000
 
@@ -61,8 +64,8 @@ export const maxPageEntries = 2_000
 export const maxHeadsAsked = 100
 /** Bytes of a revocation that goes to the authority: as it is kept, or gpg's file beside a key. */
 export const maxBareBytes = 16 * 1024
-/** Acts `revoke` in one answer; each is a few KiB. */
-export const maxRevocationsPage = 200
+/** Acts `revoke` or `loss` in one answer; each is a few KiB. */
+export const maxPulledActs = 200
 /** An entry whose text is larger goes by stream; gossip carries only its head. Bytes. */
 export const maxGossipTextBytes = 32 * 1024
 /** Bytes of one gossip message, checked before it is decoded. */
@@ -102,6 +105,17 @@ export const maxAsidePerLog = 1_000
 /** Members of a circle, at least and at most; only a council that is smaller has a smaller one (DESIGN 7). */
 export const minCircle = 5
 export const maxCircle = 10
+/** How often a follower hears something, even if nothing has changed, ms. */
+export const followBeatMs = 5_000
+/** How long a source that is followed may be silent before it counts as gone, ms: three beats. */
+export const followSilenceMs = 15_000
+/** How long a follower may take for one frame before it is dropped, ms. */
+export const followStallMs = 60_000
+/** Followers that one peer may have here, and all together: a stream of each, and what it lacks. */
+export const maxFollowsPerPeer = 2
+export const maxFollows = 64
+/** Changes in one frame, so that a frame stays small while a follower catches up. */
+export const maxChangesPerFrame = 1_000
 /** Posts on the council's front page, and how many of them one blog may have (DESIGN 7). */
 export const maxFrontPosts = 20
 export const maxFrontPerBlog = 3

@@ -5,6 +5,7 @@ import { peerPem, verifyPeer } from '../auth/peer-signature.ts'
 import type { ProvedAct } from '../replication/exchange/acts.ts'
 import { type LogName, namesLog, rosterLog } from '../replication/log/log.ts'
 import type { Act } from '../replication/registry/act.ts'
+import { orderIn } from '../replication/registry/order.ts'
 import { authorityAt, authorityOf, type Roster } from '../replication/registry/roster.ts'
 import { sentenceOf } from './act-sentence.ts'
 import { councilMasthead } from './council-frame.ts'
@@ -42,8 +43,9 @@ export function actPages(spoke: WebSpoke) {
     )
     .get('/acts.atom', (c) => sendFeed(c, spoke))
     .get('/acts/authority.pem', (c) => sendKey(c, spoke))
-    .get('/acts/:log{roster|names}/:file{(?:0|[1-9][0-9]{0,14})\\.(?:txt|sig|json)}', (c) =>
-      sendAct(c, spoke),
+    .get(
+      '/acts/:log{roster|names}/:file{(?:0|[1-9][0-9]{0,14})\\.(?:txt|sig|json|order\\.txt|order\\.txt\\.asc)}',
+      (c) => sendAct(c, spoke),
     )
 }
 
@@ -126,11 +128,18 @@ function actList(spoke: WebSpoke, roster: Roster | null, acts: readonly ProvedAc
   if (acts.length === 0) return html`<p>There are no older acts.</p>`
   const items = acts.map(({ act }) => {
     const file = (ending: string) => spokeUrl(spoke, actPath(act, ending))
-    return html`<li>${sentenceOf(act, roster)}. <small><time datetime="${act.date}">${showInstant(act.dateMs)}</time>, ${act.log} ${act.seq}: <a href="${file('txt')}">text</a>, <a href="${file('sig')}">signature</a>, <a href="${file('json')}">proof</a></small></li>
+    return html`<li>${sentenceOf(act, roster)}. <small><time datetime="${act.date}">${showInstant(act.dateMs)}</time>, ${act.log} ${act.seq}: <a href="${file('txt')}">text</a>, <a href="${file('sig')}">signature</a>, <a href="${file('json')}">proof</a>${orderLinks(act, file)}</small></li>
 `
   })
   return html`<ul>
 ${items}</ul>`
+}
+
+/** The order that an act carries out, as its blogger signed it; nothing when there is none. */
+function orderLinks({ decision }: Act, file: (ending: string) => string): Html {
+  return decision.kind === 'assign' && orderIn(decision.evidence) !== null
+    ? html`; the author’s order: <a href="${file('order.txt')}">text</a>, <a href="${file('order.txt.asc')}">signature</a>`
+    : html``
 }
 
 function actPath({ log, seq }: Act, ending: string): string {
@@ -168,7 +177,8 @@ function checkAct(spoke: LinkSource, roster: Roster, shown: ProvedAct): Html {
 
 async function sendAct(c: Context, spoke: WebSpoke) {
   const log = c.req.param('log') === 'roster' ? rosterLog : namesLog
-  const [number = '', ending] = (c.req.param('file') ?? '').split('.')
+  const [number = '', ...endings] = (c.req.param('file') ?? '').split('.')
+  const ending = endings.join('.')
   const seq = Number(number)
   const acts = await spoke.acts(log, seq + 1, 1)
   if (acts === 'unreachable') {
@@ -179,6 +189,7 @@ async function sendAct(c: Context, spoke: WebSpoke) {
   if (found?.act.seq !== seq) {
     return answerError(c, spoke, 'PAGE_NOT_FOUND', `There is no act ${seq} in ${log}.`)
   }
+  if (ending.startsWith('order')) return sendOrder(c, spoke, found.act, ending.endsWith('asc'))
   const { text, signature, receipts } = found.proof
   if (ending === 'json') {
     const { id } = found.act
@@ -187,6 +198,18 @@ async function sendAct(c: Context, spoke: WebSpoke) {
   const isText = ending === 'txt'
   return c.body(Uint8Array.from(isText ? text : signature), 200, {
     'Content-Type': isText ? 'text/plain; charset=utf-8' : 'application/octet-stream',
+  })
+}
+
+function sendOrder(c: Context, spoke: WebSpoke, { decision, log, seq }: Act, isSignature: boolean) {
+  const found = decision.kind === 'assign' ? orderIn(decision.evidence) : null
+  if (found === null) {
+    const reason = `Act ${seq} of ${log} carries out no author’s order.`
+    return answerError(c, spoke, 'PAGE_NOT_FOUND', reason)
+  }
+  const { text, signature } = found.signed
+  return c.body(Uint8Array.from(isSignature ? signature : text), 200, {
+    'Content-Type': 'text/plain; charset=utf-8',
   })
 }
 

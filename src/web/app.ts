@@ -8,9 +8,13 @@ import { actPages } from './acts-page.ts'
 import { archivePages } from './archive-page.ts'
 import { followAlias, openRequested } from './blog-host.ts'
 import { blogPages } from './blog-page.ts'
+import { allBlogsPages } from './blogs-page.ts'
 import { claimPages } from './claim-page.ts'
 import { noteClient } from './client.ts'
 import { composePages, showTaken } from './compose-page.ts'
+import { copiesPages } from './copies-page.ts'
+import { councilFeeds } from './council-feed.ts'
+import { councilTagPages } from './council-tag-page.ts'
 import { editPages, movedEditPages } from './edit-page.ts'
 import { entryPages, passPages } from './enter-page.ts'
 import { answerError, answerFailure } from './errors.ts'
@@ -27,9 +31,11 @@ import { loginPages, loginPipe } from './login-page.ts'
 import { machineRoutes } from './machine.ts'
 import { RenderCache } from './markdown.ts'
 import { myBlogPages, receiptFiles } from './my-blogs-page.ts'
+import { orderRoute } from './order.ts'
 import { placeReader } from './places.ts'
 import { limitRate, RateLimits } from './rate-limit.ts'
 import { movedRevokePage, revokePages, revokeRoute } from './revoke-page.ts'
+import { searchPages } from './search-page.ts'
 import { visitors } from './session-cookie.ts'
 import { signPages, signPipe } from './sign-page.ts'
 import { crawlerFiles } from './sitemap.ts'
@@ -89,14 +95,20 @@ export function createApp(
   for (const mount of ['/spoke', '/blog/:blog', '/edit/:blog', '/moved/:blog']) {
     app
       .route(mount, submitRoute(spoke, rates))
+      .route(mount, orderRoute(spoke, rates))
       .route(mount, revokeRoute(spoke, rates))
       .route(mount, machineRoutes(spoke))
   }
   for (const mount of ['/spoke', '/edit/:blog']) app.route(mount, revokePages(spoke))
   app.route('/blog/:blog', movedRevokePage(spoke))
   const desk = openDesk(spoke)
+  const rendered = new RenderCache()
   for (const routes of [
-    homePages(spoke),
+    homePages(spoke, rates),
+    searchPages(spoke, rates),
+    councilTagPages(spoke, rates),
+    allBlogsPages(spoke, rates),
+    councilFeeds(spoke, rendered, rates),
     claimPages(spoke),
     actPages(spoke),
     helpPages(spoke),
@@ -107,7 +119,6 @@ export function createApp(
     app.route('/spoke', routes)
   }
   app.use('/blog/:blog/*', openRequested(spoke), followAlias)
-  const rendered = new RenderCache()
   for (const routes of [
     logFiles(spoke),
     blogPages(spoke, rendered),
@@ -138,6 +149,7 @@ export function createApp(
   app
     .route('/edit/:blog', entryPages(spoke, desk))
     .route('/edit/:blog', editPages(spoke, desk))
+    .route('/edit/:blog', copiesPages(spoke, desk))
     .route('/edit/:blog', leftOverPages(spoke))
     .route('/edit/:blog', composePages(spoke, desk, rendered))
     .route('/edit/:blog', signing)

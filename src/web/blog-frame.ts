@@ -1,8 +1,9 @@
 import { html } from 'hono/html'
 import type { Blog, BlogPost } from '../replication/log/blog.ts'
+import { alternateFeeds } from './feed-links.ts'
 import { inLanguage } from './language.ts'
 import type { Html } from './layout.ts'
-import { blogUrl, feedPaths, type LinkSource, zoneUrl } from './links.ts'
+import { blogUrl, type LinkSource, zoneUrl } from './links.ts'
 import { begunMs } from './post-list.ts'
 
 /** The links home on every page of a blog. */
@@ -16,26 +17,9 @@ export function servedBy(spoke: LinkSource, held: boolean): Html {
   return html`<p>Served by ${spoke.name}, ${how}.</p>`
 }
 
-const feeds = [
-  { path: feedPaths.atom, type: 'application/atom+xml', name: 'Atom' },
-  { path: feedPaths.rss, type: 'application/rss+xml', name: 'RSS' },
-  { path: feedPaths.json, type: 'application/feed+json', name: 'JSON Feed' },
-] as const
-
 /** By these a feed reader finds the feeds from any page of the blog. */
 export function feedLinks(spoke: LinkSource, { name }: Blog): Html {
-  return html`${feeds.map(
-    (feed) => html`
-<link rel="alternate" type="${feed.type}" title="${feed.name}" href="${blogUrl(spoke, name, feed.path)}">`,
-  )}`
-}
-
-/** The feeds as a reader sees them. */
-export function feedList(): Html {
-  const links = feeds.map(
-    ({ path, name }, index) => html`${index === 0 ? '' : ', '}<a href="${path}">${name}</a>`,
-  )
-  return html`<p>To follow in a feed reader: ${links}.</p>`
+  return alternateFeeds((path) => blogUrl(spoke, name, path))
 }
 
 /** Open Graph (ogp.me) for the blog itself. There are no pictures that a card could show. */

@@ -2,13 +2,15 @@ import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
 import type { BlogPost } from '../replication/log/blog.ts'
 import type { RevokedKey } from '../replication/registry/revoked-keys.ts'
-import { blogCard, blogMasthead, feedLinks, feedList, postCard, servedBy } from './blog-frame.ts'
+import { blogCard, blogMasthead, feedLinks, postCard, servedBy } from './blog-frame.ts'
 import { type BlogEnv, openWith } from './blog-host.ts'
 import { answerError } from './errors.ts'
+import { feedList } from './feed-links.ts'
 import { forkNotice } from './fork-notice.ts'
 import { inLanguage } from './language.ts'
 import { type Html, page } from './layout.ts'
 import { blogUrl, editUrl, historyPath, postPath, tagPath, zoneUrl } from './links.ts'
+import { lossNotice } from './loss-notice.ts'
 import type { RenderCache } from './markdown.ts'
 import { showCount, showFingerprint } from './plain-words.ts'
 import { dayOf, postList, stretchOf } from './post-list.ts'
@@ -69,6 +71,7 @@ function listPage(
     main: html`<h1 ${inLanguage(blog.lang)}>${blog.title}</h1>
 <div ${inLanguage(blog.lang)}>${about}</div>
 ${forkNotice(blog, spoke.forks(blog.name))}
+${lossNotice(spoke, blog, spoke.losses(blog.name))}
 ${revokedNotice(spoke, blog, revoked)}
 ${postList(shown)}
 ${older}
@@ -112,6 +115,7 @@ ${body}
 ${tagLine(post.current)}
 <footer ${inLanguage('en')}>
 ${forkNotice(open.blog, spoke.forks(open.blog.name))}
+${lossNotice(spoke, open.blog, spoke.losses(open.blog.name))}
 ${revokedNotice(spoke, open.blog, revoked)}
 <p>Dated ${dayOf(dateMs)}. ${signedBy(
       entry,

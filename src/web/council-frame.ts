@@ -12,5 +12,5 @@ export function councilMasthead(spoke: LinkSource): Html {
 
 /** Where people who write begin, on the spoke that answered. */
 export function accountLinks(spoke: LinkSource): Html {
-  return html`<p><a href="${spokeUrl(spoke, '/start')}">Start a blog</a> · <a href="${spokeUrl(spoke, '/my')}">My blogs</a></p>`
+  return html`<p><a href="${spokeUrl(spoke, '/start')}">Start a blog</a> · <a href="${spokeUrl(spoke, '/my')}">My blogs</a> · <a href="${spokeUrl(spoke, '/blogs')}">All blogs</a></p>`
 }

@@ -13,7 +13,7 @@ import { answerError, statusOf } from './errors.ts'
 import { formLimit, hidden, notice, readForm, textArea, textField } from './form.ts'
 import { inLanguage } from './language.ts'
 import { leftOver, leftOverNotice } from './left-over-page.ts'
-import { blogUrl, editUrl, historyPath, postPath, spokeUrl } from './links.ts'
+import { blogUrl, editUrl, historyPath, postPath } from './links.ts'
 import { endLogin, notJoined, staleForm } from './login-page.ts'
 import { showCount } from './plain-words.ts'
 import { dayOf } from './post-list.ts'
@@ -82,7 +82,7 @@ ${blog.postCount > posts.length ? html`<p>Older ones: open them in <a href="${bl
 <h2>The blog</h2>
 <ul>
 <li><a href="/about">Its title, language and a few words about it</a></li>
-<li><a href="${spokeUrl(spoke, '/my')}">Where its copies are</a></li>
+<li><a href="/copies">Where its copies are, and how to move it to another server</a></li>
 <li><a href="${blogUrl(spoke, blog.name)}">As readers see it</a></li>
 <li><a href="/revoke">Is your key stolen, lost or no longer used? Hand in its revocation</a></li>
 </ul>

@@ -71,6 +71,25 @@ export function textArea(look: Look & { readonly rows: number }): Html {
 ${value}</textarea></p>`
 }
 
+/** One of several, with its label. */
+export function selectField({
+  label,
+  name,
+  value,
+  options,
+}: Pick<Look, 'label' | 'name' | 'value'> & {
+  readonly options: readonly { readonly value: string; readonly words: string }[]
+}): Html {
+  const items = options.map(
+    (each) =>
+      html`<option value="${each.value}"${each.value === value ? html` selected` : ''}>${each.words}</option>
+`,
+  )
+  return html`<p><label for="${name}">${label}</label>
+<select id="${name}" name="${name}" dir="auto">
+${items}</select></p>`
+}
+
 function hintOf({ name, hint }: Look): Html {
   return hint === undefined ? html`` : html`<small id="${name}-hint">${hint}</small>`
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { OrderedMove } from '../replication/exchange/orders.ts'
 import type { SubmitAnswer } from './spoke.ts'
 
 /** How long a text waits for its signature from a terminal, ms. */
@@ -6,6 +7,9 @@ export const handoverMs = 30 * 60_000
 /** Texts that wait, and their bytes in all. Beyond it who has most bytes here makes room. */
 const maxWaiting = 1_000
 const maxWaitingBytes = 16 * 1024 * 1024
+
+/** What becomes of a signed text: of an entry, or of an order to move the blog. */
+export type Arrival = SubmitAnswer | { readonly kind: 'ordered'; readonly move: OrderedMove }
 
 /** A text that waits for its signature. */
 export type Handover = {
@@ -18,7 +22,7 @@ export type Handover = {
   /** from which network it was asked for */
   readonly client: string
   /** what became of it; null as long as no signature has come */
-  arrival: SubmitAnswer | null
+  arrival: Arrival | null
 }
 
 /**

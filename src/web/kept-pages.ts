@@ -24,7 +24,7 @@ export type PageAnswer = {
 
 /**
  * Answers pages that everybody sees alike from memory, as long as nothing on which they depend has
- * changed: `WebSpoke.blogVersion` and `homeVersion` say so. Only whole pages (200) are kept; never
+ * changed: `WebSpoke.blogVersion` and the version of `front` say so. Only whole pages (200) are kept; never
  * one with a cookie or `no-store`.
  */
 export class KeptPages {
@@ -53,9 +53,19 @@ export class KeptPages {
       : this.#found(address, version, request)
   }
 
-  #found({ key }: KeptAddress, version: string | null, request: PageRequest): PageAnswer | null {
-    const page = version === null ? null : this.#memory.find(key, version)
+  #found(address: KeptAddress, version: string | null, request: PageRequest): PageAnswer | null {
+    const page = version === null ? null : this.#pageOf(address, version)
     return page === null ? null : answerOf(page, request)
+  }
+
+  /**
+   * The page in memory. While the front page is being made anew, everybody else gets the one from
+   * before: it changes four times a second at its busiest, and a crowd would wait each time.
+   */
+  #pageOf({ key, blog }: KeptAddress, version: string): KeptPage | null {
+    const page = this.#memory.find(key, version)
+    const isMade = page !== null || blog !== null || !this.#making.has(slotOf(key, version))
+    return isMade ? page : this.#memory.last(key)
   }
 
   /** Whether the page is one that is kept, so that nobody else needs to make a tag of it. */
@@ -69,12 +79,12 @@ export class KeptPages {
     return createMiddleware(async (c, next) => {
       const request = requestOf(c.req.raw)
       const address = this.#addressOf(request)
-      const version = address === null ? null : await this.#versionOf(address)
+      const version = address === null ? null : await this.#knownVersion(address)
       if (address === null || version === null) return next()
       const { key } = address
-      const slot = `${key} ${version}`
+      const slot = slotOf(key, version)
       const making = this.#making.get(slot)
-      const page = this.#memory.find(key, version) ?? (making === undefined ? null : await making)
+      const page = this.#pageOf(address, version) ?? (making === undefined ? null : await making)
       if (page !== null) return responseOf(answerOf(page, request))
       const made = Promise.withResolvers<KeptPage | null>()
       this.#making.set(slot, made.promise)
@@ -109,10 +119,23 @@ export class KeptPages {
     return address?.blog === null && header('cookie') !== undefined ? null : address
   }
 
+  /** null also where it cannot be had: the page meets the same failure, and knows how to answer. */
+  async #knownVersion(address: KeptAddress): Promise<string | null> {
+    try {
+      return await this.#versionOf(address)
+    } catch {
+      return null
+    }
+  }
+
   #versionOf({ blog }: KeptAddress): string | null | Promise<string | null> {
-    return blog === null ? this.#spoke.homeVersion() : this.#spoke.blogVersion(blog)
+    if (blog !== null) return this.#spoke.blogVersion(blog)
+    const front = this.#spoke.front()
+    return front instanceof Promise ? front.then(({ version }) => version) : front.version
   }
 }
+
+const slotOf = (key: string, version: string) => `${key} ${version}`
 
 const isRead = (method: string) => method === 'GET' || method === 'HEAD'
 

@@ -3,6 +3,7 @@ import { html, raw } from 'hono/html'
 import type { HtmlEscapedString } from 'hono/utils/html'
 import { inLanguage } from './language.ts'
 import type { LinkSource } from './links.ts'
+import { shorten } from './plain-words.ts'
 import { stylesheet } from './stylesheet.ts'
 
 export type Html = HtmlEscapedString | Promise<HtmlEscapedString>
@@ -50,7 +51,7 @@ export function page(parts: {
 <html ${inLanguage(parts.lang ?? 'en')}>
 <head>
 <meta charset="utf-8">
-<title>${shorten(parts.title)}</title>
+<title>${shorten(parts.title, maxTitleCharacters)}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">${link}${parts.head ?? ''}
 ${raw(`<style>${stylesheet}</style>`)}
 </head>
@@ -62,15 +63,4 @@ ${parts.main}
 </body>
 </html>
 `
-}
-
-/** At most so many UTF-16 units, and no half of a character. */
-function shorten(title: string): string {
-  if (title.length <= maxTitleCharacters) return title
-  let kept = ''
-  for (const character of title) {
-    if (kept.length + character.length >= maxTitleCharacters) break
-    kept += character
-  }
-  return `${kept.trimEnd()}…`
 }

@@ -29,15 +29,20 @@ export function historyPath(slug: string): string {
   return `/history/${slug}`
 }
 
-/** A blog's feeds, on its host. */
+/** Feeds of a blog, on its host; on the zone's and the spokes' hosts those of the council. */
 export const feedPaths = { atom: '/feed.atom', rss: '/feed.rss', json: '/feed.json' } as const
 
 /**
- * Path of a tag's posts on the blog's host. Null for the tags "." and "..": browsers take these for
+ * Path of a tag's posts, on the blog's host or of all blogs on the zone's. Null for the tags "." and "..": browsers take these for
  * steps in the path, however they are written.
  */
 export function tagPath(tag: string): string | null {
   return tag === '.' || tag === '..' ? null : `/tag/${encodeURIComponent(tag)}`
+}
+
+/** Under it are the feeds of all posts in one language, on the zone's and the spokes' hosts. */
+export function langPath(lang: string): string {
+  return `/lang/${lang}`
 }
 
 /** In the form that the council chose; a browser keeps keys per origin, so there is one only. */

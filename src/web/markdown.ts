@@ -2,6 +2,7 @@ import { raw } from 'hono/html'
 import type { HtmlEscapedString } from 'hono/utils/html'
 import MarkdownIt from 'markdown-it'
 import sanitizeHtml from 'sanitize-html'
+import { shorten } from './plain-words.ts'
 
 const markdown = new MarkdownIt({ html: false, linkify: true })
 
@@ -61,6 +62,28 @@ export function renderMarkdown(source: string): HtmlEscapedString {
   const safe = sanitizeHtml(markdown.render(source), allowed)
   // sanitize-html writes XHTML. Its text and attributes never hold a bare "<".
   return raw(safe.replace(/<(br|hr) \/>/g, '<$1>').trim())
+}
+
+/** So much of a text is looked at for its beginning, UTF-16 units. */
+const maxBeginning = 2_000
+/** Links, and what is emphasised, go on without a blank; these end a piece of text. */
+const wordsIn = new Set(['text', 'code_inline'])
+
+/**
+ * The first words of a stranger's Markdown without its marks, at most `maxCharacters` of them. Plain
+ * text, not HTML. Code blocks, and words of pictures, are passed over.
+ */
+export function excerptOf(source: string, maxCharacters: number): string {
+  let words = ''
+  for (const { type, children } of markdown.parse(source.slice(0, maxBeginning), {})) {
+    if (type !== 'inline') continue
+    for (const child of children ?? []) {
+      words += wordsIn.has(child.type) ? child.content : child.type.endsWith('break') ? ' ' : ''
+    }
+    words += ' '
+    if (words.length > 2 * maxCharacters) break
+  }
+  return shorten(words.toWellFormed().replace(/\s+/gu, ' ').trim(), maxCharacters)
 }
 
 /**

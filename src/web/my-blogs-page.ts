@@ -64,6 +64,7 @@ function oneBlog(spoke: WebSpoke, { blog, copies }: OpenBlog): Html {
   return html`<h2>${blog.name}</h2>
 <p><a href="${url}">${url}</a>, ${showCount(blog.postCount, 'post')}. <a href="/enter?blog=${blog.name}">Write for it</a></p>
 ${copiesOf(spoke, blog.name, kept, null)}
+<p><a href="/enter?blog=${blog.name}&amp;to=/copies">Move it to another server</a></p>
 <p>To keep yourself: <a href="${blogUrl(spoke, blog.name, '/export.tar')}">everything in one file</a>. It can be checked with gpg alone, whatever becomes of these servers.</p>
 `
 }

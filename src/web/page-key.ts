@@ -1,11 +1,12 @@
 import type { BlogName } from '../replication/log/entry.ts'
 import type { Place } from './host.ts'
+import { feedPaths } from './links.ts'
 
 /** A page that may be answered from memory. */
 export type KeptAddress = {
   /** the same for every way to write its address, another for every other page */
   readonly key: string
-  /** null: the spoke's front page */
+  /** null: made of the front page's posts */
   readonly blog: BlogName | null
 }
 
@@ -35,9 +36,8 @@ export function keptAddress(place: Place, target: string): KeptAddress | null {
   const path = mark < 0 ? target : target.slice(0, mark)
   const search = mark < 0 ? '' : target.slice(mark + 1)
   if (target.length > maxTargetCharacters || search.includes('#')) return null
-  // Each kind of host has a front page of its own; at present they look alike.
   if (place.kind === 'council' || place.kind === 'spoke' || place.kind === 'own') {
-    return path === '/' ? { key: place.kind, blog: null } : null
+    return ofFront(place.kind, path, search)
   }
   if (place.kind !== 'blog') return null
   const page = pages.find((each) => each.path.test(path))
@@ -46,6 +46,16 @@ export function keptAddress(place: Place, target: string): KeptAddress | null {
   return plainPath === null || query === null
     ? null
     : { key: `blog ${place.blog} ${plainPath}${query}`, blog: place.blog }
+}
+
+/** Each kind of host has a front page of its own; at present they look alike. */
+function ofFront(kind: Place['kind'], path: string, search: string): KeptAddress | null {
+  // The posts of one language are a search.
+  const isKept =
+    path === '/'
+      ? search === '' || !new URLSearchParams(search).has('lang')
+      : Object.values<string>(feedPaths).includes(path)
+  return isKept ? { key: `${kind} ${path}`, blog: null } : null
 }
 
 /** A tag can be written in many ways; all others of these paths have one. */

@@ -44,6 +44,11 @@ export class PageMemory {
     return slot.page
   }
 
+  /** The page as it was kept last, under whichever version. */
+  last(key: string): KeptPage | null {
+    return this.#kept.get(key)?.page ?? null
+  }
+
   keep(key: string, version: string, page: KeptPage): void {
     this.#drop(key)
     const { plain, gzipped } = page

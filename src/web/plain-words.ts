@@ -10,6 +10,17 @@ export function showDay(ms: number): string {
   return day.format(ms)
 }
 
+const shortMinute = new Intl.DateTimeFormat('en-GB', {
+  dateStyle: 'long',
+  timeStyle: 'short',
+  timeZone: 'UTC',
+})
+
+/** `3 May 2026 at 14:05 UTC` */
+export function showMinute(ms: number): string {
+  return `${shortMinute.format(ms)} UTC`
+}
+
 /** `3 May 2026 at 14:05:09 UTC` */
 export function showInstant(ms: number): string {
   return `${minute.format(ms)} UTC`
@@ -28,4 +39,36 @@ export function showFingerprint(fingerprint: string): string {
 /** The last four digits: enough to see that two differ, never enough to trust. */
 export function showKey(fingerprint: string): string {
   return `…${fingerprint.slice(-4)}`
+}
+
+/** At most so many UTF-16 units, and no half of a character; what was cut shows by "…". */
+export function shorten(text: string, maxCharacters: number): string {
+  if (text.length <= maxCharacters) return text
+  let kept = ''
+  for (const character of text) {
+    if (kept.length + character.length >= maxCharacters) break
+    kept += character
+  }
+  return `${kept.trimEnd()}…`
+}
+
+/** What a language calls itself: `español`; the tag, where nobody knows. */
+export function showLanguage(lang: string): string {
+  const known = languageNames.get(lang)
+  if (known !== undefined) return known
+  const name = nameOfLanguage(lang)
+  if (languageNames.size >= maxLanguageNames) languageNames.clear()
+  languageNames.set(lang, name)
+  return name
+}
+
+const maxLanguageNames = 1_000
+const languageNames = new Map<string, string>()
+
+function nameOfLanguage(lang: string): string {
+  try {
+    return new Intl.DisplayNames([lang], { type: 'language' }).of(lang) ?? lang
+  } catch {
+    return lang
+  }
 }

@@ -49,6 +49,13 @@ export function laterRevoked(revoked: RevokedKey | undefined, firstSeenMs: numbe
   return html` (key later revoked: ${reasonWord(revoked)}${seen})`
 }
 
+/** The same for lists, in a few words: `key revoked 3 May 2026 (compromised)`; null: nothing to say. */
+export function keyMark(revoked: RevokedKey | null): string | null {
+  return revoked?.isHard === true
+    ? `key revoked ${showDay(revoked.dateMs)} (${reasonWord(revoked)})`
+    : null
+}
+
 function day(ms: number): Html {
   return html`<time datetime="${new Date(ms).toISOString()}">${showDay(ms)}</time>`
 }

@@ -4,6 +4,7 @@ import type { RevocationReason } from '../auth/revocation.ts'
 import type { Token, TokenKind } from '../auth/session.ts'
 import type { Verdict } from '../auth/verdict.ts'
 import type { ProvedAct } from '../replication/exchange/acts.ts'
+import type { OrderedMove } from '../replication/exchange/orders.ts'
 import type { Fork } from '../replication/exchange/proofs.ts'
 import type { HandedIn } from '../replication/exchange/revoking.ts'
 import type { LogProof as ArchiveProof } from '../replication/log/archive.ts'
@@ -11,6 +12,7 @@ import type { Blog } from '../replication/log/blog.ts'
 import type { BlogName, Entry } from '../replication/log/entry.ts'
 import type { LogName } from '../replication/log/log.ts'
 import type { EntryId, Signed } from '../replication/log/text.ts'
+import type { Loss } from '../replication/registry/loss.ts'
 import type { RevokedKey } from '../replication/registry/revoked-keys.ts'
 import type { Roster } from '../replication/registry/roster.ts'
 
@@ -36,17 +38,32 @@ export type WebSpoke = {
    * it may be kept.
    */
   readonly blogVersion: (name: BlogName) => string | null | Promise<string | null>
-  /** The same for what `home` says. */
-  readonly homeVersion: () => string | null
   /** whether this spoke is a replica of the blog; from memory, asks nobody */
   readonly keeps: (name: BlogName) => boolean
-  /** the blogs that this spoke holds and their newest posts, the newest first, capped per blog */
-  readonly home: () => Promise<{
+  /**
+   * The newest posts of the council, from memory: cheap, asked for with every request. Changes at
+   * most every 250 ms, however many posts arrive.
+   */
+  readonly front: () => Front | Promise<Front>
+  /**
+   * One page of what is found. Codes beside those of a bad query: SEARCH_CURSOR, for a cursor that
+   * no page had.
+   */
+  readonly search: (asked: SearchAsked) => Promise<Verdict<Found>>
+  /** All blogs, by name, some at a time, from the one behind `after` on. */
+  readonly councilBlogs: (after: string | null) => Promise<{
     readonly blogs: readonly HomeBlog[]
-    readonly newest: readonly HomePost[]
+    /** what to hand in as `after` for more; null: these are the last ones */
+    readonly next: string | null
+    readonly coverage: Coverage
   }>
   /** Takes a signed entry from anybody and brings it to its blog's primary (DESIGN 4). */
   readonly submit: (text: Uint8Array, signature: string) => Promise<SubmitAnswer>
+  /**
+   * Takes a blogger's signed order that another server leads her blog, and brings it to the
+   * authority. Codes: those of `readSignature`, NOT_READY, AUTHORITY_UNREACHABLE, and the authority's.
+   */
+  readonly order: (text: Uint8Array, signature: string) => Promise<Verdict<OrderedMove>>
   /** The record of a claim, by the id of its genesis entry; null when nobody knows it. */
   readonly claim: (id: string) => Promise<ClaimRecord | null>
   /** What the council knows of a key's revocation, as far as it has come here; null: nothing. */
@@ -71,6 +88,8 @@ export type WebSpoke = {
   readonly handInRevocation: (armored: string, blog?: BlogName | null) => Promise<Verdict<HandedIn>>
   /** places of a log that have two signed versions, as far as that is known here (REPLICATION 16) */
   readonly forks: (log: LogName) => readonly Fork[]
+  /** what an operator gave up of a blog, as far as that is known here; the newest first */
+  readonly losses: (blog: BlogName) => readonly Loss[]
   /** what `@roster` says, null until it is here */
   readonly roster: () => Roster | null
   /**
@@ -158,6 +177,7 @@ export type OpenBlog = {
 
 /** The replicas that the act in force names. */
 export type Copies = {
+  readonly act: EntryId
   readonly epoch: number
   /** copies that make an entry published; null while there is one server only (REPLICATION 4) */
   readonly needed: number | null
@@ -201,6 +221,7 @@ export type LogProof = ArchiveProof & {
   readonly published: number
 }
 
+/** A blog in the list of all. */
 export type HomeBlog = {
   readonly blog: BlogName
   readonly title: string
@@ -208,13 +229,77 @@ export type HomeBlog = {
   readonly posts: number
 }
 
-export type HomePost = {
+/** What an answer for the whole council rests on. */
+export type Coverage =
+  | {
+      readonly kind: 'council'
+      /** spokes whose blogs are in it, and how many there are */
+      readonly spokes: number
+      readonly of: number
+      readonly blogs: number
+      /** name of the spoke that gathered it */
+      readonly by: string
+      /** as of when, ms */
+      readonly atMs: number
+    }
+  /** only the blogs that this spoke keeps; `reason` goes on behind "because" */
+  | { readonly kind: 'own'; readonly reason: string }
+
+/** A post as lists of the whole council show it. */
+export type CouncilPost = {
   readonly blog: BlogName
   readonly title: string
   readonly slug: string
   readonly year: number
   readonly lang: string | null
+  readonly tags: readonly string[]
+  /** when its first version was first seen published, ms */
   readonly seenMs: number
+  /** the author's date of the version shown, ms */
+  readonly dateMs: number
+  readonly key: Fingerprint
+  /** Markdown */
+  readonly body: string
+  /** what readers should know of it, a few words: `key revoked 3 May 2026`; null: nothing */
+  readonly mark: string | null
+}
+
+export type Front = {
+  /** the newest first */
+  readonly posts: readonly CouncilPost[]
+  readonly coverage: Coverage
+  /** A page made under it is right as long as it is the same; see `frontVersion`. */
+  readonly version: string
+}
+
+export type SearchOrder = 'newest' | 'best'
+
+export type SearchAsked = {
+  /** what a person typed, or exactly one tag or language */
+  readonly query: string | { readonly tag: string } | { readonly lang: string }
+  readonly order: SearchOrder
+  /** `next` of the page before; null: the first page */
+  readonly cursor: string | null
+  readonly limit: number
+}
+
+/** A part of a query, as it was understood. */
+export type SearchTerm = {
+  readonly kind: 'word' | 'phrase' | 'blog' | 'lang' | 'tag'
+  readonly text: string
+}
+
+export type FoundPost = CouncilPost & {
+  /** a piece of the text with the words, its beginning where only the title has them */
+  readonly snippet: readonly { readonly text: string; readonly isHit: boolean }[]
+}
+
+export type Found = {
+  readonly hits: readonly FoundPost[]
+  /** cursor of the next page; null: there is nothing more */
+  readonly next: string | null
+  readonly coverage: Coverage
+  readonly terms: readonly SearchTerm[]
 }
 
 /** A receipt that covers the entry just submitted, as `POST /log` shows it; `signature` is base64. */

@@ -51,6 +51,8 @@ li { margin-block: .4rem }
 :is(ul, ol):has(> li > small:last-child) { list-style-type: ''; padding: 0 }
 :is(ul, ol):has(> li > small:last-child) > li { margin-block: .9rem }
 li > small::before { content: '\\A' / ''; white-space: pre }
+li > p { margin-block: .2rem }
+li > p + small::before { content: none }
 article { margin-block-end: 2rem }
 hr { border: 0; border-block-start: 1px solid var(--line); margin-block: 2rem }
 blockquote { margin-inline: 0; padding-inline-start: 1rem; border-inline-start: 3px solid var(--line); color: var(--faint) }
@@ -68,7 +70,8 @@ dt { color: var(--faint) }
 dd { margin: 0 }
 details { margin-block: 1rem }
 summary { min-height: 24px; cursor: pointer; color: var(--accent); width: fit-content }
-ins { background: var(--added); text-decoration: underline }
+ins, mark { background: var(--added); color: inherit }
+ins { text-decoration: underline }
 del { background: var(--removed); text-decoration: line-through }
 fieldset { border: 1px solid var(--line); border-radius: 4px; padding: .5rem 1rem 1rem; margin: 1.5rem 0; min-width: 0 }
 legend { font-weight: 600; padding-inline: .4rem }
@@ -87,6 +90,7 @@ button ~ button { background: var(--paper); color: var(--accent) }
 button[disabled] { background: var(--fill); color: var(--faint); border-color: var(--line); cursor: default }
 form[method=get] :is(select, button) { margin-block: .2rem }
 form[method=get] :is(label, input) { display: inline-block; width: auto; margin-inline-end: .5rem }
+form[method=get] [type=search] { width: min(100%, 20rem); margin-inline: 0 }
 .notice { background: var(--fill); border: 1px solid var(--line); border-inline-start: 4px solid var(--accent); border-radius: 4px; padding: .75rem 1rem; margin-block: 1.5rem }
 .notice > :first-child { margin-block-start: 0 }
 .notice > :last-child { margin-block-end: 0 }

@@ -6,7 +6,7 @@ import { type BlogEnv, openWith } from './blog-host.ts'
 import { answerError } from './errors.ts'
 import { inLanguage } from './language.ts'
 import { type Html, page } from './layout.ts'
-import { blogUrl, tagPath } from './links.ts'
+import { blogUrl, tagPath, zonePageUrl } from './links.ts'
 import { postList, stretchOf } from './post-list.ts'
 import type { OpenBlog, WebSpoke } from './spoke.ts'
 
@@ -47,6 +47,7 @@ function tagPage(
     main: html`<h1 ${inLanguage('en')}>Posts tagged <bdi>${of.tag}</bdi></h1>
 ${postList(of.shown)}
 ${of.older}
-<footer ${inLanguage('en')}>${servedBy(spoke, held)}</footer>`,
+<footer ${inLanguage('en')}><p><a href="${zonePageUrl(spoke, of.path)}">Posts of all blogs with this tag</a></p>
+${servedBy(spoke, held)}</footer>`,
   })
 }

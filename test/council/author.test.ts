@@ -198,6 +198,48 @@ describe.skipIf(!isWhole)('an author with a browser and gpg', () => {
     expect(visitor.incidents).toEqual([])
   })
 
+  it('moves her blog to another server, and publishes there', async () => {
+    const key = makeKey('luz')
+    await using visitor = await browser.visitor()
+    await signUp(visitor, 'luz', key, true)
+    const { primary, secondary } = await council.roles('luz')
+    const [from, to] = [primary[0]?.name as string, secondary[0]?.name as string]
+    await link(visitor, 'Write your first post')
+    await link(visitor, 'My blogs')
+    await link(visitor, 'Move it to another server')
+    await good(visitor)
+    expect(await heading(visitor)).toBe('Copies of luz')
+    await visitor.page.getByLabel('Server').selectOption(to)
+    await button(visitor, 'Go on to sign')
+    await good(visitor)
+    const text = await code(visitor, 'council-order 1')
+    expect(text).toContain(`\nspoke ${to}\n`)
+    await fill(visitor, 'The signature', gpg.sign(text, key, 'clear'))
+    await button(visitor, 'Move the blog')
+    await until(visitor, new RegExp(`Moved\\. ${to} takes what you write, since epoch 2`))
+    await good(visitor)
+    expect((await council.roles('luz')).primary.map(({ name }) => name)).toEqual([to])
+    // Too soon for another one: the terminal says so, and the tab that waits.
+    await visitor.page.getByLabel('Server').selectOption(from)
+    await button(visitor, 'Go on to sign')
+    const line = await code(visitor, 'read -r')
+    await link(visitor, 'wait here for the line')
+    expect(await shell(line)).toContain('luz was ordered to another server a moment ago')
+    await until(visitor, /luz was ordered to another server a moment ago/)
+    // What she writes goes to the server that she chose.
+    await visitor.open(door.url('edit.luz', '/write'))
+    await fill(visitor, 'Title', 'From the new server')
+    await fill(visitor, 'Text', 'Some words.')
+    await button(visitor, 'Sign and publish')
+    await fill(visitor, 'The signature', gpg.sign(await code(visitor, 'council-entry 1'), key))
+    await button(visitor, 'Publish')
+    await until(visitor, /Published\.[\s\S]*3 of 3 servers/)
+    // The order is public.
+    await visitor.open(door.url('', '/acts'))
+    expect(await words(visitor)).toContain(`its author ordered it to ${to}`)
+    expect(visitor.incidents).toEqual([])
+  })
+
   it('loses nothing when the primary is killed between preview and publish', async () => {
     const key = makeKey('kim')
     await using visitor = await browser.visitor()

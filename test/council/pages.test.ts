@@ -94,9 +94,19 @@ describe.skipIf(!has('chromium'))('pages in a browser', () => {
     await visitor.open(site.door.url('noor'))
     expect(await sideOf('main li > a')).toBe('right')
     expect(await sideOf('main li > small')).toBe('right')
-    // On a page in English an Arabic title is one of many items of a list.
+    // On a page in English each item of a list runs as its own post does.
+    const found = `/search?q=${encodeURIComponent('الكرامة')}`
+    for (const path of ['/', '/?lang=ar', '/tag/udhr', found]) {
+      await visitor.open(site.door.url('', path))
+      for (const part of ['a', 'p', 'small']) {
+        expect(await sideOf(`main li[lang=ar] > ${part}`), path).toBe('right')
+      }
+      expect(await sideOf('main h1')).toBe('left')
+    }
     await visitor.open(site.door.url(''))
-    expect(await sideOf('main li:has([lang=ar]) > a')).toBe('left')
+    for (const part of ['a', 'p', 'small']) {
+      expect(await sideOf(`main li[lang=zh-Hans] > ${part}`)).toBe('left')
+    }
   })
 
   it('prints the text and who signed it, without what only a screen needs', async () => {

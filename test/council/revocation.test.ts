@@ -106,6 +106,14 @@ describe.skipIf(!has('gpg') || !has('curl'))('a revocation', () => {
       }
     }
 
+    // Both keep one of the blogs as its primary.
+    for (const at of [a, b]) {
+      await soon(async () => {
+        const front = (await at.ask('/')).body.toString()
+        expect(front).toMatch(/<strong>key revoked [^<]+ \(compromised\)<\/strong>/)
+      })
+    }
+
     await d.start()
     await soon(() => refusesClaim(d, signer, 'mariathird'))
     // What it learnt lasts, also while nobody tells it.

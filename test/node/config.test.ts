@@ -173,7 +173,7 @@ describe('parseConfig', () => {
     [
       'spokes',
       {},
-      'spokes: no such field; known here are data, name, operator, network, country, peer, council, web, spoke, dns, authority, keys, failover, exchange, disk, load, limits, log',
+      'spokes: no such field; known here are data, name, operator, network, country, peer, council, web, spoke, dns, aggregator, authority, keys, failover, exchange, disk, load, limits, log',
     ],
     [
       'dns',
@@ -212,7 +212,7 @@ describe('parseConfig', () => {
       'failover.silenceMs',
       'failover.x',
       'dsn',
-      'spoke, dns, authority',
+      'spoke, dns, authority, aggregator',
     ])
   })
 

@@ -28,7 +28,7 @@ async function run(name: string, options: Partial<InitOptions> = {}) {
 }
 
 describe('init', () => {
-  it('writes a first peer that is spoke, DNS and authority, as in the example', async () => {
+  it('writes a first peer that is spoke, DNS, aggregator and authority, as in the example', async () => {
     const { dir, said, config } = await run('first', { operator: 'Group A' })
     const example = await readConfig(join(import.meta.dirname, '../../council.example.json'), {})
     expect(example.ok && { ...example.value, data: '' }).toEqual({ ...config, data: '' })
@@ -51,6 +51,7 @@ describe('init', () => {
       web: { origin: 'http://{host}' },
     })
     expect(plain.config.dns).toBeUndefined()
+    expect(plain.config.aggregator).toEqual({})
     expect(plain.config.authority).toBeUndefined()
     const withDns = await run('c', { join: bootstrap, name: 'c', host: '2001:db8::7', dns: true })
     expect(withDns.config).toMatchObject({

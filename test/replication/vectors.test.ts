@@ -3,6 +3,7 @@ import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
 import { describe, expect, it } from 'vitest'
 import { type PeerName, peerSigner, verifyPeer } from '../../src/auth/peer-signature.ts'
 import type { Verdict } from '../../src/auth/verdict.ts'
+import { decodeFrontPage } from '../../src/replication/aggregation/front-page.ts'
 import { decodeEntry } from '../../src/replication/log/entry.ts'
 import { decodeReceipt } from '../../src/replication/log/receipt.ts'
 import { idOf, type Signed } from '../../src/replication/log/text.ts'
@@ -120,6 +121,7 @@ describe('peer-texts.json', () => {
     dial: decodeDial,
     answer: decodeAnswer,
     report: decodeReport,
+    front: decodeFrontPage,
     join: decodeJoin,
     hello: (signed, peer) => {
       const [, council = ''] = /\ncouncil (.*)/.exec(Buffer.from(signed.text).toString()) ?? []

@@ -140,6 +140,11 @@ export const authorPages: readonly PageType[] = [
   own('published', 200, (visitor, { door, ready }) =>
     visitor.open(door.url('edit.maria', `/published?seq=0&id=${ready}`)),
   ),
+  own('copies', 200, atEdit('/copies')),
+  own('sign-order', 200, async (visitor, site) => {
+    await atEdit('/copies')(visitor, site)
+    return press(visitor, 'Go on to sign')
+  }),
   own('remove', 200, atEdit('/remove?slug=article-1')),
   own('about', 200, atEdit('/about')),
   open('enter-used', 403, (visitor, { door }) =>

@@ -13,6 +13,7 @@ import { type Answer, SpokeClient } from '../../src/node/blogger/client.ts'
 import { readConfig } from '../../src/node/config.ts'
 import { createLogger } from '../../src/node/logger.ts'
 import { type RunningPeer, startPeer } from '../../src/node/spoke.ts'
+import type { Gathering } from '../../src/replication/aggregation/gathering.ts'
 import type { Exchange } from '../../src/replication/exchange/exchange.ts'
 import type { Head } from '../../src/replication/log/log.ts'
 import { genesis, post, type SignedEntry, type Signer } from './author.ts'
@@ -56,6 +57,8 @@ export type CouncilInit = PeerSettings & {
   readonly authority?: 'first' | 'apart'
   /** spokes that answer DNS; the authority does anyway */
   readonly dns?: readonly string[]
+  /** peers that gather for the circles */
+  readonly aggregators?: readonly string[]
   /** whom the authority admits; default `open` */
   readonly admission?: 'open' | 'approve' | 'invite'
   /** copies wanted of each blog; default 3 */
@@ -165,7 +168,7 @@ export class TestCouncil {
   async #add(name: string, bootstrap: string | null): Promise<TestPeer> {
     const { replicas = 3, admission = 'open', cutoffReports = null } = this.#init
     const { exchange, failover, limits } = this.#init
-    const { ownAddresses, authority, dns, keys, disk, load } = this.#init
+    const { ownAddresses, authority, dns, keys, disk, load, aggregators } = this.#init
     const host = ownAddresses === true ? `127.0.20.${11 + this.peers.length}` : '127.0.0.1'
     const isSpoke = bootstrap !== null || authority !== 'apart'
     const folder = join(this.#folder, name)
@@ -180,6 +183,7 @@ export class TestCouncil {
       web: { origin: this.#port === 0 ? 'http://{host}' : `http://{host}:${this.#port}` },
       ...(isSpoke ? { spoke: { host, port: this.#port } } : {}),
       ...(bootstrap === null || dns?.includes(name) ? { dns: { host, port: 0 } } : {}),
+      ...(aggregators?.includes(name) ? { aggregator: {} } : {}),
       ...(bootstrap === null ? { authority: { admission, replicas, cutoffReports } } : {}),
       exchange: { pullMs: 1_000, ...exchange },
       failover: failover ?? { silenceMs: 6_000 },
@@ -454,9 +458,18 @@ export class TestPeer {
 
   /** Its replication, where it lives in this process. */
   get exchange(): Exchange {
-    const exchange = this.#running?.peer?.exchange
-    if (exchange === undefined) throw new Error(`${this.name} does not run in this process`)
-    return exchange
+    return this.#here.exchange
+  }
+
+  /** What it offers and gathers, where it lives in this process. */
+  get gathering(): Gathering {
+    return this.#here.gathering
+  }
+
+  get #here(): RunningPeer {
+    const peer = this.#running?.peer ?? null
+    if (peer === null) throw new Error(`${this.name} does not run in this process`)
+    return peer
   }
 
   /** The page of acts as it is here, once it says all of `words`: acts come by gossip or a pull. */

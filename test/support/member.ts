@@ -38,11 +38,14 @@ export type Host = Libp2p<{ identify: Identify; ping: Ping; pubsub: GossipSub }>
 export async function startHost(
   stack: AsyncDisposableStack,
   privateKey?: PrivateKey,
+  /** bytes that may come on one of its streams before they are read */
+  maxStreamWindowSize = 16 * 1024 * 1024,
 ): Promise<Host> {
   const host: Host = await createLibp2p({
     privateKey: privateKey ?? (await generateKeyPair('Ed25519')),
     addresses: { listen: ['/ip4/127.0.0.1/tcp/0'] },
-    ...{ transports: [tcp()], connectionEncrypters: [noise()], streamMuxers: [yamux()] },
+    ...{ transports: [tcp()], connectionEncrypters: [noise()] },
+    streamMuxers: [yamux({ streamOptions: { maxStreamWindowSize } })],
     services: {
       identify: identify(),
       ping: ping(),

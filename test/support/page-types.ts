@@ -20,6 +20,13 @@ function at(name: string, status: number, url: (site: Site) => string): PageType
 /** Every kind of page. A new one belongs here: then it is checked and seen with the others. */
 export const pageTypes: readonly PageType[] = [
   at('front', 200, ({ door }) => door.url('')),
+  at('front-language', 200, ({ door }) => door.url('', '/?lang=ar')),
+  at('search', 200, ({ door }) => door.url('', '/search')),
+  at('search-found', 200, ({ door }) => door.url('', `/search?q=${encodeURIComponent('الحقوق')}`)),
+  at('search-many', 200, ({ door }) => door.url('', '/search?q=a+lang:en&order=best')),
+  at('search-refused', 400, ({ door }) => door.url('', '/search?q=%22')),
+  at('tag-council', 200, ({ door }) => door.url('', '/tag/udhr')),
+  at('blogs', 200, ({ door }) => door.url('', '/blogs')),
   at('front-empty', 200, ({ odd }) => odd('')),
   at('list', 200, ({ door }) => door.url('maria')),
   at('list-arabic', 200, ({ door }) => door.url('noor')),

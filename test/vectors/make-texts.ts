@@ -8,6 +8,7 @@
 // salt: the signed texts of entries.json change with every run.
 
 import { writeFileSync } from 'node:fs'
+import { type FrontPage, signFrontPage } from '../../src/replication/aggregation/front-page.ts'
 import { type BlogName, type Draft, encodeEntry } from '../../src/replication/log/entry.ts'
 import { signReceipt } from '../../src/replication/log/receipt.ts'
 import { formatDate, type Signed } from '../../src/replication/log/text.ts'
@@ -33,6 +34,7 @@ import {
   replica,
   seedOf,
   startMs,
+  storeOf,
   TestCouncil,
 } from '../replication/test-council.ts'
 
@@ -344,6 +346,30 @@ addText('answer', 'answer', 1, answered)
 addText('answer without the entry', 'answer', 1, signAnswer(peer(1), { ...question, hash: null, atMs: startMs }))
 addText('report', 'report', 1, reported)
 addText('report of nothing that came', 'report', 1, signReport(peer(1), { ...finding, kind: 'audit', asked: fakeId('0f'), served: null }))
+addText('report of a front page', 'report', 1, signReport(peer(1), { ...finding, kind: 'front', asked: `front ${storeOf(7)} 3` }))
+const shown = (blog: string, seq: number, seenMs = startMs) => ({ blog: blog as BlogName, seq, id: fakeId('ab'), seenMs })
+const without = [2, 3].map((n) => peer(n).peer).sort((a, b) => (a < b ? -1 : 1))
+const frontPage = {
+  ...{ council, run: storeOf(7), round: 3, atMs: startMs + 123, of: 5, covered: 3, without },
+  ...{ roster: { seq: 4, id: fakeId('cd') }, blogs: 2, manifest: fakeId('ef') },
+  posts: [shown('maria', 3, startMs + 1), shown('ana', 2), shown('maria', 2)],
+}
+const front = signFrontPage(peer(1), frontPage)
+const frontOf = (change: Partial<FrontPage>) => signFrontPage(peer(1), { ...frontPage, ...change })
+addText('front page', 'front', 1, front)
+addText('front page of an empty council', 'front', 1, frontOf({ of: 0, covered: 0, without: [], blogs: 0, posts: [] }))
+addText('a front page with a post twice', 'front', 1, frontOf({ posts: [shown('ana', 2), shown('ana', 2)] }), 'FRONT_POSTS')
+addText('a front page with four posts of a blog', 'front', 1, frontOf({ posts: [4, 3, 2, 1].map((seq) => shown('ana', seq)) }), 'FRONT_POSTS')
+addText('a front page with 21 posts', 'front', 1, frontOf({ blogs: 21, posts: Array.from({ length: 21 }, (_, n) => shown(`blog-${n + 10}`, 1)) }), 'FRONT_POSTS')
+addText('a front page that is not sorted', 'front', 1, frontOf({ posts: [shown('ana', 2), shown('maria', 3, startMs + 1)] }), 'FRONT_POSTS')
+addText('a front page with a post from behind its time', 'front', 1, frontOf({ posts: [shown('ana', 2, startMs + 124)] }), 'FRONT_POSTS')
+addText('a front page with more blogs than its manifest', 'front', 1, frontOf({ blogs: 1 }), 'FRONT_POSTS')
+addText('a front page that does not name whom it lacks', 'front', 1, frontOf({ without: [] }), 'FRONT_WITHOUT')
+addText('a front page that covers more than there are', 'front', 1, resigned(front, 1, 'spokes 3/5', 'spokes 6/5'), 'HEADER_VALUE')
+addText('a front page with a genesis as a post', 'front', 1, resigned(front, 1, 'post ana 2', 'post ana 0'), 'HEADER_VALUE')
+addText('a front page with its time in seconds', 'front', 1, resigned(front, 1, '.123Z', 'Z'), 'HEADER_VALUE')
+addText('a front page of round 0', 'front', 1, resigned(front, 1, 'round 3', 'round 0'), 'HEADER_VALUE')
+addText('a front page in the name of another', 'front', 1, resigned(front, 1, peer(1).peer, peer(4).peer), 'PEER_SIGNATURE')
 addText('vote', 'vote', 1, { text: vote, signature: peer(1).sign(vote) })
 addText('a seal as a receipt', 'receipt', 1, signedSeal, 'PEER_TEXT_FIRST_LINE')
 addText('a receipt with a body', 'receipt', 1, resigned(receipt, 1, /$/, '\n\nbody'), 'PEER_TEXT_BODY')

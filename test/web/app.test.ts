@@ -120,7 +120,7 @@ describe('createApp', () => {
 
   it('turns a bug into 500 without a word of it, and reports it', async () => {
     const bug = new Error('secret detail')
-    const to = memorySpoke({}, { home: () => Promise.reject(bug) })
+    const to = memorySpoke({}, { front: () => Promise.reject(bug) })
     const { answer, reported } = ask(to, `http://${zone}/`)
     expect((await answer).status).toBe(500)
     expect(await (await answer).text()).not.toContain('secret')

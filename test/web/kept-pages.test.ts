@@ -1,16 +1,19 @@
 import { gunzipSync } from 'node:zlib'
 import { describe, expect, it } from 'vitest'
+import { refuse } from '../../src/auth/verdict.ts'
 import { createApp } from '../../src/web/app.ts'
 import { KeptPages } from '../../src/web/kept-pages.ts'
 import { PageMemory, readyPage } from '../../src/web/page-memory.ts'
 import type { OpenBlog, WebSpoke } from '../../src/web/spoke.ts'
-import { logOf, memorySpoke, openLog, zone } from './memory-spoke.ts'
+import { TestCouncil } from '../replication/test-council.ts'
+import { actsOf, frontOf, logOf, memorySpoke, openLog, postsOf, zone } from './memory-spoke.ts'
 
 const blog = `http://maria.${zone}`
 const post = (slug: string, body = 'Some words.\n'.repeat(40).trim()) => ({
   ...{ kind: 'post' as const, slug, title: slug.toUpperCase(), tags: ['plaza'], body },
 })
 const maria = openLog(logOf('maria', post('x'), post('y')))
+const written = new TestCouncil()
 
 /** A spoke with one memory for all requests, which counts how often a blog was opened. */
 function served(open: OpenBlog | (() => OpenBlog) = maria, more: Partial<WebSpoke> = {}) {
@@ -183,21 +186,80 @@ describe('KeptPages', () => {
     expect(get.headers.get('content-length')).toBe(String((await get.arrayBuffer()).byteLength))
   })
 
-  it('keeps the front page until something changes, but not for who sends a cookie', async () => {
+  it('keeps the front page and its feeds until something changes, but not for who sends a cookie', async () => {
     let made = 0
-    let version = '1'
-    const home = async () => {
-      made += 1
-      return { blogs: [], newest: [] }
+    const posts = await postsOf([maria])
+    let front = frontOf(posts.slice(1))
+    const { ask } = served(maria, {
+      ...actsOf(written),
+      front: () => ({
+        ...front,
+        get posts() {
+          made += 1
+          return front.posts
+        },
+      }),
+    })
+    for (const path of ['/', '/feed.atom', '/feed.rss', '/feed.json']) {
+      made = 0
+      const texts: string[] = []
+      const read = async (headers?: Record<string, string>) =>
+        texts.push(await (await ask(`http://${zone}${path}`, headers)).text())
+      await read()
+      const once = made
+      expect(once).toBeGreaterThan(0)
+      await read()
+      expect(made).toBe(once)
+      for (let time = 0; time < 2; time++) await read({ cookie: 'a=b' })
+      expect(made).toBe(3 * once)
+      front = frontOf(posts)
+      await read()
+      expect(made).toBe(4 * once)
+      const withY = texts.map((text) => text.includes('/2026/y'))
+      expect(withY).toEqual([false, false, false, false, true])
+      front = frontOf(posts.slice(1))
     }
-    const { ask } = served(maria, { home, homeVersion: () => version })
-    for (let time = 0; time < 2; time++) await ask(`http://${zone}/`)
-    expect(made).toBe(1)
-    for (let time = 0; time < 2; time++) await ask(`http://${zone}/`, { cookie: 'a=b' })
-    expect(made).toBe(3)
-    version = '2'
-    await ask(`http://${zone}/`)
-    expect(made).toBe(4)
+  })
+
+  it('gives a crowd the front page from before while one of it waits for the new one', async () => {
+    const posts = await postsOf([maria])
+    let front = frontOf(posts.slice(1))
+    let isSlow = false
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const { ask } = served(maria, {
+      // Only who makes the page asks for the acts: those of the feed.
+      ...actsOf(written),
+      acts: async (...asked) => {
+        if (isSlow) await promise
+        return actsOf(written).acts(...asked)
+      },
+      front: () => front,
+    })
+    const url = `http://${zone}/feed.json`
+    await ask(url)
+    front = frontOf(posts)
+    isSlow = true
+    const first = ask(url)
+    const texts = await Promise.all([1, 2, 3].map(async () => (await ask(url)).text()))
+    for (const text of texts) expect(text).not.toContain('/2026/y')
+    resolve()
+    expect(await (await first).text()).toContain('/2026/y')
+    expect(await (await ask(url)).text()).toContain('/2026/y')
+  })
+
+  it('makes the posts of a language anew each time: they are a search', async () => {
+    let made = 0
+    const { ask } = served(maria, {
+      search: async () => {
+        made += 1
+        return refuse('QUERY_EMPTY', 'no')
+      },
+    })
+    for (const path of ['/?lang=es', '/?a=b&%6Cang=es']) {
+      made = 0
+      for (let time = 0; time < 2; time++) await ask(`http://${zone}${path}`)
+      expect(made).toBe(2)
+    }
   })
 
   it('finds for the server in front what it kept, and nothing that has to be made', async () => {

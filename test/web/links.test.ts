@@ -7,7 +7,7 @@ const written = new TestCouncil().admit(0, 1, 2)
 written.write(assignFields())
 const claimId = 'c'.repeat(64)
 const spoke = memorySpoke(
-  { maria: openLog(logOf('maria', { kind: 'post', slug: 'x', title: 'X' })) },
+  { maria: openLog(logOf('maria', { kind: 'post', slug: 'x', title: 'X', tags: ['plaza'] })) },
   {
     ...actsOf(written),
     claim: async (id) =>
@@ -20,6 +20,13 @@ const spoke = memorySpoke(
 )
 const pages = [
   ['/', 200],
+  ['/?lang=es', 200],
+  ['/search', 200],
+  ['/search?q=x', 200],
+  ['/search?q=', 400],
+  ['/tag/plaza', 200],
+  ['/tag/nothing', 404],
+  ['/blogs', 200],
   ['/acts', 200],
   ['/acts?before=roster:1,names:0', 200],
   ['/acts?before=x', 400],
@@ -37,7 +44,9 @@ const hostsIn = (html: string, attributes: string) =>
 describe('pages of the council at the zone’s own name', () => {
   it.each(pages)('link to the spoke that answered, or to a blog: %s', async (path, status) => {
     const [, body = ''] = (await validPage(spoke, host('') + path, status)).split('<body>')
-    const hosts = hostsIn(body, 'href|action|formaction')
+    // Feeds are kept, so they name the zone (DESIGN 6).
+    const links = body.replace(/<a href="[^"]*\/(feed\.[a-z]+|blogs\.opml)">/g, '<a>')
+    const hosts = hostsIn(links, 'href|action|formaction')
     expect(hosts).toContain('b.spoke.blogs.localhost:8380')
     expect(hosts.filter((each) => !/^(b\.spoke|maria)\.blogs\.localhost:8380$/.test(each))).toEqual(
       [],
@@ -48,7 +57,7 @@ describe('pages of the council at the zone’s own name', () => {
     const page = await validPage(spoke, host('') + path, status)
     const [head = '', body = ''] = page.split('<body>')
     for (const each of hostsIn(head, 'href')) expect(each).toBe('blogs.localhost:8380')
-    const words = body.replace(/<a [^>]*>/g, '')
+    const words = body.replace(/<(a|form) [^>]*>/g, '')
     expect(words).not.toMatch(/\.spoke\./)
     expect(head).not.toMatch(/\.spoke\./)
   })

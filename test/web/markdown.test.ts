@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { RenderCache, renderMarkdown } from '../../src/web/markdown.ts'
+import { excerptOf, RenderCache, renderMarkdown } from '../../src/web/markdown.ts'
 
 const render = (source: string) => renderMarkdown(source).toString()
 
@@ -122,5 +122,32 @@ describe('RenderCache', () => {
   it('does not keep what is larger than itself', () => {
     const cache = new RenderCache(10)
     expect(cache.render('first')).not.toBe(cache.render('first'))
+  })
+})
+
+describe('excerptOf', () => {
+  it.each([
+    ['Plain.', 'Plain.'],
+    ['', ''],
+    ['# A title\n\nSome **strong** and *soft* words', 'A title Some strong and soft words'],
+    ['a\nb\\\nc  \nd', 'a b c d'],
+    ['[link](https://example.org/) and `code`, ~~gone~~', 'link and code, gone'],
+    ['```js\nconst x = 1\n```\n\nAfter.', 'After.'],
+    ['![a picture](x.png) beside', 'beside'],
+    ['- one\n- two\n\n| a | b |\n|---|---|\n| 1 | 2 |', 'one two a b 1 2'],
+    ['<script>x</script> &amp; <b>', '<script>x</script> & <b>'],
+    ['人人生而自由，在尊严', '人人生而自由，在尊严'],
+  ])('gives %j as plain words', (source, words) => {
+    expect(excerptOf(source, 120)).toBe(words)
+  })
+
+  it('is bounded, whatever the text is, and cuts no character in half', () => {
+    for (const piece of ['a', '😀', '人', '[', '*a ', '`', '> ', '\\', 'é']) {
+      for (const source of [piece.repeat(60_000), `x${piece.repeat(1_999)}`]) {
+        const excerpt = excerptOf(source, 120)
+        expect(excerpt.length).toBeLessThanOrEqual(120)
+        expect(excerpt.isWellFormed()).toBe(true)
+      }
+    }
   })
 })

@@ -1,10 +1,22 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { refuse } from '../../src/auth/verdict.ts'
+import { accept, refuse } from '../../src/auth/verdict.ts'
+import { termsOf, textOf } from '../../src/node/council-view.ts'
+import { matchesQuery, parseQuery } from '../../src/replication/aggregation/search-query.ts'
+import { snippetOf } from '../../src/replication/aggregation/snippet.ts'
 import { Blog } from '../../src/replication/log/blog.ts'
 import type { BlogName, Draft, Entry, Genesis } from '../../src/replication/log/entry.ts'
 import { encodeEntry } from '../../src/replication/log/entry.ts'
 import { rosterLog } from '../../src/replication/log/log.ts'
-import type { OpenBlog, SubmitAnswer, WebSpoke } from '../../src/web/spoke.ts'
+import type { EntryId } from '../../src/replication/log/text.ts'
+import { frontVersion } from '../../src/web/coverage.ts'
+import type {
+  CouncilPost,
+  Coverage,
+  Front,
+  OpenBlog,
+  SubmitAnswer,
+  WebSpoke,
+} from '../../src/web/spoke.ts'
 import { actOf, type TestCouncil } from '../replication/test-council.ts'
 
 export const zone = 'blogs.localhost'
@@ -61,7 +73,7 @@ export function openLog(
       return entry === undefined ? null : { entry, signature, firstSeenMs }
     },
     keys: async () => [keyBlock],
-    copies: () => ({ epoch: 1, needed: 2, replicas: [] }),
+    copies: () => ({ act: 'ac'.repeat(32) as EntryId, epoch: 1, needed: 2, replicas: [] }),
     proof: async () => ({ published: entries.length - 1, receipts: [], act: null, roster: [] }),
     ...more,
   }
@@ -85,27 +97,42 @@ export function memorySpoke(
       const open = blogs[name]
       return open === undefined || open === 'unreachable' ? null : open.blog.head.id
     },
-    homeVersion: () => '1',
     keeps: (name) => (blogs[name] ?? 'unreachable') !== 'unreachable',
-    home: async () => ({
-      blogs: opened.map(({ blog }) => ({
-        blog: blog.name,
-        title: blog.title,
-        lang: blog.lang,
-        posts: blog.postCount,
-      })),
-      newest: opened.flatMap(({ blog }) =>
-        blog.posts().map(({ slug, year, current: { title, lang } }) => ({
-          ...{ blog: blog.name, title, slug, year, lang, seenMs: firstSeenMs },
+    front: async () => frontOf(await postsOf(opened)),
+    search: async ({ query, cursor, limit }) => {
+      const parsed = parseQuery(textOf(query))
+      if (!parsed.ok) return parsed
+      const from = Number(cursor ?? 0)
+      if (Number.isNaN(from)) return refuse('SEARCH_CURSOR', 'There is no such page of results.')
+      const found = (await postsOf(opened)).filter((post) => matchesQuery(parsed.value, post))
+      return accept({
+        hits: found.slice(from, from + limit).map((post) => ({
+          ...post,
+          snippet: snippetOf(post.body, parsed.value),
         })),
-      ),
-    }),
+        next: found.length > from + limit ? String(from + limit) : null,
+        ...{ coverage: wholeCouncil, terms: termsOf(parsed.value) },
+      })
+    },
+    councilBlogs: async (after) => {
+      const all = opened
+        .map(({ blog: { name, title, lang, postCount } }) => ({
+          ...{ blog: name, title, lang, posts: postCount },
+        }))
+        .filter(({ blog }) => after === null || blog > after)
+        .sort((a, b) => (a.blog < b.blog ? -1 : 1))
+      const shown = all.slice(0, blogsPerPage)
+      const next = all.length > shown.length ? (shown.at(-1)?.blog ?? null) : null
+      return { blogs: shown, next, coverage: wholeCouncil }
+    },
     submit: async () => ({ kind: 'refused', code: 'TEXT_NOT_UTF8', reason: 'Not UTF-8.' }),
+    order: async () => refuse('ORDER_BODY', 'An order has no body.'),
     claim: async () => null,
     revocation: async () => null,
     askKeyServers: async () => ({ kind: 'none-configured', atMs: firstSeenMs, detail: 'None.' }),
     handInRevocation: async () => ({ ok: false, code: 'REVOCATION_MISSING', reason: 'None.' }),
     forks: () => [],
+    losses: () => [],
     roster: () => null,
     acts: async () => [],
     now: () => Date.UTC(2026, 4, 3, 15),
@@ -119,6 +146,37 @@ export function memorySpoke(
     status: async () => ({ ready: true }),
     ...more,
   }
+}
+
+/** Blogs on one page of the list that this spoke gives. */
+export const blogsPerPage = 100
+
+export const wholeCouncil: Coverage = {
+  ...{ kind: 'council', spokes: 5, of: 5, blogs: 12, by: 'carl' },
+  atMs: firstSeenMs,
+}
+
+/** A front page of these posts, as far as there is room for them. */
+export function frontOf(posts: readonly CouncilPost[], coverage: Coverage = wholeCouncil): Front {
+  const shown = posts.slice(0, 20)
+  return { posts: shown, coverage, version: frontVersion(shown, coverage) }
+}
+
+/** The posts of the blogs with their texts, as this spoke gathers them. */
+export async function postsOf(opened: readonly OpenBlog[]): Promise<CouncilPost[]> {
+  const posts: CouncilPost[] = []
+  for (const { blog, entry } of opened) {
+    for (const { slug, year, current } of blog.posts()) {
+      const read = (await entry(current.seq))?.entry
+      if (read === undefined) continue
+      const { title, lang, tags, dateMs, key } = current
+      posts.push({
+        ...{ blog: blog.name, title, slug, year, lang, tags, dateMs, key },
+        ...{ seenMs: firstSeenMs, body: read.body, mark: null },
+      })
+    }
+  }
+  return posts
 }
 
 /** The acts that a council wrote, as a spoke that carries both logs hands them out. */

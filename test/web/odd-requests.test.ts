@@ -21,6 +21,14 @@ const paths = [
   ...['/write', '/write?slug=one&from=x', '/write?slug=__proto__', '/remove?slug=one', '/about'],
   ...['/published', '/published?seq=1e3', '/published?seq=-1&id=x', '/revoke', '/acts?before=x'],
   ...['/receipts/maria/b.txt', '/receipts/%ff/b.txt', '/%ff', '/%00', '/login?next=%ff'],
+  ...[
+    '/search?q=%00&after=%ff',
+    '/search?q=%zz%ff&order=__proto__',
+    '/search?q[]=a&q=b',
+    '/?lang=%ff',
+  ],
+  ...['/tag/%ff', '/tag/%00?after=%ff', '/lang/%ff/feed.rss', '/lang/__proto__/feed.atom'],
+  ...['/blogs?after=%ff', '/blogs?after=__proto__', '/blogs.opml?x', '/opensearch.xml?%'],
   ...['//evil.example', '/..//evil.example', '//evil.example/..//evil.example'],
 ]
 const form = 'application/x-www-form-urlencoded'

@@ -49,12 +49,25 @@ describe('keptAddress', () => {
     },
   )
 
-  it.each([zone, `b.spoke.${zone}`, '127.0.0.12'])('keeps the front page alone of %s', (host) => {
-    expect(keptAddress(place(host), '/')).toMatchObject({ blog: null })
-    for (const path of ['/acts', '/claim/1', '/start', '/_council/status', '/2026/x']) {
-      expect(keptAddress(place(host), path)).toBeNull()
-    }
-  })
+  it.each([zone, `b.spoke.${zone}`, '127.0.0.12'])(
+    'keeps the front page and its feeds of %s, and nothing else',
+    (host) => {
+      const kept = ['/', '/?utm=1', '/feed.atom', '/feed.rss', '/feed.json?lang=es']
+      for (const path of kept) expect(keptAddress(place(host), path)).toMatchObject({ blog: null })
+      expect(keptAddress(place(host), '/?utm=1')).toEqual(keptAddress(place(host), '/'))
+      const keys = kept.map((path) => keptAddress(place(host), path)?.key)
+      expect(new Set(keys).size).toBe(kept.length - 1)
+      for (const path of ['/?lang=es', '/?a=b&lang=es', '/?%6cang=es', '/?lang']) {
+        expect(keptAddress(place(host), path), path).toBeNull()
+      }
+      for (const path of ['/search', '/search?q=a', '/blogs', '/blogs.opml', '/tag/x', '/acts']) {
+        expect(keptAddress(place(host), path), path).toBeNull()
+      }
+      for (const path of ['/claim/1', '/start', '/_council/status', '/2026/x', '/archive']) {
+        expect(keptAddress(place(host), path), path).toBeNull()
+      }
+    },
+  )
 
   it.each([
     ['/', '/?utm_source=x'],

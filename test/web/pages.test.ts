@@ -122,7 +122,8 @@ describe('every page type', () => {
       ),
     )
     const spoke = memorySpoke({ maria: open })
-    for (const url of [host(''), host('maria'), `${host('maria')}/2026/x`]) {
+    const lists = ['', '/search?q=script', '/tag/%3Ci%3E'].map((path) => host('') + path)
+    for (const url of [...lists, host('maria'), `${host('maria')}/2026/x`]) {
       const text = await validPage(spoke, url)
       expect(text).not.toMatch(/<script|<i>|<b>/)
       expect(text).toContain(`${'w'.repeat(170)} &quot;&gt;&lt;script`)
@@ -159,13 +160,15 @@ describe('every page type', () => {
 })
 
 describe('front page', () => {
-  it('links every blog and post by its own absolute address, in its language', async () => {
+  it('links every post by its own absolute address, in its language, with its first words', async () => {
     const text = await (await get(memorySpoke(blogs), host(''))).text()
     expect(text).toContain(
-      `<a lang="ar" dir="rtl" href="${host('noor')}/2026/article-1">${udhr.ar.title}</a>`,
+      `<li lang="ar" dir="rtl"><a href="${host('noor')}/2026/article-1">${udhr.ar.title}</a>`,
     )
-    expect(text).toContain(`<a lang="zh-Hans" dir="ltr" href="${host('lihua')}/2026/article-1">`)
-    expect(text).toContain(`<a lang="es" dir="ltr" href="${host('maria')}/">El blog de María</a>`)
+    expect(text).toContain(
+      `<li lang="zh-Hans" dir="ltr"><a href="${host('lihua')}/2026/article-1">`,
+    )
+    expect(text).toContain('<p>يولد جميع الناس أحرارا متساوين في الكرامة والحقوق.</p>')
     expect(text).toContain('first seen <time datetime="2026-05-03T14:05:09.000Z">3 May 2026</time>')
   })
 

@@ -171,3 +171,6 @@ export const cutOffAnswer = z.object({
 
 /** How the peer says no. */
 export const errorAnswer = z.object({ error: z.object({ code: z.string(), reason: z.string() }) })
+
+/** Blogs whose words are to be indexed anew. */
+export const reindexAnswer = z.object({ blogs: z.number() })

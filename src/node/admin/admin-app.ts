@@ -6,6 +6,7 @@ import { AdminServer, adminSocketPath } from './admin-server.ts'
 import { type Admitting, admissionRoutes } from './admission-routes.ts'
 import { type CuttingOff, cutOffRoutes } from './cutoff-routes.ts'
 import { type Moving, moveRoutes } from './move-routes.ts'
+import { type Searching, searchRoutes } from './search-routes.ts'
 
 /** Bytes of one request. */
 const maxRequestBytes = 64 * 1024
@@ -13,7 +14,8 @@ const maxRequestBytes = 64 * 1024
 /** What an operator may ask of a running peer; each group of commands names its own slice. */
 export type Administered = Admitting &
   CuttingOff &
-  Moving & {
+  Moving &
+  Searching & {
     /** what `/_council/status` says */
     readonly status: () => Promise<object>
   }
@@ -44,6 +46,7 @@ export function createAdminApp(
   admissionRoutes(app, peer)
   moveRoutes(app, peer)
   cutOffRoutes(app, peer)
+  searchRoutes(app, peer)
   app.notFound((c) => answerNo(c, unknown))
   app.onError((error, c) => {
     report(error)

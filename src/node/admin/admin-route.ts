@@ -20,6 +20,7 @@ const statuses: Readonly<Record<string, 400 | 404 | 409 | 413 | 500 | 503>> = {
   INVITE_UNKNOWN: 404,
   MEMBER_UNKNOWN: 404,
   NOT_READY: 503,
+  NO_INDEX: 409,
   NAME_MALFORMED: 400,
   NOT_THE_AUTHORITY: 409,
   PROMOTE_WAITS: 503,

@@ -1,4 +1,5 @@
 import { type Command, InvalidArgumentError } from 'commander'
+import { CommandError } from '../blogger/failure.ts'
 import { type CommandIo, processIo } from '../blogger/io.ts'
 import { runCommand } from '../blogger/run-command.ts'
 
@@ -7,7 +8,7 @@ const json = ['--json', 'one line of JSON on stdout'] as const
 
 /**
  * Adds the operator's commands, which ask the peer that runs on this machine: `admit`, `invite`,
- * `cutoff`, `reinstate`, `status`, and those that move blogs. Exit codes as of the blogger's commands. Each is loaded when it runs.
+ * `cutoff`, `reinstate`, `status`, `reindex`, and those that move blogs. Exit codes as of the blogger's commands. Each is loaded when it runs.
  */
 export function adminCommands(program: Command, io: CommandIo = processIo): void {
   program
@@ -84,6 +85,17 @@ export function adminCommands(program: Command, io: CommandIo = processIo): void
         await showStatus(options, plain)
       }),
     )
+  program
+    .command('reindex')
+    .description('make the index of words anew, by which posts are found here')
+    .option(...config)
+    .option(...json)
+    .action((options) =>
+      runCommand('reindex', io, async (plain) => {
+        const { reindex } = await import('./reindex.ts')
+        await reindex(options, plain)
+      }),
+    )
   moveCommands(program, io)
 }
 
@@ -109,9 +121,14 @@ function moveCommands(program: Command, io: CommandIo): void {
     )
   program
     .command('transfer')
-    .description("on the authority's machine: let another spoke lead a blog")
+    .description(
+      "let another spoke lead a blog: on the authority's machine, or, with --signed, yours from anywhere",
+    )
     .argument('<blog>')
     .argument('<spoke>', 'its name or peer id')
+    .option('--signed', 'the blog is yours: sign the order with your gpg; needs --at and --key')
+    .option('--at <url>', 'with --signed: any spoke of the council, as the program prints it')
+    .option('--key <user id>', 'with --signed: your key in gpg')
     .option(...reason)
     .option(...dryRun)
     .option(...wait)
@@ -120,6 +137,19 @@ function moveCommands(program: Command, io: CommandIo): void {
     .option(...json)
     .action((blog, spoke, options) =>
       runCommand('transfer', io, async (plain) => {
+        const { signed, at, key, reason: why } = options
+        const isAlone = signed === true ? why === undefined : at === undefined && key === undefined
+        const isWhole = signed !== true || (at !== undefined && key !== undefined)
+        if (!isAlone || !isWhole) {
+          throw new CommandError(
+            'usage',
+            '--signed goes with --at and --key, and without --reason: your signature is the reason.',
+          )
+        }
+        if (signed === true) {
+          const { orderMove } = await import('../blogger/order-move.ts')
+          return orderMove(blog, spoke, options, plain)
+        }
         const { transfer } = await import('./move-commands.ts')
         await transfer(blog, spoke, options, plain)
       }),

@@ -10,6 +10,7 @@ import type { ComponentLog } from '../logger.ts'
 import type { Moves } from './moves.ts'
 import type { Need } from './next-set.ts'
 import type { Orders } from './orders.ts'
+import { takesCopies } from './placement.ts'
 import type { Sealing } from './seal.ts'
 import type { Survey } from './survey.ts'
 
@@ -67,9 +68,12 @@ export class MoveDesk {
 
   /**
    * Lets another spoke lead a blog; one that is no replica copies it first, and takes the place of
-   * the one that leads now where there are as many copies as wanted.
-   * Codes: NOT_READY, BLOG_UNKNOWN, MEMBER_UNKNOWN, SPOKE_NOT_LIVE, MOVE_TOO_FEW (fewer than w live
-   * copies would be left).
+   * the one that leads now where there are as many copies as wanted. An order for the one that leads
+   * takes back what was ordered and is not done yet.
+   * Codes: NOT_READY, BLOG_UNKNOWN, MEMBER_UNKNOWN, SPOKE_NOT_LIVE, SPOKE_FULL, MOVE_TOO_FEW (fewer
+   * than w live copies would be left).
+   *
+   * @param asked.signedMs - the date of the order, where the blogger signed it
    */
   async transfer(asked: {
     readonly blog: string
@@ -77,14 +81,21 @@ export class MoveDesk {
     readonly reason: string
     readonly evidence: string | null
     readonly dryRun: boolean
+    readonly signedMs?: number
   }): Promise<Verdict<Move>> {
     const found = this.#find(asked.blog, asked.spoke)
     if (!found.ok) return found
     const { blog, roster, member } = found.value
     const { peer, store } = member
-    if (peer === blog.primary) return accept(this.#shown(roster, blog, null, true))
+    const { signedMs = null } = asked
+    if (peer === blog.primary) {
+      if (!asked.dryRun) await this.#orders.withdraw(blog.blog, signedMs)
+      return accept(this.#shown(roster, blog, null, true))
+    }
     const ready = this.#checkReady(member)
     if (!ready.ok) return ready
+    const room = this.#checkRoom(member, blog)
+    if (!room.ok) return room
     const order = { primary: { peer, store }, reason: asked.reason, evidence: asked.evidence }
     const need = this.#moves.planOf(blog, { order })
     if (need === null || need.next.primary !== peer) {
@@ -95,7 +106,7 @@ export class MoveDesk {
     }
     if (!asked.dryRun) {
       const { reason, evidence } = asked
-      await this.#orders.lead(blog.blog, { peer, reason, evidence })
+      await this.#orders.lead(blog.blog, { peer, reason, evidence }, signedMs)
       this.#log.info('order', { blog: blog.blog, to: peer, reason })
       this.#look()
     }
@@ -225,6 +236,16 @@ export class MoveDesk {
             ? 'does not answer'
             : null
     return why === null ? accept(undefined) : refuse('SPOKE_NOT_LIVE', `${name} ${why} now.`)
+  }
+
+  /** One that keeps the blog already needs no further room to lead it, until it asks to be replaced. */
+  #checkRoom({ peer, name }: Member, { replicas }: NamedBlog): Verdict<void> {
+    const mark = this.#exchange.alive.mark(peer)
+    const isKept = replicas.some((each) => each.peer === peer)
+    const hasRoom = isKept ? mark !== 'replace' : takesCopies(mark)
+    return hasRoom
+      ? accept(undefined)
+      : refuse('SPOKE_FULL', `${name} has no room: its disk is over its mark. Choose another one.`)
   }
 
   #blogsOf(peer: PeerName): NamedBlog[] {

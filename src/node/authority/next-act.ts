@@ -6,6 +6,7 @@ import { type Replica, sameReplica } from '../../replication/log/peer-text.ts'
 import type { Receipt } from '../../replication/log/receipt.ts'
 import type { EntryId } from '../../replication/log/text.ts'
 import type { AssignFields, Decision } from '../../replication/registry/act.ts'
+import { type Had, writeLoss } from '../../replication/registry/loss.ts'
 import type { Promised } from '../../replication/registry/seal.ts'
 
 /** What the next act of a blog shall say. */
@@ -97,20 +98,15 @@ function lossOf(
   head: Head | null,
 ): string {
   const receipts = [...answers.values()].flatMap((answer) => answer.receipts)
-  const lines = replicas.map((replica) => {
+  const had = replicas.map((replica): Had => {
     const promise = promiseOf(blog, replica, answers)
-    if (promise !== null)
-      return `${replica.peer} holds ${promise.head === null ? 'nothing' : show(promise.head)}`
+    if (promise !== null) return { peer: replica.peer, answers: true, head: promise.head }
     const given = receipts.filter((each) => each.log === blog && sameReplica(each.replica, replica))
     const last = given.sort((a, b) => b.head.seq - a.head.seq)[0]
-    const knew =
-      last === undefined ? 'no receipt of it is known' : `gave a receipt for ${show(last.head)}`
-    return `${replica.peer} does not answer; ${knew}`
+    return { peer: replica.peer, answers: false, head: last?.head ?? null }
   })
-  return [...lines, `goes on from ${head === null ? 'the genesis' : show(head)}`].join('\n')
+  return writeLoss(had, head)
 }
-
-const show = ({ seq, id }: Head) => `${seq} ${id}`
 
 /** The replicas that may lead: not the one to avoid, where another one has answered. */
 function withoutOne(

@@ -9,14 +9,18 @@ type OrderRow = {
   readonly reason: string
   readonly evidence: string | null
 }
+/** When the last order that a blogger signed, and that was taken, is dated: no earlier one counts. */
+type SignedRow = { readonly dateMs: number }
 type DrainRow = { readonly reason: string; readonly sinceMs: number }
 const orderKey = (blog: string) => `order/${blog}`
+const signedKey = (blog: string) => `ordered/${blog}`
 const drainKey = (peer: string) => `drain/${peer}`
 
 /** What operators and bloggers asked for and is not done yet; kept over restarts of the authority. */
 export class Orders {
   readonly #store: Pick<LogStore, 'values' | 'write' | 'putValue' | 'deleteValue'>
   readonly #orders = new Map<BlogName, OrderRow>()
+  readonly #signedMs = new Map<BlogName, number>()
   readonly #draining = new Map<PeerName, DrainRow>()
 
   constructor(store: Pick<LogStore, 'values' | 'write' | 'putValue' | 'deleteValue'>) {
@@ -27,6 +31,8 @@ export class Orders {
   async load(): Promise<void> {
     for (const [key, value] of await this.#store.values(orderKey('')))
       this.#orders.set(key.slice(orderKey('').length) as BlogName, value as OrderRow)
+    for (const [key, value] of await this.#store.values(signedKey('')))
+      this.#signedMs.set(key.slice(signedKey('').length) as BlogName, (value as SignedRow).dateMs)
     for (const [key, value] of await this.#store.values(drainKey('')))
       this.#draining.set(key.slice(drainKey('').length) as PeerName, value as DrainRow)
   }
@@ -40,14 +46,48 @@ export class Orders {
     return { primary: { peer: row.peer, store: member.store }, reason, evidence }
   }
 
+  /** What stands behind the order about a blog that is not done yet; null also when there is none. */
+  evidenceOf(blog: BlogName): string | null {
+    return this.#orders.get(blog)?.evidence ?? null
+  }
+
+  /** The date of the newest order about a blog that was signed and taken; null: none was. */
+  lastSignedMs(blog: BlogName): number | null {
+    return this.#signedMs.get(blog) ?? null
+  }
+
   isDraining(peer: PeerName): boolean {
     return this.#draining.has(peer)
   }
 
-  /** Orders that a spoke shall lead a blog; a later order takes the place of an earlier one. */
-  async lead(blog: BlogName, row: OrderRow): Promise<void> {
-    await this.#store.write([this.#store.putValue(orderKey(blog), row)])
+  /**
+   * Orders that a spoke shall lead a blog; a later order takes the place of an earlier one.
+   *
+   * @param signedMs - the date of the order, where its blogger signed it; else null
+   */
+  async lead(blog: BlogName, row: OrderRow, signedMs: number | null): Promise<void> {
+    await this.#store.write([
+      this.#store.putValue(orderKey(blog), row),
+      ...this.#signed(blog, signedMs),
+    ])
     this.#orders.set(blog, row)
+    if (signedMs !== null) this.#signedMs.set(blog, signedMs)
+  }
+
+  /** Takes back an order that is not done yet: the blog stays where it is. */
+  async withdraw(blog: BlogName, signedMs: number | null): Promise<void> {
+    await this.#store.write([
+      this.#store.deleteValue(orderKey(blog)),
+      ...this.#signed(blog, signedMs),
+    ])
+    this.#orders.delete(blog)
+    if (signedMs !== null) this.#signedMs.set(blog, signedMs)
+  }
+
+  #signed(blog: BlogName, dateMs: number | null) {
+    return dateMs === null
+      ? []
+      : [this.#store.putValue(signedKey(blog), { dateMs } satisfies SignedRow)]
   }
 
   /** The order is carried out, or given up. */

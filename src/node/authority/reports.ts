@@ -1,6 +1,7 @@
 import type { PeerName } from '../../auth/peer-signature.ts'
 import { readSignature } from '../../auth/signature.ts'
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
+import { judgeFrontEvidence } from '../../replication/aggregation/front-evidence.ts'
 import type { Clock } from '../../replication/clock.ts'
 import { judgeAnswer } from '../../replication/exchange/audits.ts'
 import type { Exchange } from '../../replication/exchange/exchange.ts'
@@ -19,7 +20,8 @@ import { readHead } from '../sampler.ts'
 /**
  * What a report is worth by itself. `proof`: the reported peer's own signatures contradict each
  * other. `checked`: the bytes handed in are not what belongs there; that they came from that peer is
- * the reporter's word. `word`: nothing but that.
+ * the reporter's word, or where the peer has signed them, that the entry was published by then.
+ * `word`: nothing but that.
  */
 export type Worth = 'proof' | 'checked' | 'word'
 
@@ -218,6 +220,10 @@ export async function judgeReport(
     if (said === 'right') return nothing
     return accept(said !== 'silent' && isCovered(report, receipt) ? 'proof' : 'word')
   }
+  if (report.kind === 'front') {
+    const said = judgeFrontEvidence(report, entry, answer, served)
+    return said === 'nothing' ? nothing : accept(said === 'shown' ? 'checked' : 'word')
+  }
   if (served === null) return accept('word')
   if (report.asked === `/log/${report.seq}.txt`)
     return Buffer.compare(served, entry.text) === 0 ? nothing : accept('checked')
@@ -298,7 +304,7 @@ export function writeEvidence(reports: readonly KeptReport[], roster: Roster | n
       Buffer.from(signed.text).toString(),
       ...inBase64('its signature', signed.signature),
       ...(served === null ? [] : inBase64('what came', served)),
-      ...(answer === null ? [] : inBase64('what it answered', answer.text)),
+      ...(answer === null ? [] : inBase64('what it has signed', answer.text)),
       ...(answer === null ? [] : inBase64('the signature of that', answer.signature)),
       ...(receipt === null ? [] : inBase64('its receipt', receipt.text)),
       ...(receipt === null ? [] : inBase64('the signature of that', receipt.signature)),

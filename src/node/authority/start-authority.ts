@@ -16,6 +16,7 @@ import { KeepHolders } from './keep-holders.ts'
 import { MoveDesk } from './move-desk.ts'
 import { Moves } from './moves.ts'
 import { Opening } from './opening.ts'
+import { OrderDesk } from './order-desk.ts'
 import { Orders } from './orders.ts'
 import { Reach } from './reach.ts'
 import { ReportDesk } from './reports.ts'
@@ -30,6 +31,8 @@ export type AuthorityParts = {
   readonly admissions: Admissions
   readonly revocations: RevocationDesk
   readonly moves: MoveDesk
+  /** what bloggers order, signed */
+  readonly orders: OrderDesk
   /** why a blog waits for its next act */
   readonly stuck: (blog: string) => Stuck | null
   readonly cutOffs: CutOffs
@@ -117,12 +120,13 @@ export async function startAuthority(
   await reports.load()
   const stuck = (blog: string) => sealing.stuck(blog as BlogName)
   const desk = new MoveDesk({ exchange, orders, moves, sealing, survey, clock, log })
+  const orderDesk = new OrderDesk({ exchange, orders, moves: desk, clock, log })
   const stop = () => {
     opening.stop()
     watch.stop()
   }
   const hearTrouble: HearTrouble = (from, what, blogs) =>
     moves.hearTrouble(from, what, blogs as BlogName[])
-  const desks = { cutOffs, reports, moves: desk }
+  const desks = { cutOffs, reports, moves: desk, orders: orderDesk }
   return { authority, admissions, revocations, ...desks, hearTrouble, stuck, stop }
 }

@@ -22,6 +22,22 @@ export const statusAnswer = z.object({
     .nullable(),
 })
 
+/** Who is in the council, as a spoke says. */
+export const membersAnswer = z.object({
+  members: z.array(z.object({ peer: z.string(), name: z.string() })),
+})
+
+/** 200 and 202 to a signed order. */
+export const moveAnswer = z.object({
+  blog: z.string(),
+  epoch: seq,
+  from: z.string(),
+  to: z.string().nullable(),
+  replicas: z.array(z.string()),
+  learners: z.array(z.string()),
+  isDone: z.boolean(),
+})
+
 export const errorAnswer = z.object({
   error: z.object({ code: z.string(), reason: z.string() }),
 })

@@ -38,8 +38,14 @@ export async function signDraft(gpg: Gpg, key: AuthorKey, draft: Draft): Promise
   return { entry, signature: signature.armored }
 }
 
-/** The body of `POST /log`: the text, one LF, the armored signature. */
-export function submission({ entry, signature }: Kept): Uint8Array {
+/** The body of `POST /log` and `POST /order`: the text, one LF, the armored signature. */
+export function submission({
+  entry,
+  signature,
+}: {
+  readonly entry: { readonly text: Uint8Array }
+  readonly signature: string
+}): Uint8Array {
   return Buffer.concat([entry.text, Buffer.from(`\n${signature.trimEnd()}\n`)])
 }
 

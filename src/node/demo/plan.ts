@@ -61,6 +61,8 @@ export function planDemo({
 /** The `council.json` of one peer. Everybody has another operator, so that copies are spread. */
 export function peerConfig(plan: DemoPlan, peer: PlannedPeer, bootstrap: string | null): object {
   const { host, name } = peer
+  // One more than are needed: the front page goes on while one of them is down.
+  const volunteers = plan.spokes.indexOf(peer) < 3
   const { port, dnsPort, p2pPort, innerPort, silenceMs } = plan
   return {
     data: './data',
@@ -77,7 +79,10 @@ export function peerConfig(plan: DemoPlan, peer: PlannedPeer, bootstrap: string 
     web: { origin: `http://{host}:${port}` },
     ...(peer.isAuthority
       ? { authority: { admission: 'open', replicas: 3, edit: 'dotted' } }
-      : { spoke: { host, port, addresses: [`http://${host}:${port}`] } }),
+      : {
+          spoke: { host, port, addresses: [`http://${host}:${port}`] },
+          ...(volunteers ? { aggregator: {} } : {}),
+        }),
     ...(peer.hasDns ? { dns: { host, port: dnsPort, addresses: [`${host} ${dnsPort}`] } } : {}),
     // Sooner than elsewhere: who watches does not wait for another minute.
     failover: { silenceMs, replaceAfterMs: silenceMs },

@@ -80,6 +80,13 @@ export function writeBucket(heads: ReadonlyMap<BlogName, Head>): string {
     .join('\n')
 }
 
+/** Where a blog ended at the moment of a snapshot of one's own; null: it was not there. */
+export function headIn({ texts }: ManifestSnapshot, blog: BlogName): Head | null {
+  const line = texts[bucketOf(blog)]?.split('\n').find((each) => each.startsWith(`${blog} `))
+  const [, seq, id] = line?.split(' ') ?? []
+  return seq === undefined ? null : { seq: Number(seq), id: id as EntryId }
+}
+
 /**
  * Checks a bucket against the hashes of all, and these against a signed root.
  *

@@ -250,12 +250,12 @@ export class Alive {
     this.#answered(authority, names)
   }
 
-  /** Peers that answer DNS, hold the council's logs or are the authority carry `@names`; others ask. */
+  /** Peers that answer DNS, gather, hold the council's logs or are the authority carry `@names`; others ask. */
   carriesNames(): boolean {
     const roster = this.#council.roster()
     const self = roster?.members.get(this.#network.self)
     return (
-      self?.roles.some((role) => role === 'dns' || role === 'authority') === true ||
+      self?.roles.some((role) => ['dns', 'authority', 'aggregator'].includes(role)) === true ||
       roster?.terms.at(-1)?.holders.some((holder) => holder.peer === this.#network.self) === true
     )
   }

@@ -26,6 +26,8 @@ import { Gossip } from './gossip.ts'
 import { Holders } from './holders.ts'
 import { type Decide, Join } from './join.ts'
 import { Learners } from './learners.ts'
+import { Losses } from './losses.ts'
+import type { DecideOrder } from './orders.ts'
 import { Proofs } from './proofs.ts'
 import { Push } from './push.ts'
 import { type DoorLimits, defaultDoorLimits } from './rates.ts'
@@ -90,6 +92,7 @@ export type ExchangeOptions = {
     readonly decideRevoke: DecideRevoke
     readonly decideReport?: DecideReport
     readonly decideDrain: DecideDrain
+    readonly decideOrder?: DecideOrder
     readonly hearTrouble: HearTrouble
   } | null
 }
@@ -135,6 +138,7 @@ export class Exchange {
   readonly acts: Acts
   readonly heldKeys: HeldKeys
   readonly revocations: Revocations
+  readonly losses: Losses
   readonly revoking: Revoking
   readonly join: Join
   readonly #push: Push
@@ -194,12 +198,9 @@ export class Exchange {
     this.seals = new Seals({ network, council, replicas })
     this.holders = new Holders({ network, council, sync })
     this.learners = new Learners({ network, council, ingest, sync, clock })
-    this.revocations = new Revocations({
-      network,
-      store,
-      council,
-      pullRoster: (peer) => sync.pull(peer, [rosterLog]),
-    })
+    const pullRoster = (peer: PeerName) => sync.pull(peer, [rosterLog])
+    this.revocations = new Revocations({ network, store, council, pullRoster })
+    this.losses = new Losses({ network, store, council, pullRoster })
     this.#push = new Push({
       network,
       store,
@@ -235,6 +236,7 @@ export class Exchange {
       decideRevoke: options.authority?.decideRevoke ?? null,
       decideReport: options.authority?.decideReport ?? null,
       decideDrain: options.authority?.decideDrain ?? null,
+      decideOrder: options.authority?.decideOrder ?? null,
       hearTrouble: options.authority?.hearTrouble ?? null,
       authority: () => {
         const known = council.roster()
@@ -354,6 +356,7 @@ export class Exchange {
     await this.#openStore()
     await this.council.start()
     await this.revocations.start()
+    await this.losses.start()
     await this.proofs.start()
     await this.replicas.start({
       assigned: (kept) => this.#assigned(kept),
@@ -588,6 +591,8 @@ export class Exchange {
     const { decision } = act.value
     if (decision.kind === 'revoke') {
       if (!(await this.revocations.take(proof)).ok) return 'reject'
+    } else if (decision.kind === 'loss') {
+      if (!(await this.losses.take(proof)).ok) return 'reject'
     } else if (decision.kind === 'assign') {
       const isOurs = decision.replicas.some(({ peer }) => peer === this.#world.signer.peer)
       if (isOurs || this.replicas.get(decision.blog) !== null)
@@ -637,7 +642,7 @@ export class Exchange {
   /** A member has connected: exchange what each lacks. */
   connected(peer: PeerName): void {
     this.#pullFrom(peer, [...this.#councilLogs(), ...this.#sharedWith(peer)])
-    this.#pullRevocations(peer)
+    this.#pullNamedActs(peer)
     this.#askAboutOthers(peer)
     // An authority that has just started counts as alive only whom it has heard.
     const roster = this.council.roster()
@@ -697,17 +702,19 @@ export class Exchange {
     this.sync.pull(peer, wanted).catch((error) => this.#wasRefused(peer, error))
   }
 
-  /** What waits for the authority goes to it; what it has written of keys is asked for. */
+  /** What waits for the authority goes to it; what it has written of keys and losses is asked for. */
   #authorityAnswered(authority: PeerName, names: Head | null): void {
     this.revoking.retry().catch(() => undefined)
-    if (names !== null && !this.alive.carriesNames())
-      this.revocations.pull(authority, names.seq).catch(() => undefined)
+    if (names === null || this.alive.carriesNames()) return
+    this.revocations.pull(authority, names.seq).catch(() => undefined)
+    this.losses.pull(authority, names.seq).catch(() => undefined)
   }
 
-  /** Where `@names` is not carried, what it says of keys is asked for. */
-  #pullRevocations(peer: PeerName): void {
+  /** Where `@names` is not carried, what it says of keys and losses is asked for. */
+  #pullNamedActs(peer: PeerName): void {
     if (this.alive.carriesNames() || !this.#namesPeers().includes(peer)) return
     this.revocations.pull(peer).catch(() => undefined)
+    this.losses.pull(peer).catch(() => undefined)
   }
 
   async #tick(): Promise<void> {
@@ -718,7 +725,7 @@ export class Exchange {
         ? authorityOf(roster)
         : connected[Math.floor(this.#world.clock.random() * connected.length)]
     for (const peer of connected) {
-      this.#pullRevocations(peer)
+      this.#pullNamedActs(peer)
       this.#askAboutOthers(peer)
       const logs = [...(peer === source ? this.#councilLogs() : []), ...this.#sharedWith(peer)]
       if (logs.length === 0 || this.#pulling.has(peer)) continue

@@ -1,13 +1,9 @@
-import { z } from 'zod'
 import type { PeerName } from '../../auth/peer-signature.ts'
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
-import { ReplicationError } from '../errors.ts'
 import type { Entry } from '../log/entry.ts'
-import { namesLog } from '../log/log.ts'
 import type { LogStore } from '../log/store.ts'
 import type { EntryId } from '../log/text.ts'
-import { ask, type Network, proofShape } from '../network.ts'
-import { maxPageBytes, maxRevocationsPage, SYNC } from '../protocol.ts'
+import type { Network } from '../network.ts'
 import { type Act, decodeAct } from '../registry/act.ts'
 import type { CouncilLogs } from '../registry/council-logs.ts'
 import { fromProofRow, type ProofOfAct, type ProofRow, proofRow } from '../registry/proof.ts'
@@ -19,54 +15,22 @@ import {
   reasonWord,
   strongest,
 } from '../registry/revoked-keys.ts'
-
-const seq = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
-/** Acts `revoke` from a seq of `@names` on, and the seq from which to ask the next time. */
-export type RevocationsPage = { readonly proofs: readonly ProofRow[]; readonly next: number }
-const pageShape: z.ZodType<RevocationsPage> = z.object({
-  proofs: z.array(proofShape).max(maxRevocationsPage),
-  next: seq,
-})
+import { ActPull } from './act-pull.ts'
 
 const revokedKey = (key: string, at: number) => `revoked/${key}/${String(at).padStart(16, '0')}`
-const cursorKey = (peer: PeerName) => `revoked-from/${peer}`
-
-/** What a peer that carries `@names` answers; null at one that does not. */
-export async function readRevocations(
-  council: Pick<CouncilLogs, 'names' | 'proof'>,
-  from: number,
-): Promise<RevocationsPage | null> {
-  const names = council.names()
-  if (names === null) return null
-  // Before the first wait: an act that comes in meanwhile is for the next question.
-  const end = names.head.seq + 1
-  const proofs: ProofRow[] = []
-  let bytes = 0
-  for (const at of names.revoked.seqs.filter((each) => each >= from && each < end)) {
-    const proof = await council.proof(namesLog, at)
-    if (proof === null) continue
-    bytes += proof.text.length + proof.receipts.length * 1_000
-    if (proofs.length === maxRevocationsPage || (proofs.length > 0 && bytes > maxPageBytes))
-      return { proofs, next: at }
-    proofs.push(proofRow(proof))
-  }
-  return { proofs, next: Math.max(from, end) }
-}
 
 /**
  * Which keys are revoked, at every peer alike: from `@names` where it is carried, elsewhere from
  * its acts `revoke`, pulled with their proofs from the peers that carry it and kept on disk
- * (DESIGN 3.2). Each peer is asked from where it ended the last time: what one of them keeps to
- * itself another one tells.
+ * (DESIGN 3.2).
  */
 export class Revocations {
-  readonly #network: Network
   readonly #store: LogStore
   readonly #council: Pick<CouncilLogs, 'names' | 'checkProof'>
   readonly #pullRoster: (peer: PeerName) => Promise<void>
   readonly #own = new RevokedKeys()
   readonly #kept = new Set<EntryId>()
-  readonly #pulling = new Map<PeerName, Promise<void>>()
+  readonly #acts: ActPull
 
   constructor(parts: {
     readonly network: Network
@@ -74,10 +38,14 @@ export class Revocations {
     readonly council: Pick<CouncilLogs, 'names' | 'checkProof'>
     readonly pullRoster: (peer: PeerName) => Promise<void>
   }) {
-    this.#network = parts.network
     this.#store = parts.store
     this.#council = parts.council
     this.#pullRoster = parts.pullRoster
+    this.#acts = new ActPull({
+      ...{ network: parts.network, store: parts.store, kind: 'revocations' },
+      cursorKey: (peer) => `revoked-from/${peer}`,
+      take: (peer, proof) => this.takeFrom(peer, proof),
+    })
   }
 
   /** Reads what was learnt before; each act was checked when it came. */
@@ -131,37 +99,9 @@ export class Revocations {
     this.#own.apply(act)
   }
 
-  /**
-   * Asks a peer that carries `@names` for the acts `revoke` that it has not told yet; one question
-   * at a time. Throws what `ask` throws, and PEER_ANSWER_MALFORMED for an act that does not hold.
-   *
-   * @param headSeq - where its `@names` ends, when that is known: nothing is asked when nothing is new
-   */
-  pull(peer: PeerName, headSeq = Number.POSITIVE_INFINITY): Promise<void> {
-    const running = this.#pulling.get(peer)
-    if (running !== undefined) return running
-    const run = this.#pull(peer, headSeq).finally(() => this.#pulling.delete(peer))
-    this.#pulling.set(peer, run)
-    return run
-  }
-
-  async #pull(peer: PeerName, headSeq: number): Promise<void> {
-    let from = Number((await this.#store.value(cursorKey(peer))) ?? 0)
-    while (from <= headSeq) {
-      const page = await ask(this.#network, peer, SYNC, { t: 'revocations', from }, pageShape)
-      for (const row of page.proofs) {
-        const taken = await this.takeFrom(peer, fromProofRow(row))
-        if (taken.ok) continue
-        throw new ReplicationError(
-          'PEER_ANSWER_MALFORMED',
-          `${peer} sent a revocation that does not hold: ${taken.reason}`,
-        )
-      }
-      if (page.next <= from) return
-      from = page.next
-      await this.#store.write([this.#store.putValue(cursorKey(peer), from)])
-      if (page.proofs.length === 0) return
-    }
+  /** See `ActPull.pull`. */
+  pull(peer: PeerName, headSeq?: number): Promise<void> {
+    return this.#acts.pull(peer, headSeq)
   }
 }
 

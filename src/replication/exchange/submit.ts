@@ -31,6 +31,7 @@ import { type Assignment, publishedFrom } from '../registry/assignment.ts'
 import { fromSignedRow, type ProofRow, proofRow, signedRow } from '../registry/proof.ts'
 import type { Registry } from '../registry/registry.ts'
 import type { RevokedKey } from '../registry/revoked-keys.ts'
+import { type DecideOrder, type OrderedMove, orderShape, sendOrder } from './orders.ts'
 import {
   Buckets,
   claimsPerSpokeBurst,
@@ -81,6 +82,7 @@ const request = z.discriminatedUnion('t', [
   z.object({ t: z.literal('sealed'), blogs: z.array(z.string().max(40)).max(maxSealsAtOnce) }),
   z.object({ t: z.literal('short'), blogs: z.array(z.string().max(40)).max(maxSealsAtOnce) }),
   reportShape,
+  orderShape,
   z.object({
     t: z.literal('drain'),
     undo: z.boolean(),
@@ -143,6 +145,7 @@ export class Submit {
   readonly #decideRevoke: DecideRevoke | null
   readonly #decideReport: DecideReport | null
   readonly #decideDrain: DecideDrain | null
+  readonly #decideOrder: DecideOrder | null
   readonly #hearTrouble: HearTrouble | null
   readonly #authority: () => PeerName | null
   readonly #takeGenesis: TakeGenesis
@@ -162,6 +165,7 @@ export class Submit {
     readonly decideRevoke: DecideRevoke | null
     readonly decideReport?: DecideReport | null
     readonly decideDrain: DecideDrain | null
+    readonly decideOrder?: DecideOrder | null
     readonly hearTrouble: HearTrouble | null
     /** who decides; null while this peer has no `@roster` */
     readonly authority: () => PeerName | null
@@ -179,6 +183,7 @@ export class Submit {
     this.#decideRevoke = parts.decideRevoke
     this.#decideReport = parts.decideReport ?? null
     this.#decideDrain = parts.decideDrain
+    this.#decideOrder = parts.decideOrder ?? null
     this.#hearTrouble = parts.hearTrouble
     this.#authority = parts.authority
     this.#takeGenesis = parts.takeGenesis
@@ -224,6 +229,13 @@ export class Submit {
           if (drained === undefined)
             return refusalAnswer(refuse('NOT_THE_AUTHORITY', 'This peer does not move blogs.'))
           return drained.ok ? drained.value : refusalAnswer(drained)
+        }
+        if (body.t === 'order') {
+          const moved =
+            this.#decideOrder === null
+              ? refuse('NOT_THE_AUTHORITY', 'This peer does not move blogs.')
+              : await this.#decideOrder(fromSignedRow(body.order))
+          return moved.ok ? moved.value : refusalAnswer(moved)
         }
         const offer = fromSignedRow(body.entry)
         const entry = decodeEntry(offer.text)
@@ -383,6 +395,14 @@ export class Submit {
       const silent = 'The authority of the zone does not answer. Try again in a minute.'
       return asRefusal(error) ?? refuse('AUTHORITY_UNREACHABLE', silent)
     }
+  }
+
+  /** Hands a blogger's signed order to the authority. Codes: NOT_READY, and those of `sendOrder`. */
+  async order(order: Signed): Promise<Verdict<OrderedMove>> {
+    const authority = this.#authority()
+    return authority === null
+      ? refuse('NOT_READY', 'This server has not joined its council yet. Try again in a minute.')
+      : sendOrder(this.#network, authority, order)
   }
 
   /** Tells the authority of blogs that do not go on here by themselves. Throws as `ask` does. */

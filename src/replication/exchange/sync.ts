@@ -22,8 +22,8 @@ import {
   type SignedRow,
   signedRow,
 } from '../registry/proof.ts'
+import { readActs } from './act-pull.ts'
 import type { Kept, Replicas } from './replica.ts'
-import { readRevocations } from './revocations.ts'
 
 /** How far back two council logs that differ at their ends are looked through for where they part. */
 const maxForkDepth = 200
@@ -34,6 +34,7 @@ const request = z.discriminatedUnion('t', [
   z.object({ t: z.literal('range'), log: logName, from: seq }),
   z.object({ t: z.literal('act'), blog: logName }),
   z.object({ t: z.literal('revocations'), from: seq }),
+  z.object({ t: z.literal('losses'), from: seq }),
 ])
 export const headsShape = z.object({
   heads: z
@@ -131,8 +132,9 @@ export class Sync {
             const proof = await this.#newestAct(body.blog as BlogName)
             return { proof: proof === null ? null : proofRow(proof) }
           }
-          case 'revocations': {
-            const page = await readRevocations(this.#council, body.from)
+          case 'revocations':
+          case 'losses': {
+            const page = await readActs(this.#council, body.t, body.from)
             return page ?? refusalAnswer(refuse('NOT_HELD', 'This peer does not carry @names.'))
           }
         }

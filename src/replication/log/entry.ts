@@ -96,22 +96,28 @@ const isSlug = (value: string) =>
     : `want at most ${maxSlugCharacters} of a–z and 0–9, in words joined by single hyphens`
 
 /** A fixed subset of BCP 47, so that the verdict never hangs on a library's list of languages. */
+export function isLanguageTag(value: string): boolean {
+  return /^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$/.test(value)
+}
+
 const isLang = (value: string) =>
-  /^[a-z]{2,3}(-[A-Z][a-z]{3})?(-([A-Z]{2}|[0-9]{3}))?$/.test(value)
-    ? null
-    : 'want a language tag like es, pt-BR or zh-Hans'
+  isLanguageTag(value) ? null : 'want a language tag like es, pt-BR or zh-Hans'
+
+/** Whether a post can have the tag. */
+export function isTag(tag: string): boolean {
+  return (
+    tag !== '' &&
+    !tag.startsWith(' ') &&
+    !tag.endsWith(' ') &&
+    !tag.includes(',') &&
+    [...tag].length <= maxTagCharacters
+  )
+}
 
 const isTags = (value: string) => {
   const tags = value.split(', ')
   if (tags.length > maxTags) return `want at most ${maxTags} tags`
-  const bad = tags.find(
-    (tag) =>
-      tag === '' ||
-      tag.startsWith(' ') ||
-      tag.endsWith(' ') ||
-      tag.includes(',') ||
-      [...tag].length > maxTagCharacters,
-  )
+  const bad = tags.find((tag) => !isTag(tag))
   if (bad !== undefined)
     return `want tags of 1 to ${maxTagCharacters} characters, separated by a comma and one blank`
   const sorted = sortTags(tags)

@@ -69,6 +69,7 @@ export class Ingest {
   readonly #store: LogStore
   readonly #rulesOf: (log: LogName) => LogRules<unknown>
   readonly #now: () => number
+  readonly #maxOpen: number
   readonly #open = new Map<LogName, Open<unknown>>()
   readonly #queues = new Map<LogName, Promise<unknown>>()
   readonly #listeners: ((added: Added) => void)[] = []
@@ -84,10 +85,13 @@ export class Ingest {
     readonly store: LogStore
     readonly rulesOf: (log: LogName) => LogRules<unknown>
     readonly now: () => number
+    /** logs of which what they come down to is kept in memory, those used last; left out: all */
+    readonly maxOpen?: number
   }) {
     this.#store = parts.store
     this.#rulesOf = parts.rulesOf
     this.#now = parts.now
+    this.#maxOpen = parts.maxOpen ?? Number.POSITIVE_INFINITY
     this.damage = new Damage({
       store: parts.store,
       alone: (log, job) => this.alone(log, job),
@@ -317,6 +321,25 @@ export class Ingest {
     })
   }
 
+  /** Somebody has seen the item before this peer did: from now on that is when it was first seen. */
+  seenEarlier(log: LogName, { seq, id }: Head, firstMs: number): Promise<void> {
+    return this.alone(log, async () => {
+      const held = await this.#store.entry(log, seq)
+      const item = held === null ? null : this.#rulesOf(log).decode(held.text)
+      if (held === null || !item?.ok || item.value.id !== id || held.firstMs <= firstMs) return
+      await this.#store.write([this.#store.putEntry(item.value, { ...held, firstMs })])
+    })
+  }
+
+  /** Drops a log of which this is only a copy, which can be fetched again. */
+  forget(log: LogName): Promise<void> {
+    return this.alone(log, async () => {
+      await this.#store.write(await this.#store.dropLog(log))
+      this.#open.delete(log)
+      this.damage.rebuilt(log, null)
+    })
+  }
+
   #decode(log: LogName, offer: Offer): Verdict<Item> {
     const item = this.#rulesOf(log).decode(offer.text)
     if (item.ok && item.value.log !== log) {
@@ -331,8 +354,17 @@ export class Ingest {
     const read = await this.#readLog(log).catch(() => null)
     const { record, state } = read ?? (await this.#rebuild(log))
     const loaded = this.#open.get(log) ?? { record, state }
-    this.#open.set(log, loaded)
+    this.#keepOpen(log, loaded)
     return loaded
+  }
+
+  #keepOpen(log: LogName, open: Open<unknown>): void {
+    this.#open.delete(log)
+    this.#open.set(log, open)
+    for (const oldest of this.#open.keys()) {
+      if (this.#open.size <= this.#maxOpen) break
+      this.#open.delete(oldest)
+    }
   }
 
   /** Throws when the record, or what it rests on, is not what was written. */
@@ -508,9 +540,10 @@ export class Ingest {
     plan: Plan<unknown>,
   ): Promise<Outcome | null> {
     const rules = this.#rulesOf(log)
-    const firstMs = this.#now()
+    const nowMs = this.#now()
     for (const [index, item] of items.entries()) {
       const offer = offers[index] as Offer
+      const firstMs = offer.firstMs ?? nowMs
       const head = plan.record?.head ?? null
       const isNew = head === null || item.seq > head.seq
       const place = placeItem(head, item, isNew ? null : await this.#plannedId(log, item.seq, plan))
@@ -600,7 +633,7 @@ export class Ingest {
       this.#open.delete(log)
       throw error
     }
-    this.#open.set(log, { record, state: plan.state })
+    this.#keepOpen(log, { record, state: plan.state })
     if (plan.added.length === 0) return
     if (!log.startsWith('@')) this.counts[way] += plan.added.length
     for (const listener of this.#listeners) {

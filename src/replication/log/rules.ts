@@ -7,7 +7,11 @@ import type { Item } from './log.ts'
 import type { Signed } from './text.ts'
 
 /** A signed item on its way in; acts carry the holders' receipts that put them in force. */
-export type Offer = Signed & { readonly receipts?: readonly Signed[] }
+export type Offer = Signed & {
+  readonly receipts?: readonly Signed[]
+  /** when it was seen first, for a copy that takes others' word for it, ms; left out: now */
+  readonly firstMs?: number
+}
 
 /** Text of an item of the log at hand, null when it is not held. */
 export type ReadText = (seq: number) => Promise<Uint8Array | null>

@@ -120,6 +120,22 @@ export class LogStore {
     return { type: 'put', key: recordKey(log), value }
   }
 
+  /** Names of all logs that have a record here. */
+  async logs(): Promise<LogName[]> {
+    const prefix = recordKey('')
+    const rows = await this.#disk.iterator({ gte: prefix, lt: after(prefix), values: false }).all()
+    return rows.map(([key]) => key.slice(prefix.length))
+  }
+
+  /** All that is here of a log, to be deleted. */
+  async dropLog(log: LogName): Promise<Write[]> {
+    const ranges = [`entry/${log}/`, `aside/${log}/`, `tail/${log}/`].map((prefix) =>
+      this.#disk.iterator({ gte: prefix, lt: after(prefix), values: false }).all(),
+    )
+    const keys = (await Promise.all(ranges)).flat().map(([key]) => key)
+    return [...keys, recordKey(log)].map((key) => ({ type: 'del', key }))
+  }
+
   async entry(log: LogName, seq: number): Promise<Stored | null> {
     const value = await this.#disk.get(entryKey(log, seq))
     return value === undefined ? null : readStored(value)

@@ -127,7 +127,7 @@ export type Act = {
 }
 
 const anyText = () => null
-const isLabel = (value: string) =>
+export const isLabel = (value: string) =>
   /^[a-z0-9]([a-z0-9-]{0,28}[a-z0-9])?$/.test(value) ? null : 'want a label of a–z, 0–9 and -'
 const isRoles = (value: string) => {
   const list = value.split(', ')

@@ -4,6 +4,7 @@ import type { BlogName } from '../log/entry.ts'
 import type { Head } from '../log/log.ts'
 import type { EntryId } from '../log/text.ts'
 import type { Act, AssignFields } from './act.ts'
+import { isLossAct, KnownLosses } from './loss.ts'
 import { isRevokeAct, RevokedKeys } from './revoked-keys.ts'
 
 /** What the fold of `@names` keeps of an assignment; its proof stays in the store, under `seq`. */
@@ -30,6 +31,7 @@ export class Names {
   /** fingerprint of each key that an assignment ever named → a blog written with it */
   readonly writtenWith = new Map<string, BlogName>()
   readonly revoked = new RevokedKeys()
+  readonly losses = new KnownLosses()
 
   constructor(first: Act) {
     this.head = { seq: 0, id: first.id }
@@ -88,6 +90,7 @@ export class Names {
       this.blogs.set(decision.blog, { ...fields, id, seq, dateMs, acts })
     }
     if (isRevokeAct(act)) this.revoked.apply(act)
+    if (isLossAct(act)) this.losses.apply(act)
     this.head = { seq: act.seq, id: act.id }
     this.dateMs = act.dateMs
   }

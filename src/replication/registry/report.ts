@@ -97,8 +97,8 @@ export function decodeAnswer(signed: Signed): Verdict<AuditAnswer> {
  * What a report is about: `page`, something that a spoke serves to readers; `audit`, a surprise
  * question that it did not answer rightly.
  */
-export type ReportKind = 'page' | 'audit'
-const kinds: readonly string[] = ['page', 'audit'] satisfies ReportKind[]
+export type ReportKind = 'page' | 'audit' | 'front'
+const kinds: readonly string[] = ['page', 'audit', 'front'] satisfies ReportKind[]
 
 /** A peer's signed word on another one that does not keep, or does not show, what it should. */
 export type Report = {

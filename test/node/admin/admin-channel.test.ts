@@ -55,6 +55,7 @@ const elsewhere = {
     cutOffs: null,
     reports: null,
     moves: null,
+    indexer: null,
     now: () => 0,
     bootstrap: () => null,
     nameOf: () => null,

@@ -8,9 +8,13 @@ import {
   writeEvidence,
 } from '../../../src/node/authority/reports.ts'
 import { createLogger } from '../../../src/node/logger.ts'
+import { packManifest } from '../../../src/replication/aggregation/front-evidence.ts'
+import { signFrontPage } from '../../../src/replication/aggregation/front-page.ts'
+import { bucketOf, Manifest } from '../../../src/replication/aggregation/manifest.ts'
 import { judgeAnswer } from '../../../src/replication/exchange/audits.ts'
 import type { HandedReport } from '../../../src/replication/exchange/reports.ts'
-import { decodeEntry, encodeEntry } from '../../../src/replication/log/entry.ts'
+import { type BlogName, decodeEntry, encodeEntry } from '../../../src/replication/log/entry.ts'
+import type { Head } from '../../../src/replication/log/log.ts'
 import { signReceipt } from '../../../src/replication/log/receipt.ts'
 import { idOf } from '../../../src/replication/log/text.ts'
 import {
@@ -106,6 +110,19 @@ describe('judgeReport', () => {
     Buffer.from(`<article><h1>Hello</h1>\n${renderMarkdown(body)}\n</article>`)
   const audit = { kind: 'audit', asked: nonce } as const
 
+  /** A report about a front page of a minute later that lets the blog end somewhere. */
+  const front = (head: Head | null): HandedReport => {
+    const manifest = new Manifest()
+    manifest.set('maria' as BlogName, head)
+    const { root, hashes, texts, blogs } = manifest.snapshot()
+    const answer = signFrontPage(accused, {
+      ...{ council, run: storeOf(7), round: 3, atMs: startMs + 60_000, of: 5, covered: 5 },
+      ...{ without: [], blogs, roster: { seq: 4, id: fakeId('cd') }, manifest: root, posts: [] },
+    })
+    const bucket = Buffer.from(texts[bucketOf('maria')] as string)
+    return handed({ kind: 'front', answer, served: packManifest(hashes, bucket) })
+  }
+
   it.each<[string, HandedReport, Worth | 'REPORT_NOTHING']>([
     ['the right text', handed({ served: text }), 'REPORT_NOTHING'],
     [
@@ -145,6 +162,17 @@ describe('judgeReport', () => {
       handed({ asked: '/2026/hello', served: page('These are **my** words.') }),
       'word',
     ],
+    [
+      'a front page whose manifest ends the blog too early',
+      front({ seq: 2, id: idOf(text) }),
+      'checked',
+    ],
+    [
+      'a front page whose manifest has the entry',
+      front({ seq: 3, id: idOf(text) }),
+      'REPORT_NOTHING',
+    ],
+    ['a front page without its manifest', { ...front(null), ...handed({ kind: 'front' }) }, 'word'],
     ['that nothing came', handed(), 'word'],
     ['no answer', handed({ ...audit, receipt: receipt(2, 3) }), 'word'],
     ['a wrong answer without a receipt', handed({ ...audit, answer: said(fakeId('aa')) }), 'word'],

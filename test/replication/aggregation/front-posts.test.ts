@@ -84,6 +84,19 @@ describe('FrontPosts', () => {
     expect(names(front.posts()).at(-1)).toBe('blog-19 1')
   })
 
+  it('finds a new post behind blogs in which only something old was written to last', async () => {
+    for (let n = 0; n < 8; n++) {
+      const log = await begin(`old-${n}`, 3)
+      collection.grow(log, startMs)
+      await log.add({ kind: 'profile', title: 'Another title' })
+      collection.grow(log, startMs + 100 + n)
+    }
+    collection.grow(await begin('fresh', 1), startMs + 50)
+    await start()
+    expect((await shown())[0]).toBe('fresh 1')
+    expect(front.posts()).toHaveLength(20)
+  })
+
   it('reads anew a blog that was fetched anew', async () => {
     const log = await begin('maria', 3)
     collection.grow(log)

@@ -18,14 +18,15 @@ export class TestCollection implements Collection {
     for (const log of logs) this.grow(log)
   }
 
-  /** Takes everything that a log has by now. */
-  grow(log: TestLog, seenMs: number = startMs): void {
+  /** Takes everything that a log has by now, or its first `length` entries. */
+  grow(log: TestLog, seenMs: number = startMs, length = log.entries.length): void {
     const blog = log.blog as BlogName
     const held = this.#logs.get(blog)
     const from = held?.log === log ? held.length : 0
     const seen = [...(from === 0 ? [] : (held?.seenMs ?? []))]
-    for (let seq = from; seq < log.entries.length; seq++) seen.push(seenMs)
-    this.#logs.set(blog, { log, length: log.entries.length, seenMs: seen })
+    if (from > 0 && length <= from) return
+    for (let seq = from; seq < length; seq++) seen.push(seenMs)
+    this.#logs.set(blog, { log, length, seenMs: seen })
     const head = this.head(blog)
     for (const listener of this.#listeners) if (head !== null) listener(blog, from, head)
   }
@@ -33,6 +34,10 @@ export class TestCollection implements Collection {
   /** As an aggregator does that leaves a blog out. */
   forget(blog: string): void {
     this.#logs.delete(blog as BlogName)
+  }
+
+  lengthOf(blog: BlogName): number {
+    return this.#logs.get(blog)?.length ?? 0
   }
 
   /** Whether a blog's log was read from its beginning on. */

@@ -6,6 +6,7 @@ import { namesLog, rosterLog } from '../../../src/replication/log/log.ts'
 import type { Network } from '../../../src/replication/network.ts'
 import { CouncilLogs } from '../../../src/replication/registry/council-logs.ts'
 import { type ProofOfAct, proofRow } from '../../../src/replication/registry/proof.ts'
+import { noFollow } from '../no-follow.ts'
 import {
   assignFields,
   councilIngest,
@@ -49,6 +50,7 @@ function start(): Acts {
   const network: Network = {
     self: peer(1).peer,
     connected: () => [2, 3, 4].map((n) => peer(n).peer).filter((name) => remotes.has(name)),
+    ...noFollow,
     handle: () => undefined,
     request: async (to, _protocol, body) => {
       asked.push([to, body as { t: string }])

@@ -24,6 +24,7 @@ import {
 import type { AssignFields } from '../../../src/replication/registry/act.ts'
 import { signHeartbeat } from '../../../src/replication/registry/heartbeat.ts'
 import { proofRow, type SignedRow, signedRow } from '../../../src/replication/registry/proof.ts'
+import { noFollow } from '../no-follow.ts'
 import { TestAuthor, TestLog } from '../test-author.ts'
 import {
   assignFields,
@@ -63,6 +64,7 @@ class Wire {
           throw new ReplicationError('PEER_UNREACHABLE', `${to} does not answer`)
         return decode(encode(await handler(self, decode(encode(body)))))
       },
+      ...noFollow,
       handle: (protocol, handler) => this.#handlers.set(`${self} ${protocol}`, handler),
       connected: () => [0, 1, 2, 3].filter((other) => other !== n).map((other) => peer(other).peer),
     }

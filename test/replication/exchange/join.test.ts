@@ -4,6 +4,7 @@ import { type Decide, Join, type Origin } from '../../../src/replication/exchang
 import type { Handler } from '../../../src/replication/network.ts'
 import { signJoin } from '../../../src/replication/registry/join-request.ts'
 import { signedRow } from '../../../src/replication/registry/proof.ts'
+import { noFollow } from '../no-follow.ts'
 import { fakeId, member, peer, startMs, TestCouncil } from '../test-council.ts'
 import { codeIn, TestPeer } from './test-peer.ts'
 
@@ -27,6 +28,7 @@ async function start(n: number, decide: Decide | null) {
     network: {
       self: peer(n).peer,
       connected: () => [],
+      ...noFollow,
       handle: (_protocol, given) => {
         handler = given
       },

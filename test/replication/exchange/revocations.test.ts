@@ -1,5 +1,5 @@
 import { beforeEach, describe, expect, it } from 'vitest'
-import type { RevocationsPage } from '../../../src/replication/exchange/revocations.ts'
+import type { ActsPage } from '../../../src/replication/exchange/act-pull.ts'
 import { checkRevoked, Revocations } from '../../../src/replication/exchange/revocations.ts'
 import { rosterLog } from '../../../src/replication/log/log.ts'
 import { SYNC } from '../../../src/replication/protocol.ts'
@@ -49,12 +49,12 @@ async function spoke(disk = new TestDisk(), proofs = council.rosterProofs): Prom
 }
 
 const two = peer(2).peer
-type Page = (from: number) => RevocationsPage | object
+type Page = (from: number) => ActsPage | object
 const answering =
   (page: Page) =>
   (protocol: string, body: { t: string; from: number }): unknown =>
     protocol === SYNC && body.t === 'revocations' ? page(body.from) : null
-const page = (proofs: readonly ProofOfAct[], next: number): RevocationsPage => ({
+const page = (proofs: readonly ProofOfAct[], next: number): ActsPage => ({
   ...{ proofs: proofs.map(proofRow), next },
 })
 const isKnown = (at: TestPeer) => at.revocations.of(author.fingerprint)
@@ -160,7 +160,7 @@ describe('the request "revocations"', () => {
   it('is answered from a seq on, with where to ask next', async () => {
     const carrier = await TestPeer.start(2, council)
     const ask = (from: number) => carrier.answer(1, SYNC, { t: 'revocations', from })
-    const first = (await ask(0)) as RevocationsPage
+    const first = (await ask(0)) as ActsPage
     expect(first.next).toBe(4)
     expect(first.proofs.map(([text]) => Buffer.from(text))).toEqual([revoked.proof.text])
     expect(await ask(seq)).toMatchObject({ proofs: [expect.anything()], next: 4 })

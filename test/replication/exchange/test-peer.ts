@@ -26,6 +26,7 @@ import {
   type SignedRow,
 } from '../../../src/replication/registry/proof.ts'
 import { Registry } from '../../../src/replication/registry/registry.ts'
+import { noFollow } from '../no-follow.ts'
 import type { TestEntry, TestLog } from '../test-author.ts'
 import {
   assignFields,
@@ -89,6 +90,7 @@ export class TestPeer {
     const network: Network = {
       self: signer.peer,
       connected: () => [...this.remotes.keys()],
+      ...noFollow,
       handle: (protocol, handler) => this.handlers.set(protocol, handler),
       request: async (to, protocol, body) => {
         this.sent.push([to, protocol, body])

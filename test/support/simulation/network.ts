@@ -4,6 +4,7 @@ import type { PeerName } from '../../../src/auth/peer-signature.ts'
 import { ReplicationError } from '../../../src/replication/errors.ts'
 import type { GossipVerdict, Handler, Network, Pubsub } from '../../../src/replication/network.ts'
 import { JOIN, maxFrameBytes, maxGossipBytes } from '../../../src/replication/protocol.ts'
+import { noFollow } from '../../replication/no-follow.ts'
 import type { Random } from './random.ts'
 import type { Life, VirtualClock } from './virtual-clock.ts'
 
@@ -202,6 +203,7 @@ export class VirtualNetwork {
             () => fail('connection refused'),
           )
         }),
+      ...noFollow,
       handle: (protocol, handler) => {
         own.handlers.set(protocol, handler)
       },

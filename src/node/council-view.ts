@@ -1,0 +1,169 @@
+import { accept, type Verdict } from '../auth/verdict.ts'
+import type { Aggregation } from '../replication/aggregation/aggregation.ts'
+import type { SearchCoverage } from '../replication/aggregation/council-search.ts'
+import { markPost, markWords } from '../replication/aggregation/front-marks.ts'
+import type { ShownFront } from '../replication/aggregation/fronts.ts'
+import { formatQuery, type ParsedQuery } from '../replication/aggregation/search-query.ts'
+import { snippetOf } from '../replication/aggregation/snippet.ts'
+import type { Exchange } from '../replication/exchange/exchange.ts'
+import type { BlogName, Post } from '../replication/log/entry.ts'
+import { showDay } from '../web/plain-words.ts'
+import type {
+  CouncilPost,
+  Coverage,
+  Found,
+  Front,
+  HomeBlog,
+  SearchAsked,
+  SearchTerm,
+  WebSpoke,
+} from '../web/spoke.ts'
+import type { OwnBlogs } from './own-blogs.ts'
+import { PacedFront } from './paced-front.ts'
+
+/** Blogs on one page of their list. */
+const blogsPerPage = 100
+/** Of when a front page is, readers see the minute. */
+const shownMs = 60_000
+
+type Parts = {
+  readonly aggregation: Pick<Aggregation, 'fronts' | 'search' | 'blogs' | 'circle'>
+  readonly exchange: Pick<Exchange, 'council' | 'registry' | 'revocations'>
+  /** what there is to show while no front page has come */
+  readonly own: OwnBlogs
+  readonly now: () => number
+}
+
+/** What the pages say of the whole council: its front page, its search and its blogs. */
+export class CouncilView implements Pick<WebSpoke, 'front' | 'search' | 'councilBlogs'> {
+  readonly #parts: Parts
+  readonly #front: PacedFront
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+    this.#front = new PacedFront({
+      mark: () => this.#mark(),
+      make: () => this.#make(),
+      now: parts.now,
+    })
+  }
+
+  readonly front = (): Front | Promise<Front> => this.#front.get()
+
+  readonly councilBlogs = async (after: string | null) => {
+    const { blogs, next, by } = await this.#parts.aggregation.blogs(after, blogsPerPage)
+    const listed = blogs.map((each): HomeBlog => ({ ...each, blog: each.blog as BlogName }))
+    const coverage = this.#coverageOf(
+      by === null ? { kind: 'own', reason: '' } : { kind: 'council', by: by.peer, ...by },
+    )
+    return { blogs: listed, next, coverage }
+  }
+
+  readonly search = async ({
+    query,
+    order,
+    cursor,
+    limit,
+  }: SearchAsked): Promise<Verdict<Found>> => {
+    const found = await this.#parts.aggregation.search.search(textOf(query), {
+      ...{ order, cursor, limit },
+    })
+    if (!found.ok) return found
+    const { posts, next, coverage, query: parsed } = found.value
+    const hits = await Promise.all(
+      posts.map(async ({ entry, seenMs }) => ({
+        ...(await this.#postOf(entry, seenMs)),
+        snippet: snippetOf(entry.body, parsed),
+      })),
+    )
+    return accept({ hits, next, coverage: this.#coverageOf(coverage), terms: termsOf(parsed) })
+  }
+
+  #mark(): string {
+    const { aggregation, exchange, own } = this.#parts
+    const shown = aggregation.fronts.shown()
+    if (shown === null) return `own ${this.#whyOwn()} ${own.mark()}`
+    const minute = Math.floor(shown.receivedMs / shownMs)
+    const { head } = exchange.council.roster() ?? { head: null }
+    const { revocations } = exchange
+    return `${shown.peer} ${shown.version} ${minute} ${revocations.count} ${head?.id}`
+  }
+
+  async #make(): Promise<Omit<Front, 'version'>> {
+    const { aggregation, own } = this.#parts
+    const shown = aggregation.fronts.shown()
+    if (shown === null)
+      return { posts: (await own.look()).posts, coverage: { kind: 'own', reason: this.#whyOwn() } }
+    const posts = await Promise.all(
+      shown.posts.map(({ entry, seenMs }) => this.#postOf(entry, seenMs)),
+    )
+    return { posts, coverage: this.#coverageOfFront(shown) }
+  }
+
+  async #postOf(entry: Post, seenMs: number): Promise<CouncilPost> {
+    const { council, registry, revocations } = this.#parts.exchange
+    const { log: blog, title, slug, lang, tags, dateMs, key, body } = entry
+    const assignment = await registry.lookUp(blog)
+    const mark = markPost(
+      { key, seenMs },
+      {
+        revoked: revocations.of,
+        primary: typeof assignment === 'string' ? null : assignment.primary,
+        roster: council.roster(),
+      },
+    )
+    return {
+      ...{ blog, title, slug, lang, tags, seenMs, dateMs, key, body },
+      // Where it is not the year of the first version, the blog's own page leads on.
+      year: new Date(dateMs).getUTCFullYear(),
+      mark: mark === null ? null : markWords(mark, showDay),
+    }
+  }
+
+  #coverageOfFront({ page, peer, receivedMs }: ShownFront): Coverage {
+    const { covered, of, blogs } = page
+    return {
+      ...{ kind: 'council', spokes: covered, of, blogs },
+      ...{ by: this.#nameOf(peer), atMs: receivedMs },
+    }
+  }
+
+  #coverageOf(coverage: SearchCoverage): Coverage {
+    if (coverage.kind === 'own') return { kind: 'own', reason: this.#whyOwn() }
+    const { spokes, of, blogs, by, at } = coverage
+    return { kind: 'council', spokes, of, blogs, by: this.#nameOf(by), atMs: at }
+  }
+
+  #nameOf(peer: string): string {
+    return this.#parts.exchange.council.roster()?.members.get(peer as never)?.name ?? peer
+  }
+
+  #whyOwn(): string {
+    return this.#parts.aggregation.circle().inner.length === 0
+      ? 'nobody in this council gathers the posts of all'
+      : 'none of the servers that gather the posts of all has answered yet'
+  }
+}
+
+/** A search as text, in the form that a person types. */
+export function textOf(query: SearchAsked['query']): string {
+  if (typeof query === 'string') return query
+  const none = { terms: [], blog: null, lang: null, tags: [] }
+  return formatQuery(
+    'tag' in query ? { ...none, tags: [query.tag] } : { ...none, lang: query.lang },
+  )
+}
+
+/** A query's parts, as the page of what was found names them. */
+export function termsOf({ terms, blog, lang, tags }: ParsedQuery): SearchTerm[] {
+  return [
+    ...terms.map(
+      ({ text, words }): SearchTerm => ({
+        ...{ kind: words.length > 1 ? 'phrase' : 'word', text },
+      }),
+    ),
+    ...(blog === null ? [] : [{ kind: 'blog' as const, text: blog }]),
+    ...(lang === null ? [] : [{ kind: 'lang' as const, text: lang }]),
+    ...tags.map((text): SearchTerm => ({ kind: 'tag', text })),
+  ]
+}

@@ -1,0 +1,169 @@
+import { open, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import type { Gatherer } from '../../src/replication/aggregation/gather.ts'
+import { formatDate } from '../../src/replication/log/text.ts'
+import { makeSigner, signEntry } from '../support/author.ts'
+import {
+  json,
+  soon,
+  startCouncil,
+  type TestCouncil,
+  type TestPeer,
+  zone,
+} from '../support/council.ts'
+
+type Covers = { readonly kind: string; readonly spokes: number; readonly by: string }
+
+const pageAt = async (spoke: TestPeer, path = '/') =>
+  (await spoke.ask(path, zone)).body.toString().replace(/<\/?mark>/g, '')
+const coversOf = async (spoke: TestPeer): Promise<Covers> =>
+  json<{ covers: Covers }>(await spoke.ask('/_council/status', zone)).covers
+/** Waits until a page of a spoke has all of these. */
+const shows = (spoke: TestPeer, path: string, ...parts: readonly string[]) =>
+  soon(async () => {
+    const page = await pageAt(spoke, path)
+    expect([spoke.name, parts.filter((part) => !page.includes(part))]).toEqual([spoke.name, []])
+  })
+const runningOf = (council: TestCouncil) => council.spokes.filter((spoke) => spoke.isRunning)
+
+describe('the front page and the search of a council', () => {
+  it('are the same at every spoke, whoever keeps the blogs', async () => {
+    await using council = await startCouncil({ spokes: 4, replicas: 2, aggregators: ['b', 'c'] })
+    const signer = await makeSigner()
+    const maria = await council.claim('maria', signer, council.peer('a'))
+    const jorge = await council.claim('jorge', signer, council.peer('d'))
+    await maria.publish('assembly', council.peer('a'))
+    await jorge.publish('square', council.peer('d'))
+    for (const spoke of council.spokes) {
+      await shows(spoke, '/', '/assembly"', '/square"')
+      await soon(async () => {
+        const whole = { kind: 'council', spokes: 4, of: 4, blogs: 2 }
+        expect(await coversOf(spoke)).toMatchObject(whole)
+      })
+      await shows(spoke, '/search?q=about+blog:jorge', '/square"')
+      await shows(spoke, '/blogs', '>maria', '>jorge')
+    }
+    // One that has just come shows it too, and holds none of it.
+    const late = await council.join('e')
+    await shows(late, '/', '/assembly"', '/square"')
+    expect((await late.status()).blogs.filter(({ role }) => role !== 'none')).toEqual([])
+    await shows(late, '/search?q=about', '/assembly"', '/square"')
+  })
+
+  it('follow a new version, and a post that is taken back', async () => {
+    await using council = await startCouncil({ spokes: 3, replicas: 2, aggregators: ['b', 'c'] })
+    const signer = await makeSigner()
+    const a = council.peer('a')
+    const blog = await council.claim('maria', signer, a)
+    await blog.publish('assembly', a)
+    await blog.publish('square', a)
+    for (const spoke of council.spokes) await shows(spoke, '/search?q=about', '/assembly"')
+    const { seq, id } = blog.head
+    const taken = await signEntry(signer, {
+      ...{ kind: 'retract', council: council.id, blog: 'maria', seq: seq + 1, prev: id },
+      ...{ date: formatDate(Date.now()), key: signer.fingerprint, slug: 'assembly', body: '' },
+    })
+    await soon(async () => expect((await a.post(taken.submission)).status).toBe(201))
+    for (const spoke of council.spokes) {
+      await soon(async () => {
+        expect(await pageAt(spoke)).not.toContain('/assembly"')
+        expect(await pageAt(spoke, '/search?q=about')).not.toContain('/assembly"')
+        expect(await pageAt(spoke)).toContain('/square"')
+      })
+    }
+  })
+
+  it('go on at all others while the one that gathers is dead: nothing is missing, nothing is there twice', async () => {
+    await using council = await startCouncil({
+      ...{ spokes: 5, replicas: 3, aggregators: ['b', 'c', 'd'], processes: true },
+      failover: { silenceMs: 4_000, replaceAfterMs: 600_000 },
+    })
+    const [a] = council.spokes as [TestPeer]
+    const signer = await makeSigner()
+    const blogs = [await council.claim('maria', signer, a), await council.claim('jorge', signer, a)]
+    const [maria, jorge] = blogs as [(typeof blogs)[0], (typeof blogs)[0]]
+    await maria.publish('before', a)
+    for (const spoke of council.spokes) await shows(spoke, '/', '/before"')
+    const { by } = await soon(async () => {
+      const covers = await coversOf(a)
+      expect(covers.kind).toBe('council')
+      return covers
+    })
+    await council.peer(by).kill()
+    const killedMs = performance.now()
+    await jorge.publish('meanwhile', a)
+    await maria.publish('still', a)
+    for (const spoke of runningOf(council)) {
+      await shows(spoke, '/', '/before"', '/meanwhile"', '/still"')
+      await shows(spoke, '/search?q=about', '/before"', '/meanwhile"', '/still"')
+    }
+    const other = await soon(async () => {
+      const covers = await coversOf(a)
+      expect(covers.by).not.toBe(by)
+      return covers
+    })
+    expect(other.kind).toBe('council')
+    // The standby had the posts already: it is a matter of seconds, whatever else the machine does.
+    expect(performance.now() - killedMs).toBeLessThan(30_000)
+    for (const spoke of runningOf(council)) {
+      const page = await pageAt(spoke)
+      for (const slug of ['before', 'meanwhile', 'still'])
+        expect(page.split(`/${slug}"`).length - 1, slug).toBe(1)
+    }
+  })
+
+  it('are found again by a spoke whose index of words was damaged', async () => {
+    await using council = await startCouncil({ spokes: 2, replicas: 2, aggregators: ['a', 'b'] })
+    const b = council.peer('b')
+    const blog = await council.claim('maria', await makeSigner(), b)
+    await blog.publish('assembly', b)
+    await shows(b, '/search?q=about', '/assembly"')
+    await b.stop()
+    const path = join(b.folder, 'data', 'search.db')
+    for (const tail of ['-wal', '-shm']) await rm(`${path}${tail}`, { force: true })
+    const file = await open(path, 'r+')
+    await file.write(Buffer.alloc(8_192, 0xa5), 0, 8_192, 0)
+    await file.close()
+    await b.start()
+    await shows(b, '/search?q=about', '/assembly"')
+  })
+})
+
+describe('an aggregator that leaves a blog out', () => {
+  it('is reported by the spokes that keep the blog, and what it left out is shown by the other one', async () => {
+    await using council = await startCouncil({ spokes: 4, replicas: 2, aggregators: ['c', 'd'] })
+    const a = council.peer('a')
+    const { by } = await soon(async () => {
+      const covers = await coversOf(a)
+      expect(covers).toMatchObject({ kind: 'council', spokes: 4 })
+      return covers
+    })
+    const liar = council.peer(by)
+    const { gathered } = liar.gathering
+    if (gathered === null) throw new Error(`${by} gathers nothing`)
+    // It gathers nothing of one blog, and says that it has all of everybody.
+    const head = gathered.head.bind(gathered)
+    gathered.head = (blog) =>
+      blog === 'maria' ? { seq: 1_000_000, id: 'ab'.repeat(32) as never } : head(blog)
+    const gatherer = liar.gathering.gatherer as Gatherer
+    const states = gatherer.states.bind(gatherer)
+    gatherer.states = () => states().map((state) => ({ ...state, owed: 0 }))
+    const signer = await makeSigner()
+    const jorge = await council.claim('jorge', signer, a)
+    const maria = await council.claim('maria', signer, a)
+    await jorge.publish('square', a)
+    await maria.publish('hidden', a)
+    await soon(async () => {
+      const report = (await council.authority.reports()).find(
+        ({ peer }) => peer === liar.line.peerId,
+      )
+      expect(report?.by).toBeGreaterThan(0)
+    })
+    for (const spoke of council.spokes.filter((each) => each !== liar))
+      await shows(spoke, '/', '/hidden"', '/square"')
+    const others = council.spokes.filter((each) => each !== liar).map(({ line }) => line.peerId)
+    const reports = await council.authority.reports()
+    expect(reports.filter(({ peer }) => others.includes(peer))).toEqual([])
+  })
+})

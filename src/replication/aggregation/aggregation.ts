@@ -9,6 +9,7 @@ import { ask, type Pubsub } from '../network.ts'
 import { SEARCH } from '../protocol.ts'
 import { liveMembers } from '../registry/roster.ts'
 import { Answers } from './answers.ts'
+import { unhurried } from './collection.ts'
 import { CouncilSearch, indexForAnswers, peerSearchMs } from './council-search.ts'
 import { FrontCompare } from './front-compare.ts'
 import { FrontPosts } from './front-posts.ts'
@@ -19,6 +20,9 @@ import type { Gathering } from './gathering.ts'
 import { Indexer } from './indexer.ts'
 import type { SearchIndex } from './search-index.ts'
 import { type AnswerCoverage, blogsAnswer, type ListedBlog } from './search-messages.ts'
+
+/** New entries are read for the front page and the index after this time, ms. */
+const readTogetherMs = 100
 
 /** Entries behind a post that are looked through for a later word on it. */
 const maxLookedThrough = 1_000
@@ -70,8 +74,9 @@ export class Aggregation {
     const circle = () => this.circle()
     const genesisOf = (blog: BlogName) => this.#genesisOf(blog)
     const file = (finding: Parameters<typeof reports.file>[0]) => reports.file(finding)
-    this.indexer = new Indexer({ collection, index, report })
-    this.#posts = new FrontPosts({ collection, report })
+    const read = unhurried(collection, clock, readTogetherMs)
+    this.indexer = new Indexer({ collection: read, index, report })
+    this.#posts = new FrontPosts({ collection: read, report })
     const posts = this.#posts
     this.fronts = new Fronts({
       ...{ network, pubsub, clock, keys, roster, circle, collection, genesisOf, file, report },

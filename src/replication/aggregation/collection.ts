@@ -1,3 +1,4 @@
+import type { Clock } from '../clock.ts'
 import type { Kept, Replicas } from '../exchange/replica.ts'
 import type { BlogName } from '../log/entry.ts'
 import type { Ingest } from '../log/ingest.ts'
@@ -79,6 +80,42 @@ export class HeadListeners {
 
   tell(blog: BlogName, from: number, head: Head): void {
     for (const listener of this.#listeners) listener(blog, from, head)
+  }
+}
+
+/**
+ * The same collection, whose changes are told together after a pause: of each blog the newest head
+ * and the first seq that is new. Where many entries come, whoever reads them then reads many at once.
+ */
+export function unhurried(
+  collection: Collection,
+  clock: Pick<Clock, 'after'>,
+  pauseMs: number,
+): Collection {
+  return {
+    blogs: () => collection.blogs(),
+    head: (blog) => collection.head(blog),
+    entry: (blog, seq) => collection.entry(blog, seq),
+    entries: (...asked) => collection.entries(...asked),
+    keySeqs: (blog) => collection.keySeqs(blog),
+    onChange: (listener) => {
+      const moved = new Map<BlogName, { from: number; head: Head }>()
+      let cancel: (() => void) | null = null
+      const tell = () => {
+        cancel = null
+        const told = [...moved]
+        moved.clear()
+        for (const [blog, { from, head }] of told) listener(blog, from, head)
+      }
+      const stop = collection.onChange((blog, from, head) => {
+        moved.set(blog, { from: Math.min(from, moved.get(blog)?.from ?? from), head })
+        cancel ??= clock.after(pauseMs, tell)
+      })
+      return () => {
+        stop()
+        cancel?.()
+      }
+    },
   }
 }
 

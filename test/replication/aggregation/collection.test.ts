@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
 import {
+  type Collection,
   type HeadListener,
   HeldCollection,
+  unhurried,
 } from '../../../src/replication/aggregation/collection.ts'
 import type { BlogName } from '../../../src/replication/log/entry.ts'
 import type { Head } from '../../../src/replication/log/log.ts'
@@ -9,7 +11,7 @@ import { signReceipt } from '../../../src/replication/log/receipt.ts'
 import type { Act, AssignFields } from '../../../src/replication/registry/act.ts'
 import { assign, maria, TestPeer } from '../exchange/test-peer.ts'
 import { TestAuthor, TestLog } from '../test-author.ts'
-import { must, peer, replica, settle, startMs, TestCouncil } from '../test-council.ts'
+import { fakeId, must, peer, replica, settle, startMs, TestCouncil } from '../test-council.ts'
 
 const author = await TestAuthor.make('maria')
 const council = new TestCouncil().admit(1, 2, 3, 4)
@@ -186,5 +188,40 @@ describe('HeldCollection', () => {
     await receive(1, 2)
     expect(said.length).toBe(1)
     collection.stop()
+  })
+})
+
+describe('unhurried', () => {
+  it('tells changes together: of each blog the newest head and the first seq that is new', () => {
+    let tell: HeadListener = () => undefined
+    const due: (() => void)[] = []
+    const collection = {
+      onChange: (listener: HeadListener) => {
+        tell = listener
+        return () => undefined
+      },
+    } as Collection
+    const clock = {
+      after: (_ms: number, job: () => void) => {
+        due.push(job)
+        return () => undefined
+      },
+    }
+    const told: unknown[] = []
+    unhurried(collection, clock, 100).onChange((...each) => told.push(each))
+    const head = (seq: number) => ({ seq, id: fakeId('ab') })
+    tell('ana' as BlogName, 4, head(4))
+    tell('bea' as BlogName, 0, head(2))
+    tell('ana' as BlogName, 5, head(7))
+    tell('bea' as BlogName, 3, head(3))
+    expect([told, due.length]).toEqual([[], 1])
+    due.pop()?.()
+    expect(told).toEqual([
+      ['ana', 4, head(7)],
+      ['bea', 0, head(3)],
+    ])
+    tell('ana' as BlogName, 8, head(8))
+    due.pop()?.()
+    expect(told.slice(2)).toEqual([['ana', 8, head(8)]])
   })
 })

@@ -21,7 +21,7 @@ import { SmallDisk } from './small-disk.ts'
 
 export const zone = 'blogs.localhost'
 /** How long a peer may take to be admitted, on a machine that does much else. */
-const startMs = 40_000
+const startMs = 90_000
 const cli = join(import.meta.dirname, '../../src/node/cli.ts')
 
 const noMarks = { newBlogsPercent: 100, copiesPercent: 100, replacePercent: 100, reserveMiB: 0 }

@@ -256,7 +256,8 @@ export class HeldCollection implements Collection {
       this.#offered.set(blog, before)
       return
     }
-    const id = seq < 0 ? null : await this.#ingest.idAt(blog, seq)
+    const isWhole = seq === record.head.seq
+    const id = seq < 0 ? null : isWhole ? record.head.id : await this.#ingest.idAt(blog, seq)
     if (id === null) return
     const head = { seq, id }
     this.#offered.set(blog, { head, follows })

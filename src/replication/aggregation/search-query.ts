@@ -1,6 +1,7 @@
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import { type BlogName, parseBlogName } from '../log/entry.ts'
 import { maxTagCharacters } from '../protocol.ts'
+import { foldTag, langMarks } from './search-filters.ts'
 import { isFromDictionary, searchText, soughtWords } from './search-words.ts'
 
 /** Bytes of a query, in UTF-8. */
@@ -99,11 +100,6 @@ function badFilter(filter: keyof typeof examples, value: string): Verdict<never>
   )
 }
 
-/** The one form of a tag, in which two are compared: as words are, its marks and blanks kept. */
-export function foldTag(tag: string): string {
-  return tag.normalize('NFKC').toLowerCase()
-}
-
 const needsQuotes = /\s|^(blog|lang|tag):./i
 
 /** A query as text, for links and boxes: `parseQuery` makes the same query of it. */
@@ -147,11 +143,4 @@ export function matchesQuery(query: ParsedQuery, post: Searched): boolean {
 function isIn({ words, isBegun }: Term, text: readonly string[]): boolean {
   if (words.some(isFromDictionary)) return text.join('').includes(words.join(''))
   return ` ${text.join(' ')} `.includes(` ${words.join(' ')}${isBegun ? '' : ' '}`)
-}
-
-/** What a language is found by: itself and what it is a kind of, lower case. */
-export function langMarks(lang: string | null): readonly string[] {
-  if (lang === null) return []
-  const parts = lang.toLowerCase().split('-')
-  return parts.map((_, index) => parts.slice(0, index + 1).join('-'))
 }

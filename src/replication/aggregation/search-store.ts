@@ -4,7 +4,8 @@ import { DatabaseSync, type StatementSync } from 'node:sqlite'
 import type { BlogName } from '../log/entry.ts'
 import type { Head } from '../log/log.ts'
 import type { EntryId } from '../log/text.ts'
-import { foldTag, langMarks, type ParsedQuery } from './search-query.ts'
+import { foldTag, langMarks } from './search-filters.ts'
+import type { ParsedQuery } from './search-query.ts'
 import { searchText } from './search-words.ts'
 
 /** A post as the index takes it in. */

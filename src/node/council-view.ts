@@ -93,7 +93,7 @@ export class CouncilView implements Pick<WebSpoke, 'front' | 'search' | 'council
     const { aggregation, own } = this.#parts
     const shown = aggregation.fronts.shown()
     if (shown === null)
-      return { posts: (await own.look()).posts, coverage: { kind: 'own', reason: this.#whyOwn() } }
+      return { posts: await own.newest(), coverage: { kind: 'own', reason: this.#whyOwn() } }
     const posts = await Promise.all(
       shown.posts.map(({ entry, seenMs }) => this.#postOf(entry, seenMs)),
     )

@@ -4,13 +4,10 @@ import type { Revocations } from '../replication/exchange/revocations.ts'
 import type { Blog, BlogPost, Revision } from '../replication/log/blog.ts'
 import { type BlogName, decodeEntry } from '../replication/log/entry.ts'
 import type { LogStore } from '../replication/log/store.ts'
+import { maxFrontPerBlog, maxFrontPosts } from '../replication/protocol.ts'
 import { publishedFrom } from '../replication/registry/assignment.ts'
 import { keyMark } from '../web/revoked-notice.ts'
-import type { CouncilPost, HomeBlog } from '../web/spoke.ts'
-
-/** Posts on a front page, and how many of them one blog may have (DESIGN 7). */
-const newestPosts = 20
-const newestPerBlog = 3
+import type { CouncilPost } from '../web/spoke.ts'
 
 /** A post without its text, as far as it is published. */
 type Listed = {
@@ -19,11 +16,7 @@ type Listed = {
   readonly shown: Revision
   readonly seenMs: number
 }
-type Summary = {
-  readonly mark: string
-  readonly listed: HomeBlog
-  readonly newest: readonly Listed[]
-}
+type Summary = { readonly mark: string; readonly newest: readonly Listed[] }
 
 type Parts = {
   readonly replicas: Pick<Replicas, 'all' | 'changes' | 'publishedMs'>
@@ -42,7 +35,7 @@ export class OwnBlogs {
     this.#parts = parts
   }
 
-  /** Changes when something did that `look` or `posts` tell of; cheap. */
+  /** Changes when something did that `newest` tells of; cheap. */
   mark(): string {
     const { replicas, ingest, revocations } = this.#parts
     const { submit, gossip, push, pull } = ingest.counts
@@ -50,9 +43,8 @@ export class OwnBlogs {
     return `${replicas.changes()} ${submit + gossip + push + pull} ${revocations.count} ${damaged}`
   }
 
-  /** All blogs by name, and the newest posts. Only blogs that changed since the last look are read. */
-  async look(): Promise<{ blogs: readonly HomeBlog[]; posts: readonly CouncilPost[] }> {
-    const blogs: HomeBlog[] = []
+  /** The newest posts. Only blogs that changed since the last time are read. */
+  async newest(): Promise<readonly CouncilPost[]> {
     const newest: Listed[] = []
     const kept = this.#parts.replicas.all().filter(({ role }) => role !== 'none')
     const names = new Set(kept.map(({ assignment }) => assignment.blog))
@@ -60,32 +52,15 @@ export class OwnBlogs {
     for (const each of kept) {
       const summary = await this.#summaryOf(each)
       if (summary === null) continue
-      blogs.push(summary.listed)
       newest.push(...summary.newest)
     }
-    blogs.sort((a, b) => (a.blog < b.blog ? -1 : 1))
     const posts: CouncilPost[] = []
     for (const listed of newest.sort(newestFirst)) {
-      if (posts.length === newestPosts) break
+      if (posts.length === maxFrontPosts) break
       const post = await this.#read(listed)
       if (post !== null) posts.push(post)
     }
-    return { blogs, posts }
-  }
-
-  /** Published posts with their texts, those dated last first, at most so many. */
-  async *posts(most: number): AsyncGenerator<CouncilPost> {
-    const all: { kept: Kept; post: BlogPost }[] = []
-    for (const kept of this.#parts.replicas.all()) {
-      const blog = kept.role === 'none' ? null : await this.#parts.fold(kept.assignment.blog)
-      for (const post of blog?.posts() ?? []) all.push({ kept, post })
-    }
-    all.sort((a, b) => begunMs(b.post) - begunMs(a.post))
-    for (const { kept, post } of all.slice(0, most)) {
-      const listed = await this.#listed(kept, post)
-      const read = listed === null ? null : await this.#read(listed)
-      if (read !== null) yield read
-    }
+    return posts
   }
 
   async #summaryOf(kept: Kept): Promise<Summary | null> {
@@ -101,10 +76,9 @@ export class OwnBlogs {
     for (const post of blog.posts()) {
       const listed = await this.#listed(kept, post)
       if (listed !== null) newest.push(listed)
-      if (newest.length === newestPerBlog) break
+      if (newest.length === maxFrontPerBlog) break
     }
-    const { title, lang, postCount } = blog
-    const summary = { mark, listed: { blog: name, title, lang, posts: postCount }, newest }
+    const summary = { mark, newest }
     this.#summaries.set(name, summary)
     return summary
   }
@@ -142,5 +116,4 @@ export class OwnBlogs {
   }
 }
 
-const begunMs = (post: BlogPost) => (post.revisions[0] ?? post.current).dateMs
 const newestFirst = (a: Listed, b: Listed) => b.seenMs - a.seenMs

@@ -60,8 +60,9 @@ describe.skipIf(!GpgHome.isInstalled)('a transfer that the blogger signs', () =>
   async function hand(
     change: Partial<MoveOrder>,
     by = { sign: (text: Uint8Array) => gpg.sign(text, key) as string | Promise<string> },
+    reads = council.peer('a'),
   ) {
-    const { id, epoch } = await actAt(council.peer('a'))
+    const { id, epoch } = await actAt(reads)
     const { text } = must(
       encodeOrder({
         ...{ council: council.id, blog: 'maria' as BlogName, act: id, epoch, spoke: 'a' },
@@ -203,15 +204,17 @@ describe.skipIf(!GpgHome.isInstalled)('a transfer that the blogger signs', () =>
     const victim = council.spokes.find((peer) => !primary.includes(peer)) as TestPeer
     await council.cutOff(victim.name, 'it lied')
     const to = council.spokes.find((peer) => peer !== victim && !primary.includes(peer)) as TestPeer
+    // Who is cut off hears of no more acts.
+    const handTo = (wish: Partial<MoveOrder>) => hand(wish, undefined, to)
     await soon(async () => {
       const wish = { spoke: victim.name, primary: victim.line.peerId as never }
-      expect(await (await hand(wish)).code(to)).toBe('SPOKE_NOT_LIVE')
+      expect(await (await handTo(wish)).code(to)).toBe('SPOKE_NOT_LIVE')
     })
     const revoke = gpg.exportKey(key).concat('\n', gpg.makeRevocation(key, 'compromised'))
     const answer = await new SpokeClient(to.url).ask({ path: '/revoke', post: Buffer.from(revoke) })
     expect([answer.status, answer.body.toString()]).toEqual([200, expect.anything()])
     await soon(async () => {
-      const order = await hand({ spoke: to.name, primary: to.line.peerId as never })
+      const order = await handTo({ spoke: to.name, primary: to.line.peerId as never })
       expect(await order.code(to)).toBe('KEY_REVOKED')
     })
   })

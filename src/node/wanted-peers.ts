@@ -17,7 +17,7 @@ export function wantedPeers(
   if (roster === null || !roster.members.has(self)) return []
   // Who is cut off is let in by nobody; from the authority it hears when that is over.
   const wanted = isMember(roster, self)
-    ? new Set([...exchange.partners(), ...gathering.sources()])
+    ? new Set([...exchange.neighbours.partners(), ...gathering.sources()])
     : [authorityOf(roster)]
   return [...wanted].map((peer) => {
     const given = (bootstrap?.peers ?? []).filter((address) => address.endsWith(`/p2p/${peer}`))

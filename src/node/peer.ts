@@ -161,6 +161,8 @@ export class Peer {
     this.name = parts.name
     this.#pool = new StreamPool((peer, signal) => this.#connect(peer, signal))
     this.#libp2p.addEventListener('connection:open', ({ detail }) => this.#knock(detail))
+    // Others may have come before there was anybody to hear them knock.
+    for (const connection of this.#libp2p.getConnections()) this.#knock(connection)
   }
 
   /** Opens the datastore and starts the host; handlers are added afterwards. */
@@ -179,7 +181,9 @@ export class Peer {
     readonly clock: Clock
     readonly logger: Logger
   }): Promise<Peer> {
-    const gate = new Gate(init.isMember, init.isCutOff ?? (() => false))
+    const name = peerSigner(init.privateKey).peer
+    const { isMember, isCutOff = () => false } = init
+    const gate = new Gate({ isMember, isCutOff, self: name })
     const demerits = new Demerits(init.clock)
     const datastore = new LevelDatastore(join(init.folder, 'libp2p'))
     await datastore.open()
@@ -219,7 +223,7 @@ export class Peer {
         gate,
         demerits,
         clock: init.clock,
-        name: peerSigner(init.privateKey).peer,
+        name,
       })
     } catch (error) {
       await datastore.close()
@@ -234,13 +238,13 @@ export class Peer {
     if (!isStranger(connection)) {
       // All connections there are would not be enough for one that opens them for fun.
       if (this.#libp2p.getConnections(connection.remotePeer).length > maxPerMember)
-        connection.close().catch(() => undefined)
+        endConnection(connection)
       return
     }
     const strangers = this.#libp2p.getConnections().filter(isStranger).length
     const stayMs = strangers > maxStrangers ? 0 : strangerMs
     const cancel = this.#clock.after(stayMs, () => {
-      if (isStranger(connection)) connection.close().catch(() => undefined)
+      if (isStranger(connection)) endConnection(connection)
     })
     connection.addEventListener('close', cancel, { once: true })
   }
@@ -255,9 +259,7 @@ export class Peer {
     return {
       self: this.name,
       request: async (peer, protocol, body, { timeoutMs }) => {
-        // Nor over a connection that it has opened to knock.
-        if (this.#gate.isCutOff(peerIdFromString(peer)))
-          throw new ReplicationError('PEER_UNREACHABLE', `${peer} is cut off from the council`)
+        this.#checkMayAsk(peer, protocol)
         if (peer !== this.name) return this.#pool.request(peer, protocol, body, timeoutMs)
         const handler = this.#handlers.get(protocol)
         if (handler === undefined)
@@ -277,14 +279,22 @@ export class Peer {
     }
   }
 
+  /** Nobody is asked who is cut off, nor over a connection that it has opened to knock. */
+  #checkMayAsk(peer: PeerName, protocol: string): void {
+    if (peer === this.name) return
+    if (this.#gate.isCutOff(peerIdFromString(peer)))
+      throw new ReplicationError('PEER_UNREACHABLE', `${peer} is cut off from the council`)
+    if (protocol !== JOIN && !this.#gate.isIn())
+      throw new ReplicationError('PEER_UNREACHABLE', 'this peer is no member of the council')
+  }
+
   async *#follow(
     peer: PeerName,
     protocol: string,
     body: unknown,
     signal: AbortSignal,
   ): AsyncGenerator<unknown, void, void> {
-    if (this.#gate.isCutOff(peerIdFromString(peer)))
-      throw new ReplicationError('PEER_UNREACHABLE', `${peer} is cut off from the council`)
+    this.#checkMayAsk(peer, protocol)
     if (peer !== this.name) {
       yield* this.#pool.follow(peer, protocol, body, signal)
       return
@@ -512,8 +522,7 @@ export class Peer {
       .filter((peer) => this.#gate.lets(peer) && isOld(peer) && !hears(peer))
     for (const peer of mute) {
       if (!this.#mute.has(peer.toString())) continue
-      for (const connection of this.#libp2p.getConnections(peer))
-        connection.close().catch(() => undefined)
+      for (const connection of this.#libp2p.getConnections(peer)) endConnection(connection)
     }
     this.#mute = new Set(mute.map((peer) => peer.toString()))
   }
@@ -533,10 +542,10 @@ export class Peer {
    */
   reconsider(): void {
     for (const connection of this.#libp2p.getConnections()) {
-      if (this.#gate.isCutOff(connection.remotePeer)) connection.close().catch(() => undefined)
+      if (this.#gate.isCutOff(connection.remotePeer)) endConnection(connection)
     }
     this.#clock.after(outgrownMs, () => {
-      for (const connection of this.#gate.outgrown()) void connection.close().catch(() => undefined)
+      for (const connection of this.#gate.outgrown()) endConnection(connection)
     })
   }
 
@@ -545,6 +554,14 @@ export class Peer {
     await this.#libp2p.stop()
     await this.#datastore.close()
   }
+}
+
+/**
+ * Closes a connection, whatever the other side does: libp2p gives up after a second when something
+ * is still to be written, and leaves the connection open.
+ */
+function endConnection(connection: Connection): void {
+  connection.close().catch((error: Error) => connection.abort(error))
 }
 
 /** `localAddress` goes on to `net.connect`, though the type names only some of its options. */

@@ -195,10 +195,15 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     config.spoke === undefined && config.aggregator === undefined
       ? null
       : await aggregate(config, { exchange, gathering, peer, signer, keys, logger, stack })
+  let isIn = exchange.council.isMember(signer.peer)
   exchange.council.onChange((name) => {
     if (name !== rosterLog) return
     peer.reconsider()
     peer.dialWanted()
+    const wasIn = isIn
+    isIn = exchange.council.isMember(signer.peer)
+    // Who was connected before could be asked nothing.
+    if (isIn && !wasIn) for (const each of peer.network().connected()) exchange.connected(each)
   })
 
   if (config.authority !== undefined && 'zone' in config.council) {
@@ -245,7 +250,11 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
 
   peer.supervise(
     () => wantedPeers(signer.peer, { exchange, gathering }, bootstrap),
-    (name) => exchange.connected(name),
+    (name) => {
+      exchange.connected(name)
+      // Members dial members: this peer may have been let in, and not know it yet.
+      if (!exchange.council.isMember(signer.peer)) holder.joining?.again()
+    },
   )
   const seed = parseInvitation(bootstrap?.invite ?? '')
   const joining = new Joining({
@@ -256,7 +265,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     log: logger.forComponent('council:join'),
     record: () => ownRecord(config, { peer, exchange, http, dns }),
     invitation: seed === null ? null : await invitationSigner(seed),
-    dialBootstrap: () => dialAny(peer, bootstrap?.peers ?? []),
+    dialBootstrap: () => dialAny(peer, [...(bootstrap?.peers ?? []), ...authorityAt(exchange)]),
     hangUp: (name) => peer.hangUp(name),
   })
   holder.joining = joining
@@ -521,16 +530,23 @@ function wantedPeers(
   bootstrap: Bootstrap | null,
 ): Wanted[] {
   const roster = exchange.council.roster()
-  // A newcomer would take up a stranger's place at every member; it only asks to be let in.
-  if (roster === null || !roster.members.has(self)) return []
-  // Who is cut off is let in by nobody; from the authority it hears when that is over.
-  const wanted = isMember(roster, self)
-    ? new Set([...exchange.partners(), ...gathering.sources()])
-    : [authorityOf(roster)]
+  // A newcomer would take up a stranger's place at every member, and so would who is cut off; they
+  // only ask to be let in.
+  if (roster === null || !isMember(roster, self)) return []
+  const wanted = new Set([...exchange.partners(), ...gathering.sources()])
   return [...wanted].map((peer) => {
     const given = (bootstrap?.peers ?? []).filter((address) => address.endsWith(`/p2p/${peer}`))
     return { peer, addresses: [...(roster.members.get(peer)?.addresses ?? []), ...given] }
   })
+}
+
+/** Where the authority is dialled, as far as this peer knows. */
+function authorityAt({ council }: Exchange): string[] {
+  const roster = council.roster()
+  if (roster === null) return []
+  const authority = authorityOf(roster)
+  const addresses = roster.members.get(authority)?.addresses ?? []
+  return addresses.map((address) => `${address}/p2p/${authority}`)
 }
 
 async function dialAny(peer: Peer, addresses: readonly string[]): Promise<PeerName | null> {

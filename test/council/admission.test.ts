@@ -159,10 +159,12 @@ describe('a council whose operator approves of newcomers', () => {
   })
 
   it('says how a peer is doing', async () => {
-    const { exit, out } = await run(council, 'status')
-    expect(exit).toBe(0)
-    expect(out.join('\n')).toContain('policy approve, 0 waiting')
-    expect(out.join('\n')).toMatch(/peer +b \(spoke\): connected/)
+    await soon(async () => {
+      const { exit, out } = await run(council, 'status')
+      expect(exit).toBe(0)
+      expect(out.join('\n')).toContain('policy approve, 0 waiting')
+      expect(out.join('\n')).toMatch(/peer +b \(spoke\): connected/)
+    })
     const { out: json } = await operate('status', '--json', '--config', council.peer('b').config)
     expect(JSON.parse(json[0] as string)).toMatchObject({ name: 'b', member: true, pending: null })
   })

@@ -109,7 +109,8 @@ function withhold({ exchange }: TestPeer, last: number): void {
 describe('an authority that writes two acts for one seq', () => {
   let council: TestCouncil
   beforeAll(async () => {
-    council = await startCouncil({ spokes: 3, dns: ['b', 'c'], failover })
+    // The authority holds its logs alone: its own receipt is enough.
+    council = await startCouncil({ spokes: 3, dns: ['b', 'c'] })
   })
   afterAll(async () => {
     await council?.[Symbol.asyncDispose]()

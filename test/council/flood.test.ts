@@ -3,14 +3,10 @@ import { multiaddr } from '@multiformats/multiaddr'
 import { expect, it } from 'vitest'
 import { soon } from '../support/council.ts'
 import { type Host, startHost, startMember } from '../support/member.ts'
+import { workedMs } from '../support/worked.ts'
 
 const topic = '/council/1/flood'
 const junk = 5_000
-
-const workedMs = () => {
-  const { user, system } = process.cpuUsage()
-  return (user + system) / 1_000
-}
 
 /** Peers to which a host may send in full: gossipsub's mesh, as that host sees it. */
 const meshOf = ({ services: { pubsub } }: Host): readonly string[] =>

@@ -1,5 +1,5 @@
 import { decode, encode } from 'cborg'
-import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { KeyRing } from '../../../src/auth/public-key.ts'
 import { refuse } from '../../../src/auth/verdict.ts'
 import { ReplicationError } from '../../../src/replication/errors.ts'
@@ -740,7 +740,7 @@ describe('what lies aside', () => {
     const done = Promise.all(
       both.map(({ offer }) => ask(4, 1, SUBMIT, { t: 'entry', entry: signedRow(offer) })),
     )
-    await vi.waitFor(async () => expect(await headOf(primary)).toEqual(log.head))
+    await expect.poll(() => headOf(primary)).toEqual(log.head)
     await primary.clock.pass(publishWaitMs)
     const [first, second] = await done
     expect(first).toMatchObject({ published: false, copies: 1 })

@@ -637,6 +637,18 @@ describe('Alive', () => {
     honest.exchange.stop()
   })
 
+  it('is heard by an authority that is still starting when they connect, before the next heartbeat', async () => {
+    const spoke = await start(2)
+    spoke.exchange.connected(peer(0).peer)
+    await settle()
+    const authority = await start(0)
+    const isHeard = () => authority.exchange.alive.isLive(peer(2).peer)
+    expect(isHeard()).toBe(false)
+    await spoke.clock.pass(500)
+    await expect.poll(isHeard).toBe(true)
+    for (const { exchange } of [spoke, authority]) exchange.stop()
+  })
+
   it('fetches an address for the authority only, and a web address only', async () => {
     const honest = await start(2)
     const fetch = (from: number, url: string) =>

@@ -4,7 +4,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import type { PeerName } from '../auth/peer-signature.ts'
 import { type Clock, repeat } from '../replication/clock.ts'
 import { ReplicationError } from '../replication/errors.ts'
-import { type Gate, peerNameOf } from './gate.ts'
+import { endConnection, type Gate, peerNameOf } from './gate.ts'
 import type { Host } from './host.ts'
 
 /** A peer that this one wants to stay connected with, and where it is dialled. */
@@ -152,8 +152,7 @@ export class Dialling {
       .filter((peer) => this.#gate.lets(peer) && isOld(peer) && !hears(peer))
     for (const peer of mute) {
       if (!this.#mute.has(peer.toString())) continue
-      for (const connection of this.#host.getConnections(peer))
-        connection.close().catch(() => undefined)
+      for (const connection of this.#host.getConnections(peer)) endConnection(connection)
     }
     this.#mute = new Set(mute.map((peer) => peer.toString()))
   }

@@ -7,10 +7,11 @@ import { type PeerName, peerSigner } from '../auth/peer-signature.ts'
 import type { Clock } from '../replication/clock.ts'
 import { ReplicationError } from '../replication/errors.ts'
 import type { GossipVerdict, Network, Pubsub } from '../replication/network.ts'
+import { JOIN } from '../replication/protocol.ts'
 import type { Dht } from '../replication/registry/registry.ts'
 import { Demerits } from './demerits.ts'
 import { Dialling, dialMs, type Wanted } from './dialling.ts'
-import { Gate, peerNameOf } from './gate.ts'
+import { endConnection, Gate, peerNameOf } from './gate.ts'
 import { GossipDoor } from './gossip-door.ts'
 import { type Host, type RecordRules, startHost } from './host.ts'
 import type { Logger } from './logger.ts'
@@ -67,6 +68,8 @@ export class Peer {
     this.#clock = clock
     this.name = parts.name
     host.addEventListener('connection:open', ({ detail }) => this.#knock(detail))
+    // Others may have come before there was anybody to hear them knock.
+    for (const connection of host.getConnections()) this.#knock(connection)
   }
 
   /** Opens the datastore and starts the host; handlers are added afterwards. */
@@ -86,7 +89,9 @@ export class Peer {
     readonly logger: Logger
   }): Promise<Peer> {
     const { privateKey, listen, announce, records, clock, logger } = init
-    const gate = new Gate(init.isMember, init.isCutOff ?? (() => false))
+    const name = peerSigner(privateKey).peer
+    const { isMember, isCutOff = () => false } = init
+    const gate = new Gate({ isMember, isCutOff, self: name })
     const demerits = new Demerits(clock)
     const datastore = new LevelDatastore(join(init.folder, 'libp2p'))
     await datastore.open()
@@ -96,7 +101,7 @@ export class Peer {
         dialFrom: init.dialFrom ?? null,
         letsKnock: init.letsKnock ?? false,
       })
-      return new Peer({ host, datastore, gate, demerits, clock, name: peerSigner(privateKey).peer })
+      return new Peer({ host, datastore, gate, demerits, clock, name })
     } catch (error) {
       await datastore.close()
       throw error
@@ -110,13 +115,13 @@ export class Peer {
     if (!isStranger(connection)) {
       // All connections there are would not be enough for one that opens them for fun.
       if (this.#host.getConnections(connection.remotePeer).length > maxPerMember)
-        connection.close().catch(() => undefined)
+        endConnection(connection)
       return
     }
     const strangers = this.#host.getConnections().filter(isStranger).length
     const stayMs = strangers > maxStrangers ? 0 : strangerMs
     const cancel = this.#clock.after(stayMs, () => {
-      if (isStranger(connection)) connection.close().catch(() => undefined)
+      if (isStranger(connection)) endConnection(connection)
     })
     connection.addEventListener('close', cancel, { once: true })
   }
@@ -131,7 +136,7 @@ export class Peer {
     return {
       self: this.name,
       request: async (peer, protocol, body, { timeoutMs }) => {
-        this.#refuseCutOff(peer)
+        this.#checkMayAsk(peer, protocol)
         return peer === this.name
           ? this.#serving.answerSelf(peer, protocol, body)
           : this.#pool.request(peer, protocol, body, timeoutMs)
@@ -153,16 +158,19 @@ export class Peer {
     body: unknown,
     signal: AbortSignal,
   ): AsyncGenerator<unknown, void, void> {
-    this.#refuseCutOff(peer)
+    this.#checkMayAsk(peer, protocol)
     yield* peer === this.name
       ? this.#serving.followSelf(peer, protocol, body, signal)
       : this.#pool.follow(peer, protocol, body, signal)
   }
 
-  /** Nothing is asked of one that is cut off, nor over a connection that it has opened to knock. */
-  #refuseCutOff(peer: PeerName): void {
+  /** Nobody is asked who is cut off, nor over a connection that it has opened to knock. */
+  #checkMayAsk(peer: PeerName, protocol: string): void {
+    if (peer === this.name) return
     if (this.#gate.isCutOff(peerIdFromString(peer)))
       throw new ReplicationError('PEER_UNREACHABLE', `${peer} is cut off from the council`)
+    if (protocol !== JOIN && !this.#gate.isIn())
+      throw new ReplicationError('PEER_UNREACHABLE', 'this peer is no member of the council')
   }
 
   pubsub(): Pubsub {
@@ -243,10 +251,10 @@ export class Peer {
    */
   reconsider(): void {
     for (const connection of this.#host.getConnections()) {
-      if (this.#gate.isCutOff(connection.remotePeer)) connection.close().catch(() => undefined)
+      if (this.#gate.isCutOff(connection.remotePeer)) endConnection(connection)
     }
     this.#clock.after(outgrownMs, () => {
-      for (const connection of this.#gate.outgrown()) void connection.close().catch(() => undefined)
+      for (const connection of this.#gate.outgrown()) endConnection(connection)
     })
   }
 

@@ -38,7 +38,7 @@ import { startAggregation } from './start-aggregation.ts'
 import { readStatus } from './status.ts'
 import { StoreDisk } from './store-disk.ts'
 import { vitalsOf } from './vitals.ts'
-import { dialAny, wantedPeers } from './wanted-peers.ts'
+import { authorityAt, dialAny, wantedPeers } from './wanted-peers.ts'
 
 /** A running peer: all sections of its config, started. Disposing stops them in reverse order. */
 export type RunningPeer = {
@@ -179,10 +179,15 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     config.spoke === undefined && config.aggregator === undefined
       ? null
       : await startAggregation(config, { exchange, gathering, peer, signer, keys, logger, stack })
+  let isIn = exchange.council.isMember(signer.peer)
   exchange.council.onChange((name) => {
     if (name !== rosterLog) return
     peer.reconsider()
     peer.dialWanted()
+    const wasIn = isIn
+    isIn = exchange.council.isMember(signer.peer)
+    // Who was connected before could be asked nothing.
+    if (isIn && !wasIn) for (const each of peer.network().connected()) exchange.connected(each)
   })
 
   if (config.authority !== undefined && 'zone' in config.council) {
@@ -229,7 +234,11 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
 
   peer.supervise(
     () => wantedPeers(signer.peer, { exchange, gathering }, bootstrap),
-    (name) => exchange.connected(name),
+    (name) => {
+      exchange.connected(name)
+      // Members dial members: this peer may have been let in, and not know it yet.
+      if (!exchange.council.isMember(signer.peer)) holder.joining?.again()
+    },
   )
   const seed = parseInvitation(bootstrap?.invite ?? '')
   const joining = new Joining({
@@ -240,7 +249,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
     log: logger.forComponent('council:join'),
     record: () => ownRecord(config, { peer, exchange, http, dns }),
     invitation: seed === null ? null : await invitationSigner(seed),
-    dialBootstrap: () => dialAny(peer, bootstrap?.peers ?? []),
+    dialBootstrap: () => dialAny(peer, [...(bootstrap?.peers ?? []), ...authorityAt(exchange)]),
     hangUp: (name) => peer.hangUp(name),
   })
   holder.joining = joining

@@ -13,16 +13,23 @@ export function wantedPeers(
   bootstrap: Bootstrap | null,
 ): Wanted[] {
   const roster = exchange.council.roster()
-  // A newcomer would take up a stranger's place at every member; it only asks to be let in.
-  if (roster === null || !roster.members.has(self)) return []
-  // Who is cut off is let in by nobody; from the authority it hears when that is over.
-  const wanted = isMember(roster, self)
-    ? new Set([...exchange.neighbours.partners(), ...gathering.sources()])
-    : [authorityOf(roster)]
+  // A newcomer would take up a stranger's place at every member, and so would who is cut off; they
+  // only ask to be let in.
+  if (roster === null || !isMember(roster, self)) return []
+  const wanted = new Set([...exchange.neighbours.partners(), ...gathering.sources()])
   return [...wanted].map((peer) => {
     const given = (bootstrap?.peers ?? []).filter((address) => address.endsWith(`/p2p/${peer}`))
     return { peer, addresses: [...(roster.members.get(peer)?.addresses ?? []), ...given] }
   })
+}
+
+/** Where the authority is dialled, as far as this peer knows. */
+export function authorityAt({ council }: Exchange): string[] {
+  const roster = council.roster()
+  if (roster === null) return []
+  const authority = authorityOf(roster)
+  const addresses = roster.members.get(authority)?.addresses ?? []
+  return addresses.map((address) => `${address}/p2p/${authority}`)
 }
 
 /** The first of these addresses at which somebody answers; null: at none. */

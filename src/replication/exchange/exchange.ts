@@ -648,7 +648,7 @@ export class Exchange {
     this.#pulls.connected(peer)
     // An authority that has just started counts as alive only whom it has heard.
     const roster = this.council.roster()
-    if (roster !== null && authorityOf(roster) === peer) this.alive.send().catch(() => undefined)
+    if (roster !== null && authorityOf(roster) === peer) void this.alive.greet()
     for (const kept of this.replicas.all()) {
       if (kept.role === 'primary' && kept.assignment.replicas.some((each) => each.peer === peer))
         this.#push.to(peer, kept)

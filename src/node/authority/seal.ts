@@ -6,9 +6,9 @@ import type { BlogName } from '../../replication/log/entry.ts'
 import { namesLog } from '../../replication/log/log.ts'
 import type { EntryId } from '../../replication/log/text.ts'
 import { maxActsAtOnce, maxSealsAtOnce } from '../../replication/protocol.ts'
-import type { Decision } from '../../replication/registry/act.ts'
+import type { AssignFields, Decision } from '../../replication/registry/act.ts'
 import type { Assignment } from '../../replication/registry/assignment.ts'
-import type { WrittenAct } from '../../replication/registry/council-logs.ts'
+import type { NextDecision, WrittenAct } from '../../replication/registry/council-logs.ts'
 import { signSeal } from '../../replication/registry/seal.ts'
 import type { ComponentLog } from '../logger.ts'
 import { type NextSet, planNextAct } from './next-act.ts'
@@ -190,10 +190,15 @@ export class Sealing {
     const decisions = [...planned.values()]
     const roster = council.roster()
     if (roster === null) return
-    for (let at = 0; at < decisions.length; at += maxActsAtOnce) {
-      const some = decisions.slice(at, at + maxActsAtOnce)
+    const isLoss = ({ blog }: AssignFields) => wanted.get(blog)?.acceptsLoss === true
+    // A loss is a second act about its blog.
+    const atOnce = decisions.some(isLoss) ? Math.floor(maxActsAtOnce / 2) : maxActsAtOnce
+    for (let at = 0; at < decisions.length; at += atOnce) {
+      const some = decisions.slice(at, at + atOnce)
       const written = await council.writeAll(namesLog, roster.council, () =>
-        some.filter(({ blog, ends }) => council.names()?.blogs.get(blog)?.id === ends),
+        some
+          .filter(({ blog, ends }) => council.names()?.blogs.get(blog)?.id === ends)
+          .flatMap((decision) => (isLoss(decision) ? withLoss(decision) : [decision])),
       )
       if (!written.ok) {
         for (const { blog } of some) this.#waits(blog, written.code, written.reason)
@@ -205,25 +210,6 @@ export class Sealing {
         this.#stuck.delete(blog)
       }
       this.#announce(written.value)
-      await this.#writeLosses(written.value, wanted)
-    }
-  }
-
-  /** What was given up stands in an act of its own, which says which assignment gave it up. */
-  async #writeLosses(
-    written: readonly WrittenAct[],
-    wanted: ReadonlyMap<BlogName, Change>,
-  ): Promise<void> {
-    const { council, tell } = this.#exchange
-    for (const { act } of written) {
-      if (act.decision.kind !== 'assign') continue
-      const { blog, reason, evidence } = act.decision
-      if (wanted.get(blog)?.acceptsLoss !== true || evidence === null) continue
-      const loss = { kind: 'loss', blog, assign: act.id, reason, evidence } as const
-      const done = await council.write(namesLog, act.council, () => loss)
-      if (!done.ok) this.#log.warn('act_waits', { code: done.code, reason: done.reason })
-      else if (done.value !== null)
-        void tell.call(this.#exchange, namesLog, done.value.proof, []).catch(() => undefined)
     }
   }
 
@@ -236,7 +222,10 @@ export class Sealing {
   /** Not waited for: a dead replica must not hold up the blogs behind this one. */
   #announce(written: readonly WrittenAct[]): void {
     const told = written.flatMap(({ act, proof }) => {
-      if (act.decision.kind !== 'assign') return []
+      if (act.decision.kind !== 'assign') {
+        void this.#exchange.tell(namesLog, proof, []).catch(() => undefined)
+        return []
+      }
       const { blog, epoch, primary, replicas, reason } = act.decision
       const peers = replicas.map(({ peer }) => peer)
       this.#log.info('assign', { blog, epoch, primary, replicas: peers, reason })
@@ -244,4 +233,14 @@ export class Sealing {
     })
     this.#exchange.tellAll(told)
   }
+}
+
+/**
+ * The assignment, and what was given up for it in an act of its own, which says which assignment gave
+ * it up. Both are written at once: a loss that is accepted is never left unsaid.
+ */
+function withLoss(decision: Decision & { readonly kind: 'assign' }): NextDecision[] {
+  const { blog, reason, evidence } = decision
+  if (evidence === null) return [decision]
+  return [decision, (assign) => ({ kind: 'loss', blog, assign, reason, evidence })]
 }

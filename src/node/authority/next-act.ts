@@ -20,6 +20,8 @@ export type NextSet = {
   readonly evidence: string | null
   /** an operator's word: where too few answer one is enough, what only the others hold is given up */
   readonly acceptsLoss?: boolean
+  /** who leads now, where another one shall */
+  readonly instead?: PeerName
   /** who shall not lead, and whose answer counts only where it is needed: the others do not reach it */
   readonly avoid?: PeerName
 }
@@ -128,12 +130,12 @@ function lossOf(
   return writeLoss(had, head)
 }
 
-/** The replicas that may lead: not the one to avoid, where another one has answered. */
+/** The replicas that may lead: not the one that shall not, where another one has answered. */
 function withoutOne(
-  { replicas, avoid }: NextSet,
+  { replicas, avoid, instead }: NextSet,
   counted: ReadonlyMap<PeerName, Promised>,
 ): readonly Replica[] {
-  const others = replicas.filter(({ peer }) => peer !== avoid)
+  const others = replicas.filter(({ peer }) => peer !== avoid && peer !== instead)
   return others.some(({ peer }) => counted.has(peer)) ? others : replicas
 }
 

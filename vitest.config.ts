@@ -5,6 +5,7 @@ export default defineConfig(({ mode }) => ({
     include: [mode === 'screenshots' ? 'test/screenshots.ts' : 'test/**/*.test.ts'],
     testTimeout: 60_000,
     hookTimeout: 60_000,
+    expect: { poll: { timeout: 30_000, interval: 50 } },
     maxWorkers: 2,
     reporters: process.env.CI === 'true' ? ['default', 'json'] : ['default'],
     outputFile: { json: '.vitest-report.json' },

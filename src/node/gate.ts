@@ -6,6 +6,14 @@ import { type PeerName, parsePeerName } from '../auth/peer-signature.ts'
 export const peerNameOf = (peer: PeerId): PeerName | null => parsePeerName(peer.toString())
 
 /**
+ * Closes a connection, whatever the other side does: libp2p gives up after a second when something
+ * is still to be written, and leaves the connection open.
+ */
+export function endConnection(connection: Connection): void {
+  connection.close().catch((error: Error) => connection.abort(error))
+}
+
+/**
  * Who may speak which protocol (DESIGN 4, Gate). Members are the peers in `@roster`; a stranger
  * reaches only what it needs to become one. `node.handle` covers neither kad-dht nor gossipsub, so
  * the registrar that they get is wrapped by the same gate.
@@ -13,12 +21,26 @@ export const peerNameOf = (peer: PeerId): PeerName | null => parsePeerName(peer.
 export class Gate {
   readonly #isMember: (peer: PeerName) => boolean
   readonly #isCutOff: (peer: PeerName) => boolean
-  /** open connections on which the other side was turned away as a stranger */
+  readonly #self: PeerName
+  /** open connections on which one of both sides was a stranger to the other */
   readonly #strangers = new Set<Connection>()
 
-  constructor(isMember: (peer: PeerName) => boolean, isCutOff: (peer: PeerName) => boolean) {
-    this.#isMember = isMember
-    this.#isCutOff = isCutOff
+  constructor(parts: {
+    readonly isMember: (peer: PeerName) => boolean
+    readonly isCutOff: (peer: PeerName) => boolean
+    readonly self: PeerName
+  }) {
+    this.#isMember = parts.isMember
+    this.#isCutOff = parts.isCutOff
+    this.#self = parts.self
+  }
+
+  /**
+   * Whether this peer is a member itself. While it is not, it dials only to ask to be let in: any
+   * other connection would take up one of the few places that a member has for strangers.
+   */
+  isIn(): boolean {
+    return this.#isMember(this.#self)
   }
 
   /** Whether the peer was a member and is none any more: nobody keeps a connection with it. */
@@ -49,7 +71,7 @@ export class Gate {
 
   /**
    * The registrar as a part sees it that knows nothing of members: strangers' streams end, and
-   * strangers come into no topology.
+   * strangers come into no topology, nor do members while this peer is none.
    */
   wrap(registrar: Registrar): Registrar {
     const guarded: Pick<Registrar, 'handle' | 'register'> = {
@@ -65,7 +87,7 @@ export class Gate {
           {
             ...topology,
             onConnect: (peer, connection) => {
-              if (this.lets(peer)) return topology.onConnect?.(peer, connection)
+              if (this.#isBetweenMembers(connection)) return topology.onConnect?.(peer, connection)
               this.#turnAway(connection)
             },
           },
@@ -81,11 +103,16 @@ export class Gate {
     })
   }
 
+  /** Who dials a newcomer knows already that it is one of the members. */
+  #isBetweenMembers({ direction, remotePeer }: Connection): boolean {
+    return this.lets(remotePeer) && (direction === 'inbound' || this.isIn())
+  }
+
   /**
    * Connections of peers that were strangers when they came and are members now. They are to be
    * closed and dialled anew: only a new connection brings a peer into gossip and the DHT.
    */
   outgrown(): Connection[] {
-    return [...this.#strangers].filter((connection) => this.lets(connection.remotePeer))
+    return [...this.#strangers].filter((connection) => this.#isBetweenMembers(connection))
   }
 }

@@ -146,7 +146,7 @@ export class Joining {
     if (peer === null) return null
     if (!isAuthority) {
       const pulled = await this.#join.pullRoster(peer)
-      if (!pulled.ok) return this.#no(pulled.code, pulled.reason)
+      if (!pulled.ok) return this.#no(peer, pulled.code, pulled.reason)
     }
     const council = this.#council.roster()?.council
     if (council === undefined) return null
@@ -159,21 +159,22 @@ export class Joining {
       invite: this.#invitation === null ? null : presentInvitation(this.#invitation, council, self),
     }
     const answer = await this.#join.ask(peer, signJoin(this.#signer, request))
-    if (!answer.ok) {
-      if (later.has(answer.code)) await this.#hangUp(peer).catch(() => undefined)
-      return this.#no(answer.code, answer.reason)
-    }
+    if (!answer.ok) return this.#no(peer, answer.code, answer.reason)
     if (answer.value.state === 'pending') return this.#wait(peer, answer.value.reason)
     if (!isAuthority) await this.#join.pullRoster(peer)
     return this.#pauseAfter(this.#council.roster()?.members.get(self))
   }
 
-  /** Nothing is to be had on this connection, and a member has room for few strangers. */
   async #wait(peer: PeerName, reason: string): Promise<number> {
     if (this.pending === null) this.#log.info('join_pending', { reason })
     this.pending = reason
-    await this.#hangUp(peer).catch(() => undefined)
+    await this.#leave(peer)
     return this.#nextPause()
+  }
+
+  /** Nothing is to be had on this connection, and a member has room for few strangers. */
+  async #leave(peer: PeerName): Promise<void> {
+    if (!this.#council.isMember(this.#signer.peer)) await this.#hangUp(peer).catch(() => undefined)
   }
 
   /** An address that was not reached may be in a moment: whoever was to fetch it may be starting. */
@@ -189,8 +190,9 @@ export class Joining {
     return Math.min(askAgainMs, firstPauseMs * 2 ** this.#unlisted++)
   }
 
-  #no(code: string, reason: string): number | null {
+  async #no(peer: PeerName, code: string, reason: string): Promise<number | null> {
     this.#log.warn('join_refused', { code, reason })
+    await this.#leave(peer)
     if (later.has(code)) return askAgainMs
     if (!final.has(code)) return null
     this.refusal = reason

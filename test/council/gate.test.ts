@@ -14,13 +14,15 @@ import { yamux } from '@libp2p/yamux'
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr'
 import { decode, encode } from 'cborg'
 import { createLibp2p, type Libp2p } from 'libp2p'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import type { PeerName } from '../../src/auth/peer-signature.ts'
 import { realClock } from '../../src/node/clock.ts'
 import { createLogger } from '../../src/node/logger.ts'
 import { Peer } from '../../src/node/peer.ts'
 import { JOIN, KAD, PROTOCOLS, recordKey, SYNC } from '../../src/replication/protocol.ts'
 import { makeSigner } from '../support/author.ts'
 import { soon, startCouncil, type TestCouncil } from '../support/council.ts'
+import { type Host, startHost } from '../support/member.ts'
 
 type Services = { identify: Identify; ping: Ping; pubsub: GossipSub; dht: KadDHT }
 type Stranger = Libp2p<Services>
@@ -198,8 +200,8 @@ describe('Gate', () => {
 })
 
 describe('Peer', () => {
-  it('keeps four strangers at once, each for 30 seconds', async () => {
-    await using stack = new AsyncDisposableStack()
+  /** A peer of a council in which nobody but `members` is, and the timers that it has set. */
+  async function startPeer(stack: AsyncDisposableStack, members: ReadonlySet<string>) {
     const folder = await mkdtemp(join(tmpdir(), 'council-gate-'))
     stack.defer(() => rm(folder, { recursive: true, force: true }))
     const waiting: { ms: number; job: () => void }[] = []
@@ -212,22 +214,71 @@ describe('Peer', () => {
       await Peer.start({
         ...{ folder, privateKey: await generateKeyPair('Ed25519') },
         ...{ listen: ['/ip4/127.0.0.1/tcp/0'], announce: [] },
-        isMember: () => false,
+        isMember: (name) => members.has(name),
         records: { validate: async () => undefined, select: () => 0 },
         ...{ clock: { ...realClock, after }, logger: createLogger('silent') },
       }),
     )
-    const strangers: Stranger[] = []
+    const stays = () => waiting.filter(({ ms }) => ms === 30_000)
+    return { peer, at: multiaddr(peer.addresses()[0] as string), stays }
+  }
+
+  it('keeps four strangers at once, each for 30 seconds', async () => {
+    await using stack = new AsyncDisposableStack()
+    const { at, stays } = await startPeer(stack, new Set())
+    // Hosts that dial only when they are told to: a DHT of theirs would come back by itself.
+    const strangers: Host[] = []
     for (let count = 0; count < 6; count++) {
-      const stranger = await startStranger()
-      stack.defer(() => stranger.stop())
+      const stranger = await startHost(stack)
       strangers.push(stranger)
-      await stranger.dial(multiaddr(peer.addresses()[0] as string)).catch(() => undefined)
+      await stranger.dial(at).catch(() => undefined)
     }
     const connected = () => strangers.filter((each) => each.getConnections().length > 0).length
     await soon(() => expect(connected()).toBe(4))
-    expect(waiting.filter(({ ms }) => ms === 30_000)).toHaveLength(4)
-    for (const { ms, job } of waiting) if (ms === 30_000) job()
+    expect(stays()).toHaveLength(4)
+    for (const { job } of stays()) job()
     await soon(() => expect(connected()).toBe(0))
+  })
+
+  it('ends the connection of a stranger that does not take what it is sent', async () => {
+    await using stack = new AsyncDisposableStack()
+    const { peer, at, stays } = await startPeer(stack, new Set())
+    peer.network().handle(JOIN, async () => ({ filler: Buffer.alloc(1_000_000) }))
+    const stranger = await startHost(stack, undefined, 256 * 1024)
+    const stream = await stranger.dialProtocol(at, JOIN)
+    stream.pause()
+    stream.send(Buffer.concat([Buffer.from([1]), encode({})]))
+    // The rest waits there until it takes this.
+    await soon(() => expect(stream.readBufferLength).toBeGreaterThan(200_000))
+    for (const { job } of stays()) job()
+    // After 10 s libp2p would find out by itself that nobody answers there.
+    const ended = () => expect(stranger.getConnections()).toEqual([])
+    await vi.waitFor(ended, { timeout: 8_000, interval: 50 })
+  })
+
+  it('of a newcomer takes no stranger’s place elsewhere but to ask to be let in', async () => {
+    await using stack = new AsyncDisposableStack()
+    const members = new Set<string>()
+    const { peer } = await startPeer(stack, members)
+    const member = await startHost(stack)
+    const name = member.peerId.toString() as PeerName
+    members.add(name)
+    const opened: string[] = []
+    for (const protocol of [JOIN, SYNC, KAD])
+      await member.handle(protocol, (stream) => {
+        opened.push(protocol)
+        stream.send(Buffer.concat([Buffer.from([1]), encode({})]))
+      })
+    const ask = (protocol: string) =>
+      peer.network().request(name, protocol, {}, { timeoutMs: 10_000 })
+    await peer.dial(member.getMultiaddrs()[0]?.toString() ?? '')
+    await ask(JOIN)
+    await peer.hangUp(name)
+    await soon(() => expect(member.getConnections()).toEqual([]))
+    await expect(ask(SYNC)).rejects.toMatchObject({ code: 'PEER_UNREACHABLE' })
+    expect([opened, member.getConnections()]).toEqual([[JOIN], []])
+
+    members.add(peer.name)
+    await ask(SYNC)
   })
 })

@@ -44,7 +44,7 @@ function noteSaid(collection: Collection) {
 
 it('gathers at aggregator and standby what all spokes publish, also while one of them is away', async () => {
   await using council = await startCouncil({
-    ...{ spokes: 4, aggregators: ['b', 'c', 'd'], failover: { silenceMs: 60_000 } },
+    ...{ spokes: 4, aggregators: ['b', 'c', 'd'] },
   })
   const [a] = council.spokes as [TestPeer]
   const maria = await council.claim('maria', await makeSigner(), a)

@@ -260,7 +260,9 @@ describe('an author who signs two entries for one seq', () => {
     )
     const first = answers.findIndex(({ status }) => status !== 409)
     const winner = both[first] as (typeof both)[number]
-    expect(answers.map(({ status }) => status).sort()).toEqual([201, 409])
+    // Taken, and on a busy machine published a moment later.
+    expect([201, 202]).toContain(answers[first]?.status)
+    expect(answers[1 - first]?.status).toBe(409)
     expect(json(answers[1 - first] as (typeof answers)[number])).toMatchObject({
       head: { seq: winner.entry.seq, id: winner.entry.id },
     })

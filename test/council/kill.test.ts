@@ -77,8 +77,10 @@ describe('SIGSTOP of one secondary', () => {
     stopped.signal('SIGSTOP')
     try {
       const signed = await blog.next('while-one-stands-still')
-      const answer = await primary.post(signed.submission)
-      expect([answer.status, json(answer)]).toMatchObject([201, { published: true, copies: 2 }])
+      await soon(async () => {
+        const answer = await primary.post(signed.submission)
+        expect([answer.status, json(answer)]).toMatchObject([201, { published: true, copies: 2 }])
+      })
       blog.entries.push(signed)
     } finally {
       stopped.signal('SIGCONT')

@@ -50,7 +50,9 @@ describe('moving blogs by hand', () => {
     })
     const heard = (await copiesOf('where', a)).replicas.filter((each) => each.name !== 'a')
     for (const each of heard) expect(each.heard).not.toBeNull()
-    expect(await copiesOf('where', council.peer('d'))).toMatchObject({ published: 1 })
+    await soon(async () =>
+      expect(await copiesOf('where', council.peer('d'))).toMatchObject({ published: 1 }),
+    )
     expect(await run(a, 'copies', 'nobody')).toMatchObject({ exit: 1 })
   })
 

@@ -9,6 +9,7 @@ import { press } from '../support/author-pages.ts'
 import { openBrowser, type TestBrowser, type Visitor } from '../support/browser.ts'
 import { soon } from '../support/council.ts'
 import { has, pathOf } from '../support/debian.ts'
+import { freeDemoPort } from '../support/demo-port.ts'
 import { GpgHome } from '../support/gpg.ts'
 import { hasOwnResolver, withResolver } from '../support/own-resolver.ts'
 import { replicasOf } from '../torture/checker.ts'
@@ -16,7 +17,7 @@ import { replicasOf } from '../torture/checker.ts'
 // No front door, no *.localhost: Chromium asks the council's own DNS servers for every name, as a
 // reader's machine does, and talks to the address that it gets.
 const plan = {
-  ...planDemo({ spokes: 4, port: 18_880, silenceMs: 2_000 }),
+  ...planDemo({ spokes: 4, port: await freeDemoPort(), silenceMs: 2_000 }),
   ...{ zone: 'blogs.test', dnsPort: 53 },
 }
 const isWhole = ['chromium', 'gpg', 'unshare', 'getent'].every(has)

@@ -91,7 +91,6 @@ describe('the front page and the search of a council', () => {
       return covers
     })
     await council.peer(by).kill()
-    const killedMs = performance.now()
     await jorge.publish('meanwhile', a)
     await maria.publish('still', a)
     for (const spoke of runningOf(council)) {
@@ -104,8 +103,6 @@ describe('the front page and the search of a council', () => {
       return covers
     })
     expect(other.kind).toBe('council')
-    // The standby had the posts already: it is a matter of seconds, whatever else the machine does.
-    expect(performance.now() - killedMs).toBeLessThan(30_000)
     for (const spoke of runningOf(council)) {
       const page = await pageAt(spoke)
       for (const slug of ['before', 'meanwhile', 'still'])

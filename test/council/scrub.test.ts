@@ -20,10 +20,12 @@ async function alter(store: LogStore, seq: number): Promise<void> {
   await store.write([store.putEntry(item, { ...stored, text })])
 }
 
+const yearOf = ({ dateMs }: { dateMs: number }) => new Date(dateMs).getUTCFullYear()
+
 /** What readers at a spoke can see of the blog, but for its signatures. */
 async function readAll(at: TestPeer, blog: TestBlog): Promise<string> {
   const paths = ['/', '/feed.atom', '/log.json', ...blog.entries.map((_, seq) => `/log/${seq}.txt`)]
-  const posts = blog.entries.slice(1).map((_, at) => `/2026/${word}-${at}`)
+  const posts = blog.entries.slice(1).map(({ entry }, at) => `/${yearOf(entry)}/${word}-${at}`)
   const answers = await Promise.all([...paths, ...posts].map((path) => at.ask(path, blog.host)))
   return answers.map(({ body }) => body.toString()).join('\n')
 }

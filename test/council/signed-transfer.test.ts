@@ -56,12 +56,25 @@ describe.skipIf(!GpgHome.isInstalled)('a transfer that the blogger signs', () =>
     if (act.decision.kind !== 'assign') throw new Error('no assignment')
     return { ...act.decision, id: act.id, seq: act.seq }
   }
+  /** Waits until all spokes show the same act and know what they are under it. @returns it */
+  const whenSettled = (epoch = 1) =>
+    soon(async () => {
+      const acts = await Promise.all(council.spokes.map(actAt))
+      const [first] = acts as [Awaited<ReturnType<typeof actAt>>]
+      expect(acts.map(({ id }) => id)).toEqual(acts.map(() => first.id))
+      expect(first.epoch).toBeGreaterThanOrEqual(epoch)
+      const { primary, secondary } = await council.roles('maria')
+      expect(primary.map(({ line }) => line.peerId)).toEqual([first.primary])
+      expect(secondary).toHaveLength(first.replicas.length - 1)
+      return first
+    })
   const idOf = (name: string) => council.peer(name).line.peerId
   async function hand(
     change: Partial<MoveOrder>,
     by = { sign: (text: Uint8Array) => gpg.sign(text, key) as string | Promise<string> },
+    reads = council.peer('a'),
   ) {
-    const { id, epoch } = await actAt(council.peer('a'))
+    const { id, epoch } = await actAt(reads)
     const { text } = must(
       encodeOrder({
         ...{ council: council.id, blog: 'maria' as BlogName, act: id, epoch, spoke: 'a' },
@@ -98,12 +111,9 @@ describe.skipIf(!GpgHome.isInstalled)('a transfer that the blogger signs', () =>
     const answer = JSON.parse(moved.out.join(''))
     expect(answer).toMatchObject({ blog: 'maria', from: 'b', to: free.name, isDone: false })
     expect(answer.epoch).toBeGreaterThan(1)
-    const act = await actAt(free)
+    const act = await whenSettled(2)
     expect(act.primary).toBe(free.line.peerId)
     expect(act.reason).toContain(`its author ordered it to ${free.name}`)
-    await soon(async () => {
-      expect(await council.roles('maria')).toMatchObject({ primary: [{ name: free.name }] })
-    })
     for (const peer of (await council.roles('maria')).secondary.concat(free))
       await blog.whenWhole(peer)
   })
@@ -143,16 +153,16 @@ describe.skipIf(!GpgHome.isInstalled)('a transfer that the blogger signs', () =>
       ...['promote', 'maria', '--wait', '--config', council.authority.config],
     )
     expect(promoted).toMatchObject({ exit: 0 })
-    const other = (await council.roles('maria')).primary[0] as TestPeer
+    await whenSettled(epoch + 1)
+    const [other] = (await council.roles('maria')).primary as [TestPeer]
     expect(other.name).not.toBe(primary.name)
-    await soon(async () => expect((await actAt(primary)).epoch).toBe(epoch + 1))
     const again = await replay()
     expect([again.status, json<Refused>(again).error.code]).toEqual([409, 'ORDER_ACT'])
     expect((await actAt(primary)).primary).toBe(other.line.peerId)
   })
 
   it('is refused where it does not hold, at any spoke, and the blog stays', async () => {
-    const before = await actAt(council.peer('a'))
+    const before = await whenSettled()
     const leads = council.spokes.find(({ line }) => line.peerId === before.primary) as TestPeer
     const to = council.spokes.find((peer) => peer !== leads) as TestPeer
     const wish = { spoke: to.name, primary: to.line.peerId as never }
@@ -203,15 +213,17 @@ describe.skipIf(!GpgHome.isInstalled)('a transfer that the blogger signs', () =>
     const victim = council.spokes.find((peer) => !primary.includes(peer)) as TestPeer
     await council.cutOff(victim.name, 'it lied')
     const to = council.spokes.find((peer) => peer !== victim && !primary.includes(peer)) as TestPeer
+    // Who is cut off hears of no more acts.
+    const handTo = (wish: Partial<MoveOrder>) => hand(wish, undefined, to)
     await soon(async () => {
       const wish = { spoke: victim.name, primary: victim.line.peerId as never }
-      expect(await (await hand(wish)).code(to)).toBe('SPOKE_NOT_LIVE')
+      expect(await (await handTo(wish)).code(to)).toBe('SPOKE_NOT_LIVE')
     })
     const revoke = gpg.exportKey(key).concat('\n', gpg.makeRevocation(key, 'compromised'))
     const answer = await new SpokeClient(to.url).ask({ path: '/revoke', post: Buffer.from(revoke) })
     expect([answer.status, answer.body.toString()]).toEqual([200, expect.anything()])
     await soon(async () => {
-      const order = await hand({ spoke: to.name, primary: to.line.peerId as never })
+      const order = await handTo({ spoke: to.name, primary: to.line.peerId as never })
       expect(await order.code(to)).toBe('KEY_REVOKED')
     })
   })

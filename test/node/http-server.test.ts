@@ -10,12 +10,16 @@ const piece = new Uint8Array(64 * 1024)
 /** How much of the endless archive was asked for by whoever sends it. */
 let pulled = 0
 
+/** An answer that is made until the test has it made. */
+let slow = { begun: Promise.withResolvers<void>(), made: Promise.withResolvers<void>() }
+
 /** What a spoke may be asked for, as far as it matters here. */
 async function fetch(request: Request, { remoteAddress }: { remoteAddress?: string | undefined }) {
   const { pathname } = new URL(request.url)
   if (pathname === '/log') return new Response(String((await request.arrayBuffer()).byteLength))
   if (pathname === '/slow') {
-    await new Promise((resolve) => setTimeout(resolve, 600))
+    slow.begun.resolve()
+    await slow.made.promise
     return new Response('made at last')
   }
   if (pathname === '/whole') return new Response(new Uint8Array(big))
@@ -69,7 +73,7 @@ function drip(socket: Socket, text: string): void {
 
 /** Waits until the server has as many connections as that: a paused client hears of no end. */
 const left = (server: HttpServer, count: number) =>
-  expect.poll(() => server.connections(), { timeout: 5_000, interval: 20 }).toBe(count)
+  expect.poll(() => server.connections(), { interval: 20 }).toBe(count)
 
 function get(server: HttpServer, path = '/', headers: Record<string, string> = {}) {
   const { promise, resolve, reject } = Promise.withResolvers<{ status: number; text: string }>()
@@ -88,8 +92,9 @@ function get(server: HttpServer, path = '/', headers: Record<string, string> = {
   asked.end()
   return promise
 }
-const others = async (server: HttpServer) =>
-  expect(await get(server)).toEqual({ status: 200, text: 'hello 127.0.0.1' })
+/** Others are served. With limits this short a busy machine may cut one of them as well. */
+const others = (server: HttpServer) =>
+  expect.poll(() => get(server).catch(String)).toEqual({ status: 200, text: 'hello 127.0.0.1' })
 
 describe('HttpServer', () => {
   it('cuts who sends headers by the byte, and serves the others meanwhile', async () => {
@@ -146,13 +151,37 @@ describe('HttpServer', () => {
   })
 
   it('lets the app take its time for an answer', async () => {
-    const server = await listen({ ...quick, stallMs: 200 })
-    expect(await get(server, '/slow')).toEqual({ status: 200, text: 'made at last' })
+    const patient = { requestMs: 60_000, headersMs: 60_000 }
+    const server = await listen({ ...quick, ...patient, stallMs: 200 })
+    slow = { begun: Promise.withResolvers(), made: Promise.withResolvers() }
+    const answer = get(server, '/slow')
+    await slow.begun.promise
+    // One that came later, and for which nothing is made, has been silent for too long by now.
+    const silent = await client(server)
+    await expect.poll(() => server.connections()).toBe(1)
+    silent.destroy()
+    slow.made.resolve()
+    expect(await answer).toEqual({ status: 200, text: 'made at last' })
   })
 
   it('lets who reads have all of it, however long it takes', async () => {
-    const server = await listen({ ...quick, requestMs: 200, headersMs: 100 })
-    expect((await get(server, '/whole')).text).toHaveLength(big)
+    const server = await listen({ ...quick, stallMs: 60_000, pieceMs: 60_000 })
+    const reader = await client(server, 'GET /whole HTTP/1.1\r\nHost: x\r\n\r\n')
+    let bytes = 0
+    reader.on('data', (part) => {
+      bytes += part.length
+      reader.pause()
+    })
+    reader.resume()
+    await expect.poll(() => bytes).toBeGreaterThan(0)
+    // Whoever is later with what it asks for is cut by now.
+    await client(server, 'GET / HTTP/1.1\r\n')
+    await left(server, 1)
+    reader.removeAllListeners('data').on('data', (part) => {
+      bytes += part.length
+    })
+    reader.resume()
+    await expect.poll(() => bytes).toBeGreaterThan(big)
   })
 
   it.each(['keep-alive', 'close'])(
@@ -178,7 +207,7 @@ describe('HttpServer', () => {
         socket.write(Buffer.alloc(bytes / 30))
         await pause(40)
       }
-      await expect.poll(() => socket.writableLength, { timeout: 5_000 }).toBe(0)
+      await expect.poll(() => socket.writableLength).toBe(0)
       socket.resume()
       await expect.poll(() => Buffer.concat(said).toString()).toContain('hello 127.0.0.1')
       expect(errors).toEqual([])
@@ -214,7 +243,7 @@ describe('HttpServer', () => {
     proxy.resume()
     stranger.resume()
     stranger.write(hello)
-    await expect.poll(() => stranger.destroyed, { timeout: 5_000 }).toBe(true)
+    await expect.poll(() => stranger.destroyed).toBe(true)
     const again = once(proxy, 'data')
     proxy.write(hello)
     expect(String(await again)).toContain('200 OK')

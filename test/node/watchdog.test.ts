@@ -10,7 +10,8 @@ import { stuckMs } from '../../src/node/watchdog.ts'
 
 const script = join(import.meta.dirname, '../support/stuck-process.ts')
 const cli = join(import.meta.dirname, '../../src/node/cli.ts')
-const afterMs = 1_000
+/** Long enough for a machine that gives this process nothing for a second. */
+const afterMs = 2_000
 
 class Process {
   readonly child: ChildProcess

@@ -2,6 +2,7 @@ import { encode } from 'cborg'
 import { describe, expect, it } from 'vitest'
 import { decodeFrame } from '../../src/replication/frame.ts'
 import { maxFrameBytes, maxFrameItems } from '../../src/replication/protocol.ts'
+import { workedMs } from '../support/worked.ts'
 
 /** `head`, and then one byte again and again up to the size of a frame. */
 const filled = (head: string, byte: number) =>
@@ -28,9 +29,9 @@ describe('decodeFrame', () => {
     ['something behind the value', Buffer.from('0000', 'hex')],
     ['a number as a key', Buffer.from('a10101', 'hex')],
   ])('refuses %s, quickly', (_, bytes) => {
-    const startMs = performance.now()
+    const startMs = workedMs()
     expect(() => decodeFrame(bytes)).toThrow()
-    expect(performance.now() - startMs).toBeLessThan(500)
+    expect(workedMs() - startMs).toBeLessThan(500)
   })
 
   it('takes as many items as the largest answer has, and not one more', () => {

@@ -24,6 +24,11 @@ export const zone = 'blogs.localhost'
 const startMs = 90_000
 const cli = join(import.meta.dirname, '../../src/node/cli.ts')
 
+/**
+ * Nobody counts as silent while a test runs, however busy the machine is: no blog moves by itself,
+ * and the authority holds the council's logs alone. Tests of what follows a silence set their own.
+ */
+const noSilence = { silenceMs: 600_000 }
 const noMarks = { newBlogsPercent: 100, copiesPercent: 100, replacePercent: 100, reserveMiB: 0 }
 
 /** Waits until `check` no longer throws: a condition, never a time. The deadline is generous. */
@@ -39,6 +44,7 @@ export type PeerSettings = {
     readonly push?: boolean
     readonly pull?: boolean
   }
+  /** by default nobody is ever silent */
   readonly failover?: { readonly silenceMs: number; readonly replaceAfterMs?: number }
   /** marks of the disk; by default none is ever reached, so that a test goes well on a full one */
   readonly disk?: Readonly<Record<string, number>>
@@ -158,6 +164,17 @@ export class TestCouncil {
     await Promise.all(rest.map((name) => this.#add(name, this.authority.line.bootstrap)))
     this.peers.sort((a, b) => names.indexOf(a.name) - names.indexOf(b.name))
     await this.ready()
+    if (this.#init.failover !== undefined) await this.whenHeld()
+  }
+
+  /**
+   * Waits until the council's own logs have as many holders as it has peers for: until then an act
+   * may need one peer or more than half of three or five, by how quick the machine is.
+   */
+  async whenHeld(): Promise<void> {
+    const count = this.peers.length
+    const wanted = count >= 5 ? 5 : count >= 3 ? 3 : 1
+    await soon(async () => expect(await this.spokes[0]?.holders()).toHaveLength(wanted))
   }
 
   /** One more spoke joins. Rejects with the authority's sentence when it is refused. */
@@ -186,7 +203,7 @@ export class TestCouncil {
       ...(aggregators?.includes(name) ? { aggregator: {} } : {}),
       ...(bootstrap === null ? { authority: { admission, replicas, cutoffReports } } : {}),
       exchange: { pullMs: 1_000, ...exchange },
-      failover: failover ?? { silenceMs: 6_000 },
+      failover: failover ?? noSilence,
       disk: disk ?? noMarks,
       ...(load === undefined ? {} : { load }),
       ...(limits === undefined ? {} : { limits }),
@@ -252,7 +269,20 @@ export class TestCouncil {
     const blog = new TestBlog(this, name, signer, await genesis(signer, this.#of(name)))
     await blog.handIn(at)
     await blog.whenReady(at)
+    await this.#whenKept(blog, at)
     return blog
+  }
+
+  /** A claim is ready by w of its replicas: the last one may hear of it a moment later. */
+  async #whenKept(blog: TestBlog, at: TestPeer): Promise<void> {
+    await soon(async () => {
+      const { act } = json<{ act: { text: string } }>(await at.ask('/log.json', blog.host))
+      const named = [...act.text.matchAll(/^replica (\S+) /gm)].map(([, peer]) => peer as string)
+      const running = this.spokes.filter(({ isRunning }) => isRunning)
+      const keepers = running.filter(({ line }) => named.includes(line.peerId))
+      const { none } = await this.roles(blog.name)
+      expect(none.filter((spoke) => keepers.includes(spoke)).map(({ name }) => name)).toEqual([])
+    })
   }
 
   #of(blog: string) {
@@ -264,12 +294,12 @@ export class TestCouncil {
     return new TestBlog(this, name, signer, await genesis(signer, this.#of(name)))
   }
 
-  /** Spokes by what they are to a blog; `none`: they hold nothing of it. */
+  /** Running spokes by what they are to a blog, each by its own word; `none`: they hold nothing of it. */
   async roles(blog: string): Promise<Record<'primary' | 'secondary' | 'none', TestPeer[]>> {
     const roles: Record<'primary' | 'secondary' | 'none', TestPeer[]> = {
       ...{ primary: [], secondary: [], none: [] },
     }
-    for (const spoke of this.spokes) {
+    for (const spoke of this.spokes.filter(({ isRunning }) => isRunning)) {
       const kept = (await spoke.status()).blogs.find((each) => each.blog === blog)
       roles[kept?.role ?? 'none'].push(spoke)
     }
@@ -479,6 +509,17 @@ export class TestPeer {
       for (const each of words) expect(page).toContain(each)
       return page
     })
+  }
+
+  /** Ids of those that hold the council's own logs, as a spoke knows them. */
+  async holders(): Promise<string[]> {
+    const { logs } = await this.status()
+    for (let seq = logs['@roster']?.seq ?? 0; seq >= 0; seq--) {
+      const text = (await this.ask(`/acts/roster/${seq}.txt`, zone)).body.toString()
+      const ids = [...text.matchAll(/^holder (\S+) /gm)].map(([, id]) => id as string)
+      if (ids.length > 0) return ids
+    }
+    throw new Error(`${this.name} has no @roster`)
   }
 
   get url(): string {

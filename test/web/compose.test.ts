@@ -2,6 +2,7 @@ import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { encodeEntry } from '../../src/replication/log/entry.ts'
 import { composePost, readTags, slugFor } from '../../src/web/compose.ts'
+import { workedMs } from '../support/worked.ts'
 
 const id = '5f0a'.padEnd(64, '0')
 const compose = (source: string | Uint8Array, title?: string) =>
@@ -106,10 +107,10 @@ describe('a file made to take long', () => {
     ['blanks in the title', `# a${' '.repeat(500_000)}x`],
     ['empty lines between two words', `a${'\n'.repeat(500_000)}x`],
   ])('is read in seconds, not minutes: %s', (_, file) => {
-    const began = performance.now()
+    const began = workedMs()
     composePost(Buffer.from(file), 'Title')
     composePost(Buffer.from(file), undefined)
-    expect(performance.now() - began).toBeLessThan(5_000)
+    expect(workedMs() - began).toBeLessThan(5_000)
   })
 })
 

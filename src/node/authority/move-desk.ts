@@ -106,7 +106,8 @@ export class MoveDesk {
     }
     if (!asked.dryRun) {
       const { reason, evidence } = asked
-      await this.#orders.lead(blog.blog, { peer, reason, evidence }, signedMs)
+      const signed = signedMs === null ? null : { dateMs: signedMs, takenMs: this.#clock.now() }
+      await this.#orders.lead(blog.blog, { peer, reason, evidence }, signed)
       this.#log.info('order', { blog: blog.blog, to: peer, reason })
       this.#look()
     }

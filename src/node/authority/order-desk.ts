@@ -3,7 +3,7 @@ import { readSignature } from '../../auth/signature.ts'
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import type { Clock } from '../../replication/clock.ts'
 import type { Exchange } from '../../replication/exchange/exchange.ts'
-import { Buckets, refuseRate } from '../../replication/exchange/rates.ts'
+import { refuseRate } from '../../replication/exchange/rates.ts'
 import { keyRevoked } from '../../replication/exchange/revocations.ts'
 import type { Author } from '../../replication/log/author.ts'
 import type { BlogName } from '../../replication/log/entry.ts'
@@ -32,16 +32,15 @@ const maxOpening = 4
  */
 export class OrderDesk {
   readonly #exchange: Pick<Exchange, 'council' | 'reader' | 'revocations'>
-  readonly #orders: Pick<Orders, 'evidenceOf' | 'lastSignedMs'>
+  readonly #orders: Pick<Orders, 'evidenceOf' | 'lastSigned'>
   readonly #moves: Pick<MoveDesk, 'transfer'>
   readonly #clock: Clock
   readonly #log: ComponentLog
-  readonly #taken: Buckets
   #opening = 0
 
   constructor(parts: {
     readonly exchange: Pick<Exchange, 'council' | 'reader' | 'revocations'>
-    readonly orders: Pick<Orders, 'evidenceOf' | 'lastSignedMs'>
+    readonly orders: Pick<Orders, 'evidenceOf' | 'lastSigned'>
     readonly moves: Pick<MoveDesk, 'transfer'>
     readonly clock: Clock
     readonly log: ComponentLog
@@ -51,8 +50,6 @@ export class OrderDesk {
     this.#moves = parts.moves
     this.#clock = parts.clock
     this.#log = parts.log
-    const rate = { burst: 1, perSecond: 1_000 / orderPauseMs }
-    this.#taken = new Buckets(rate, parts.clock.now)
   }
 
   /**
@@ -83,20 +80,16 @@ export class OrderDesk {
     if (isDone || this.#orders.evidenceOf(blog) === evidence)
       return this.#moves.transfer({ ...asked, dryRun: true })
     const nowMs = this.#clock.now()
-    const lastMs = this.#orders.lastSignedMs(blog)
-    const fits = checkOrder(order.value, { roster, names, nowMs, lastMs })
+    const last = this.#orders.lastSigned(blog)
+    const fits = checkOrder(order.value, { roster, names, nowMs, lastMs: last?.dateMs ?? null })
     if (!fits.ok) return fits
     const good = await this.#verify(order.value, armored, signature.value.createdMs)
     if (!good.ok) return good
     const planned = await this.#moves.transfer({ ...asked, dryRun: true })
     if (!planned.ok) return planned
     // To take back what was ordered, and is not done, is always possible.
-    if (!planned.value.isDone && !this.#taken.tryTake(blog)) {
-      return refuseRate(
-        `${blog} was ordered to another server a moment ago.`,
-        this.#taken.waitMs(blog),
-      )
-    }
+    const waitMs = planned.value.isDone ? 0 : pauseLeftMs(last?.takenMs ?? null, nowMs)
+    if (waitMs > 0) return refuseRate(`${blog} was ordered to another server a moment ago.`, waitMs)
     this.#log.info('signed_order', { blog, to: primary, order: order.value.id })
     return this.#moves.transfer({ ...asked, dryRun: false })
   }
@@ -141,6 +134,12 @@ export class OrderDesk {
       this.#opening--
     }
   }
+}
+
+/** How long it is until a further order may move the blog, ms. A clock that was set back counts for nothing. */
+function pauseLeftMs(takenMs: number | null, nowMs: number): number {
+  if (takenMs === null || takenMs > nowMs) return 0
+  return Math.max(0, takenMs + orderPauseMs - nowMs)
 }
 
 /**

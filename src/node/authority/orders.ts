@@ -9,8 +9,13 @@ type OrderRow = {
   readonly reason: string
   readonly evidence: string | null
 }
-/** When the last order that a blogger signed, and that was taken, is dated: no earlier one counts. */
-type SignedRow = { readonly dateMs: number }
+/** The last order about a blog that its blogger signed, and that was taken. */
+export type SignedOrder = {
+  /** its own date: no earlier one counts any more */
+  readonly dateMs: number
+  /** when one was taken last that is to move the blog, by the authority's clock; left out: none was */
+  readonly takenMs?: number
+}
 type DrainRow = { readonly reason: string; readonly sinceMs: number }
 const orderKey = (blog: string) => `order/${blog}`
 const signedKey = (blog: string) => `ordered/${blog}`
@@ -20,7 +25,7 @@ const drainKey = (peer: string) => `drain/${peer}`
 export class Orders {
   readonly #store: Pick<LogStore, 'values' | 'write' | 'putValue' | 'deleteValue'>
   readonly #orders = new Map<BlogName, OrderRow>()
-  readonly #signedMs = new Map<BlogName, number>()
+  readonly #signed = new Map<BlogName, SignedOrder>()
   readonly #draining = new Map<PeerName, DrainRow>()
 
   constructor(store: Pick<LogStore, 'values' | 'write' | 'putValue' | 'deleteValue'>) {
@@ -32,7 +37,7 @@ export class Orders {
     for (const [key, value] of await this.#store.values(orderKey('')))
       this.#orders.set(key.slice(orderKey('').length) as BlogName, value as OrderRow)
     for (const [key, value] of await this.#store.values(signedKey('')))
-      this.#signedMs.set(key.slice(signedKey('').length) as BlogName, (value as SignedRow).dateMs)
+      this.#signed.set(key.slice(signedKey('').length) as BlogName, value as SignedOrder)
     for (const [key, value] of await this.#store.values(drainKey('')))
       this.#draining.set(key.slice(drainKey('').length) as PeerName, value as DrainRow)
   }
@@ -51,9 +56,9 @@ export class Orders {
     return this.#orders.get(blog)?.evidence ?? null
   }
 
-  /** The date of the newest order about a blog that was signed and taken; null: none was. */
-  lastSignedMs(blog: BlogName): number | null {
-    return this.#signedMs.get(blog) ?? null
+  /** The newest order about a blog that was signed and taken; null: none was. */
+  lastSigned(blog: BlogName): SignedOrder | null {
+    return this.#signed.get(blog) ?? null
   }
 
   isDraining(peer: PeerName): boolean {
@@ -63,31 +68,34 @@ export class Orders {
   /**
    * Orders that a spoke shall lead a blog; a later order takes the place of an earlier one.
    *
-   * @param signedMs - the date of the order, where its blogger signed it; else null
+   * @param signed - where its blogger signed it; else null
    */
-  async lead(blog: BlogName, row: OrderRow, signedMs: number | null): Promise<void> {
+  async lead(blog: BlogName, row: OrderRow, signed: Required<SignedOrder> | null): Promise<void> {
     await this.#store.write([
       this.#store.putValue(orderKey(blog), row),
-      ...this.#signed(blog, signedMs),
+      ...this.#signedRow(blog, signed),
     ])
     this.#orders.set(blog, row)
-    if (signedMs !== null) this.#signedMs.set(blog, signedMs)
+    if (signed !== null) this.#signed.set(blog, signed)
   }
 
-  /** Takes back an order that is not done yet: the blog stays where it is. */
+  /**
+   * Takes back an order that is not done yet: the blog stays where it is.
+   *
+   * @param signedMs - the date of the order that does so, where its blogger signed it; else null
+   */
   async withdraw(blog: BlogName, signedMs: number | null): Promise<void> {
+    const signed = signedMs === null ? null : { ...this.#signed.get(blog), dateMs: signedMs }
     await this.#store.write([
       this.#store.deleteValue(orderKey(blog)),
-      ...this.#signed(blog, signedMs),
+      ...this.#signedRow(blog, signed),
     ])
     this.#orders.delete(blog)
-    if (signedMs !== null) this.#signedMs.set(blog, signedMs)
+    if (signed !== null) this.#signed.set(blog, signed)
   }
 
-  #signed(blog: BlogName, dateMs: number | null) {
-    return dateMs === null
-      ? []
-      : [this.#store.putValue(signedKey(blog), { dateMs } satisfies SignedRow)]
+  #signedRow(blog: BlogName, signed: SignedOrder | null) {
+    return signed === null ? [] : [this.#store.putValue(signedKey(blog), signed)]
   }
 
   /** The order is carried out, or given up. */

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import type { PeerName, PeerSigner } from '../../auth/peer-signature.ts'
 import { refuse, type Verdict } from '../../auth/verdict.ts'
-import { type Clock, repeat } from '../clock.ts'
+import { type Clock, repeat, wait } from '../clock.ts'
 import { type Head, namesLog, rosterLog } from '../log/log.ts'
 import { isWeb, type StoreId } from '../log/peer-text.ts'
 import type { Signed } from '../log/text.ts'
@@ -29,6 +29,8 @@ const beatAnswer = z.object({ beat: signedShape })
 const dialAnswer = z.object({ dial: signedShape })
 /** How long a dialled peer may take to answer, ms (REPLICATION, Silence). */
 const dialMs = 3_000
+/** First pause before an authority that did not answer is greeted again, ms; then twice as long each time. */
+const firstGreetMs = 500
 const fetchAnswer = z.object({ hello: signedShape })
 
 /** What this machine tells of itself. */
@@ -64,6 +66,8 @@ export class Alive {
   /** as of this peer's last heartbeat, or the last time for one */
   #vitalsNow: Vitals | null = null
   #stop = () => {}
+  #isStopped = false
+  #isGreeting = false
 
   constructor(parts: {
     readonly network: Network
@@ -136,6 +140,7 @@ export class Alive {
   }
 
   stop(): void {
+    this.#isStopped = true
     this.#stop()
   }
 
@@ -248,6 +253,27 @@ export class Alive {
     if (names !== null && this.carriesNames())
       await this.#sync.pullCouncil(authority, namesLog, names)
     this.#answered(authority, names)
+  }
+
+  /**
+   * Sends a heartbeat to an authority that this peer has just been connected with. It may be starting,
+   * and answer nothing yet: then again, sooner than the next one is due.
+   */
+  async greet(): Promise<void> {
+    if (this.#isGreeting) return
+    this.#isGreeting = true
+    try {
+      for (let pauseMs = firstGreetMs; !this.#isStopped; pauseMs *= 2) {
+        const isAnswered = await this.send().then(
+          () => true,
+          () => false,
+        )
+        if (isAnswered || pauseMs >= this.#silenceMs / 3) return
+        await wait(this.#clock, pauseMs)
+      }
+    } finally {
+      this.#isGreeting = false
+    }
   }
 
   /** Peers that answer DNS, gather, hold the council's logs or are the authority carry `@names`; others ask. */

@@ -84,7 +84,11 @@ const newDesk = () =>
         if (!dryRun) {
           moved.push(`${spoke} ${reason}`)
           if (isDone) await orders.withdraw(maria, signedMs)
-          else await orders.lead(maria, { peer: spoke as never, reason, evidence }, signedMs)
+          else {
+            const signed =
+              signedMs === null ? null : { dateMs: signedMs, takenMs: authority.clock.ms }
+            await orders.lead(maria, { peer: spoke as never, reason, evidence }, signed)
+          }
         }
         return accept({ blog, to: spoke, isDone } as unknown as Move)
       },
@@ -188,6 +192,32 @@ describe('OrderDesk.take', () => {
     authority.clock.ms += 9 * minuteMs
     expect(await code(order({ spoke: 's3', primary: peer(3).peer }))).toBe('accepted')
     expect(moved).toHaveLength(2)
+  })
+
+  it('remembers over a restart when it took the last one, also one that was taken back', async () => {
+    const to3 = () => order({ spoke: 's3', primary: peer(3).peer })
+    const restart = async () => {
+      orders = new Orders(authority.disk.store)
+      await orders.load()
+      desk = newDesk()
+    }
+    expect(await code(order())).toBe('accepted')
+    authority.clock.ms += minuteMs
+    await restart()
+    expect(await take(to3())).toMatchObject({ code: 'RATE_LIMITED', retryMs: 540_000 })
+    expect(await code(order({ spoke: 's1', primary: peer(1).peer }))).toBe('accepted')
+    authority.clock.ms += minuteMs
+    await restart()
+    expect(await take(to3())).toMatchObject({ code: 'RATE_LIMITED', retryMs: 480_000 })
+    authority.clock.ms += 8 * minuteMs
+    await restart()
+    expect(await code(to3())).toBe('accepted')
+  })
+
+  it('lets nobody wait longer whose authority’s clock was set back', async () => {
+    expect(await code(order({ dateMs: now() - 30 * minuteMs }))).toBe('accepted')
+    authority.clock.ms -= 20 * minuteMs
+    expect(await code(order({ spoke: 's3', primary: peer(3).peer }))).toBe('accepted')
   })
 
   it('counts nothing that it refuses: who cannot sign takes nothing from the author', async () => {

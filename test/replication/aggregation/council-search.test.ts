@@ -40,7 +40,7 @@ async function indexed(collection: TestCollection): Promise<SearchIndex> {
   const indexer = new Indexer({ collection, index, report })
   stack.defer(() => indexer.stop())
   indexer.start()
-  await vi.waitFor(() => expect(indexer.behind).toBe(0))
+  await vi.waitFor(() => expect(indexer.behind).toBe(0), { timeout: 30_000 })
   await index.flush()
   return index
 }

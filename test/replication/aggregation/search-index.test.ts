@@ -209,7 +209,7 @@ describe('SearchIndex', () => {
   it('writes what was given without being asked, within its time', async () => {
     await using index = await openIndex()
     give(index, maria, 1, { put: [post(maria, 1, 'soon')] })
-    await expect.poll(() => index.written, { timeout: 5_000 }).toBe(1)
+    await expect.poll(() => index.written).toBe(1)
   })
 })
 
@@ -349,7 +349,7 @@ describe('SearchIndex, whose thread ends', () => {
     // No query that `parseQuery` makes does this.
     const answer = await index.search({} as ParsedQuery, page)
     expect(codeOf(answer)).toBe('SEARCH_UNAVAILABLE')
-    await expect.poll(() => isTold, { timeout: 10_000 }).toBe(true)
+    await expect.poll(() => isTold).toBe(true)
     expect(said.map(({ event }) => event)).toEqual(['search_failed'])
     expect(index.head(maria)?.seq).toBe(0)
     expect(await find(index, 'written')).toEqual(['maria 0'])

@@ -8,6 +8,7 @@ import {
   plainTextOf,
   snippetOf,
 } from '../../../src/replication/aggregation/snippet.ts'
+import { workedMs } from '../../support/worked.ts'
 import { must } from '../test-council.ts'
 
 const show = (body: string, query: string) =>
@@ -98,9 +99,9 @@ describe('snippetOf', () => {
       '`'.repeat(65_000),
       'x'.repeat(65_000),
     ]) {
-      const start = performance.now()
+      const start = workedMs()
       snippetOf(body, must(parseQuery('x')))
-      expect(performance.now() - start).toBeLessThan(2_000)
+      expect(workedMs() - start).toBeLessThan(2_000)
     }
   })
 })

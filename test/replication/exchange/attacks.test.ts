@@ -1,5 +1,5 @@
 import { decode, encode } from 'cborg'
-import { beforeEach, describe, expect, it, vi } from 'vitest'
+import { beforeEach, describe, expect, it } from 'vitest'
 import { KeyRing } from '../../../src/auth/public-key.ts'
 import { refuse } from '../../../src/auth/verdict.ts'
 import { ReplicationError } from '../../../src/replication/errors.ts'
@@ -637,6 +637,18 @@ describe('Alive', () => {
     honest.exchange.stop()
   })
 
+  it('is heard by an authority that is still starting when they connect, before the next heartbeat', async () => {
+    const spoke = await start(2)
+    spoke.exchange.connected(peer(0).peer)
+    await settle()
+    const authority = await start(0)
+    const isHeard = () => authority.exchange.alive.isLive(peer(2).peer)
+    expect(isHeard()).toBe(false)
+    await spoke.clock.pass(500)
+    await expect.poll(isHeard).toBe(true)
+    for (const { exchange } of [spoke, authority]) exchange.stop()
+  })
+
   it('fetches an address for the authority only, and a web address only', async () => {
     const honest = await start(2)
     const fetch = (from: number, url: string) =>
@@ -740,7 +752,7 @@ describe('what lies aside', () => {
     const done = Promise.all(
       both.map(({ offer }) => ask(4, 1, SUBMIT, { t: 'entry', entry: signedRow(offer) })),
     )
-    await vi.waitFor(async () => expect(await headOf(primary)).toEqual(log.head))
+    await expect.poll(() => headOf(primary)).toEqual(log.head)
     await primary.clock.pass(publishWaitMs)
     const [first, second] = await done
     expect(first).toMatchObject({ published: false, copies: 1 })

@@ -56,9 +56,7 @@ describe('a spoke that signs "I dialled and failed" about everybody', () => {
 })
 
 describe('a primary that takes entries and gives them to nobody', () => {
-  it('gets nothing published; the author is told, and loses nothing when it is cut off', {
-    timeout: 90_000,
-  }, async () => {
+  it('gets nothing published; the author is told, and loses nothing when it is cut off', async () => {
     await using council = await startCouncil({ spokes: 4, replicas: 3, failover })
     const b = council.peer('b')
     const blog = await council.claim('maria', await makeSigner(), b)
@@ -115,9 +113,7 @@ describe('an authority that writes two acts for one seq', () => {
     await council?.[Symbol.asyncDispose]()
   })
 
-  it('is seen: both are kept and shown by everybody, and nobody obeys the second', {
-    timeout: 100_000,
-  }, async () => {
+  it('is seen: both are kept and shown by everybody, and nobody obeys the second', async () => {
     const { authority } = council
     const [b, c] = [council.peer('b'), council.peer('c')]
     // Three hold the council's logs, and all know it: nothing more is to be written.

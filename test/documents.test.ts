@@ -17,6 +17,7 @@ import { blogRules } from '../src/replication/log/rules.ts'
 import { decodeText, type EntryId, idOf, type Signed } from '../src/replication/log/text.ts'
 import { recordKey } from '../src/replication/protocol.ts'
 import { decodeAct } from '../src/replication/registry/act.ts'
+import { decodeAnswer } from '../src/replication/registry/audit-answer.ts'
 import { parseBootstrap } from '../src/replication/registry/bootstrap.ts'
 import { decodeHeartbeat } from '../src/replication/registry/heartbeat.ts'
 import { checkHello } from '../src/replication/registry/hello.ts'
@@ -32,7 +33,7 @@ import { Names } from '../src/replication/registry/names.ts'
 import { decodeOrder, verifyOrder } from '../src/replication/registry/order.ts'
 import { checkProof } from '../src/replication/registry/proof.ts'
 import { checkRecord } from '../src/replication/registry/registry.ts'
-import { decodeAnswer, decodeReport } from '../src/replication/registry/report.ts'
+import { decodeReport } from '../src/replication/registry/report.ts'
 import {
   checkInForce,
   foldRoster,

@@ -1,22 +1,11 @@
 import { readFile } from 'node:fs/promises'
-import { isIP } from 'node:net'
 import { dirname, resolve } from 'node:path'
-import { z } from 'zod'
+import type { z } from 'zod'
 import { accept, refuse, type Verdict } from '../auth/verdict.ts'
-import { defaultDoorLimits } from '../replication/exchange/rates.ts'
-import { isAddress, isDns, isWeb } from '../replication/log/peer-text.ts'
-import { decodeText, encodeText, isZone } from '../replication/log/text.ts'
-import { maxReplicas } from '../replication/protocol.ts'
-import { type AdmissionPolicy, memberFields } from '../replication/registry/act.ts'
-import { parseBootstrap } from '../replication/registry/bootstrap.ts'
-import { parseInvitation } from '../replication/registry/invitation.ts'
-import { parseNetwork } from '../web/client.ts'
-import { defaultLoad } from './authority/demand.ts'
+import type { AdmissionPolicy } from '../replication/registry/act.ts'
+import { conflicts } from './config-conflicts.ts'
 import { override, sectionOf } from './config-override.ts'
-
-/** From the least to the most talkative. */
-export const logLevels = ['silent', 'fatal', 'error', 'warn', 'info', 'debug', 'trace'] as const
-export type LogLevel = (typeof logLevels)[number]
+import { type LogLevel, quote, schema } from './config-schema.ts'
 
 /**
  * One peer's `council.json`. What the peer does follows from the sections `spoke`, `dns`,
@@ -161,193 +150,6 @@ export type Config = {
   }
 }
 
-// Each field: what is wanted, in the words of the refusal, and the check of it.
-
-function field<T>(want: string, is: (value: unknown) => boolean) {
-  return z.custom<T>(is, { error: (issue) => `want ${want}, got ${show(issue.input)}` })
-}
-
-const whole = (least: number, most: number) =>
-  field<number>(
-    `${least}–${most}`,
-    (value) => Number.isInteger(value) && Number(value) >= least && Number(value) <= most,
-  )
-const text = (want: string, is: (value: string) => boolean) =>
-  field<string>(want, (value) => typeof value === 'string' && is(value))
-const flag = field<boolean>('true or false', (value) => typeof value === 'boolean')
-const choice = <T extends string>(...allowed: readonly T[]) =>
-  field<T>(`one of ${allowed.join(', ')}`, (value) => allowed.includes(value as T))
-const list = (want: string, least: number, is: (value: string) => boolean) =>
-  field<string[]>(
-    `a list of ${least === 0 ? '' : 'at least one of '}${want}`,
-    (value) =>
-      Array.isArray(value) &&
-      value.length >= least &&
-      value.every((each) => typeof each === 'string' && is(each)),
-  )
-
-/** What `@roster` will hold is checked here as there, so that a request to join never fails by it. */
-const member = (name: string, want: string) => {
-  const wrong = memberFields.find((each) => each.name === name)?.wrong ?? (() => null)
-  return text(want, (value) => isHeaderValue(value) && wrong(value) === null)
-}
-const nullable = <T>(want: string, inner: z.ZodType<T>) =>
-  field<T | null>(
-    `${want}, or null`,
-    (value) => value === null || inner.safeParse(value).success,
-  ).default(null)
-
-const ipAddress = text('an IP address', (value) => isIP(value) !== 0)
-const port = whole(0, 65_535)
-const peerAddress = (value: string) => isAddress(value) === null
-const peerAddressWanted = 'addresses like /ip4/192.0.2.7/tcp/4001'
-
-/** Each sign-up asks all of them. */
-const maxKeyServers = 8
-const isKeyServer = (value: string) => {
-  if (!/^(hkps?|https?):\/\/[a-z0-9.:[\]-]+$/.test(value)) return false
-  const url = URL.parse(value.replace(/^hkp/, 'http'))
-  return url !== null && url.hostname !== '' && value.endsWith(`//${url.host}`)
-}
-
-const namesOneAddress = (host: unknown) => host !== '0.0.0.0' && host !== '::'
-const bracketed = (host: string) => (isIP(host) === 6 ? `[${host}]` : host)
-
-const spoke = z
-  .strictObject({
-    host: ipAddress,
-    port,
-    addresses: list(
-      'addresses like http://192.0.2.7:80',
-      0,
-      (value) => isWeb(value) === null,
-    ).default([]),
-  })
-  .transform(({ host, port: number, addresses }) => ({
-    host,
-    port: number,
-    addresses:
-      addresses.length === 0 && number !== 0 ? [`http://${bracketed(host)}:${number}`] : addresses,
-  }))
-const dns = z
-  .strictObject({
-    host: ipAddress,
-    port,
-    addresses: list('"192.0.2.7 53"', 0, (value) => isDns(value) === null).default([]),
-  })
-  .transform(({ host, port: number, addresses }) => ({
-    host,
-    port: number,
-    addresses: addresses.length === 0 && number !== 0 ? [`${host} ${number}`] : addresses,
-  }))
-
-const sections = {
-  peer: z
-    .strictObject({
-      listen: list(peerAddressWanted, 1, peerAddress).default(['/ip4/0.0.0.0/tcp/4001']),
-      announce: list(peerAddressWanted, 0, peerAddress).default([]),
-      dialFrom: nullable('an IP address', ipAddress),
-    })
-    .prefault({}),
-  council: z.strictObject({
-    zone: text('a lower-case DNS name', (value) => isZone(value) === null).optional(),
-    bootstrap: text(
-      'a bootstrap address like council://<zone>/<council id>?peer=/ip4/…/tcp/…/p2p/12D3Koo…',
-      (value) => parseBootstrap(value).ok,
-    ).optional(),
-  }),
-  web: z
-    .strictObject({
-      origin: text('http:// or https://, then {host} and perhaps a port', (value) =>
-        /^https?:\/\/\{host\}(:[1-9][0-9]{0,4})?$/.test(value),
-      ).default('https://{host}'),
-      trustedProxies: list(
-        'IP addresses or networks like 10.0.0.0/8',
-        0,
-        (value) => parseNetwork(value) !== null,
-      ).default([]),
-    })
-    .prefault({}),
-  spoke: spoke.optional(),
-  dns: dns.optional(),
-  aggregator: z.strictObject({}).optional(),
-  authority: z
-    .strictObject({
-      admission: choice('open', 'approve', 'invite').default('open'),
-      replicas: whole(1, maxReplicas).default(3),
-      edit: choice('dotted', 'dashed').default('dotted'),
-      cutoffReports: nullable('2–20', whole(2, 20)),
-    })
-    .optional(),
-  keys: z
-    .strictObject({
-      servers: list(
-        `key servers like hkps://keys.example.org, ${maxKeyServers} at most`,
-        0,
-        isKeyServer,
-      )
-        .refine(({ length }) => length <= maxKeyServers, {
-          error: `want at most ${maxKeyServers} servers`,
-        })
-        .default([]),
-      wkd: flag.default(false),
-      allowPrivate: flag.default(false),
-    })
-    .prefault({}),
-  failover: z
-    .strictObject({
-      silenceMs: whole(1_000, 600_000).default(15_000),
-      replaceAfterMs: whole(0, 86_400_000).default(60_000),
-    })
-    .prefault({}),
-  exchange: z
-    .strictObject({
-      pullMs: whole(200, 600_000).default(30_000),
-      gossip: flag.default(true),
-      push: flag.default(true),
-      pull: flag.default(true),
-    })
-    .prefault({}),
-  disk: z
-    .strictObject({
-      newBlogsPercent: whole(1, 100).default(85),
-      copiesPercent: whole(1, 100).default(92),
-      replacePercent: whole(1, 100).default(97),
-      reserveMiB: whole(0, 65_536).default(64),
-    })
-    .prefault({}),
-  load: z
-    .strictObject({
-      busyPerMinute: whole(1, 10_000_000).default(defaultLoad.busyPerMinute),
-      quietPerMinute: whole(1, 10_000_000).default(defaultLoad.quietPerMinute),
-      growAfterMs: whole(1_000, 86_400_000).default(defaultLoad.growAfterMs),
-      shrinkAfterMs: whole(1_000, 86_400_000).default(defaultLoad.shrinkAfterMs),
-      mostCopies: whole(1, maxReplicas).default(defaultLoad.mostCopies),
-    })
-    .prefault({}),
-  limits: z
-    .strictObject({
-      blogBurst: whole(1, 100_000).default(defaultDoorLimits.blogBurst),
-      blogHourly: whole(1, 100_000).default(defaultDoorLimits.blogHourly),
-      blogBytes: whole(1_000_000, 100_000_000_000).default(defaultDoorLimits.blogBytes),
-    })
-    .prefault({}),
-  log: z.strictObject({ level: choice(...logLevels).default('info') }).prefault({}),
-}
-const fields = {
-  data: text('the path of a folder', (value) => value !== '' && !value.includes('\0')).default(
-    './data',
-  ),
-  name: member('name', 'a label of 1–30 of a–z, 0–9 and -'),
-  operator: member('operator', '1–100 characters without outer blanks'),
-  network: nullable(
-    '1–100 characters without outer blanks',
-    member('network', '1–100 characters without outer blanks'),
-  ),
-  country: nullable('two capital letters', member('country', 'two capital letters')),
-}
-const schema = z.strictObject({ ...fields, ...sections })
-
 /** What is wrong with a config: all of it at once, each line with the path of its field. */
 export type ConfigVerdict =
   | { readonly ok: true; readonly value: Config }
@@ -369,7 +171,7 @@ export function parseConfig(value: unknown, env: NodeJS.ProcessEnv = {}): Config
   const parsed = schema.safeParse(overridden.value, { reportInput: true })
   const problems = [
     ...(parsed.success ? [] : parsed.error.issues.flatMap(problemsOf)),
-    ...crossProblems(overridden.value),
+    ...conflicts(overridden.value),
     ...overridden.problems,
   ]
   if (parsed.success && problems.length === 0) {
@@ -408,70 +210,6 @@ export async function readConfig(path: string, env: NodeJS.ProcessEnv): Promise<
   return accept({ ...config.value, data })
 }
 
-/** What no field alone can show. Looks at the raw value, so that it is reported with the rest. */
-function crossProblems(value: unknown): string[] {
-  if (!isObject(value)) return []
-  const problems: string[] = []
-  const { council, spoke: web, dns: server, authority, aggregator, keys, disk, load } = value
-  if ([web, server, authority, aggregator].every((section) => section === undefined)) {
-    problems.push(
-      'spoke, dns, authority, aggregator: want at least one of these sections, got none',
-    )
-  }
-  if (isObject(council)) {
-    if ((council.zone === undefined) === (council.bootstrap === undefined)) {
-      problems.push(
-        `council: want either zone or bootstrap, got ${council.zone === undefined ? 'neither' : 'both'}`,
-      )
-    } else if (council.zone !== undefined && authority === undefined) {
-      problems.push(
-        'council.zone: want section authority beside it, since this founds a council; to join one, give council.bootstrap',
-      )
-    } else if (council.bootstrap !== undefined && authority !== undefined) {
-      problems.push('authority: want council.zone beside it; a peer that joins has no such section')
-    }
-    const joins = parseBootstrap(String(council.bootstrap))
-    if (joins.ok && joins.value.invite !== null && parseInvitation(joins.value.invite) === null) {
-      problems.push(
-        `council.bootstrap: want an invitation of 43 characters behind invite=, got ${show(joins.value.invite)}; copy the whole join line once more`,
-      )
-    }
-  }
-  if (isObject(disk)) {
-    const { newBlogsPercent = 85, copiesPercent = 92, replacePercent = 97 } = disk
-    if (Number(newBlogsPercent) > Number(copiesPercent))
-      problems.push(`disk.copiesPercent: want at least newBlogsPercent, got ${show(copiesPercent)}`)
-    if (Number(copiesPercent) > Number(replacePercent))
-      problems.push(`disk.replacePercent: want at least copiesPercent, got ${show(replacePercent)}`)
-  }
-  if (isObject(load)) {
-    const { busyPerMinute, quietPerMinute } = { ...defaultLoad, ...load }
-    if (Number(quietPerMinute) > Number(busyPerMinute) / 2)
-      problems.push(
-        `load.quietPerMinute: want at most half of busyPerMinute, got ${show(quietPerMinute)}`,
-      )
-  }
-  const plainServers =
-    isObject(keys) && Array.isArray(keys.servers) && keys.allowPrivate !== true
-      ? keys.servers.filter((each) => /^(hkp|http):/.test(String(each)))
-      : []
-  for (const server of plainServers)
-    problems.push(
-      `keys.servers: want hkps:// or https://, or keys.allowPrivate, got ${show(server)}`,
-    )
-  for (const [name, section] of [
-    ['spoke', web],
-    ['dns', server],
-  ] as const) {
-    if (!isObject(section) || namesOneAddress(section.host)) continue
-    if (Array.isArray(section.addresses) && section.addresses.length > 0) continue
-    problems.push(
-      `${name}.addresses: want at least one, since ${section.host} is every address of this machine, got none`,
-    )
-  }
-  return problems
-}
-
 function problemsOf(issue: z.core.$ZodIssue): string[] {
   const path = issue.path.join('.')
   if (issue.code === 'unrecognized_keys') {
@@ -483,22 +221,5 @@ function problemsOf(issue: z.core.$ZodIssue): string[] {
     )
   }
   if (issue.code !== 'invalid_type') return [`${path}: ${issue.message}`]
-  return [`${path === '' ? 'the config' : path}: want an object { … }, got ${show(issue.input)}`]
-}
-
-/** Whether a value may stand in a header line of a signed text. */
-function isHeaderValue(value: string): boolean {
-  const line = encodeText({ first: 'council', headers: [['value', value]], body: null })
-  const read = decodeText(line)
-  return read.ok && read.value.body === null && read.value.headers.length === 1
-}
-
-function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-function show(value: unknown): string {
-  if (value === undefined) return 'nothing'
-  const json = JSON.stringify(value)
-  return json.length > 80 ? `${json.slice(0, 77)}…` : json
+  return [`${path === '' ? 'the config' : path}: want an object { … }, got ${quote(issue.input)}`]
 }

@@ -1,7 +1,7 @@
 import type { Logger as LibraryLog } from '@libp2p/interface'
 import { pino } from 'pino'
 import pretty from 'pino-pretty'
-import type { LogLevel } from './config.ts'
+import type { LogLevel } from './config-schema.ts'
 
 export type LogFields = Readonly<Record<string, unknown>>
 

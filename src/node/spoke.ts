@@ -1,60 +1,44 @@
 import { randomBytes } from 'node:crypto'
 import { mkdir, stat } from 'node:fs/promises'
-import { isIP } from 'node:net'
 import { join } from 'node:path'
 import { MemoryLevel } from 'memory-level'
-import { type PeerName, type PeerSigner, peerSigner } from '../auth/peer-signature.ts'
+import { type PeerName, peerSigner } from '../auth/peer-signature.ts'
 import { KeyRing } from '../auth/public-key.ts'
 import { accept, refuse, type Verdict } from '../auth/verdict.ts'
-import { Aggregation } from '../replication/aggregation/aggregation.ts'
 import { Gathering } from '../replication/aggregation/gathering.ts'
-import { SearchIndex } from '../replication/aggregation/search-index.ts'
-import { wait } from '../replication/clock.ts'
-import type { Vitals } from '../replication/exchange/alive.ts'
 import { Exchange } from '../replication/exchange/exchange.ts'
 import { rosterLog } from '../replication/log/log.ts'
 import { parseStoreId, type StoreId } from '../replication/log/peer-text.ts'
 import type { Disk } from '../replication/log/store.ts'
 import { maxBusyBlogs } from '../replication/protocol.ts'
-import type { MemberRecord, Role } from '../replication/registry/act.ts'
 import {
   type Bootstrap,
   formatBootstrap,
   parseBootstrap,
 } from '../replication/registry/bootstrap.ts'
 import { invitationSigner, parseInvitation } from '../replication/registry/invitation.ts'
-import { authorityOf, isMember } from '../replication/registry/roster.ts'
-import { createApp } from '../web/app.ts'
-import { trustedProxies } from '../web/client.ts'
-import { KeptPages } from '../web/kept-pages.ts'
-import { placeReader } from '../web/places.ts'
-import { RateLimits } from '../web/rate-limit.ts'
 import { ReadCounts } from '../web/read-counts.ts'
-import { StoredAccounts } from './accounts.ts'
 import { serveAdmin } from './admin/admin-app.ts'
 import { lookAtCopies } from './admin/look-at-copies.ts'
-import { searchPath } from './admin/reindex.ts'
 import { askDns } from './ask-dns.ts'
 import { type AuthorityParts, startAuthority } from './authority/start-authority.ts'
 import { realClock } from './clock.ts'
 import type { Config } from './config.ts'
 import { DiskRoom } from './disk-room.ts'
-import { DnsServer } from './dns/dns-server.ts'
-import { ZoneKeeper } from './dns/zone-keeper.ts'
+import { serveDns } from './dns/serve-dns.ts'
 import { fetchHello } from './fetch-hello.ts'
 import { openGatheredDisk } from './gathered-disk.ts'
-import { HttpServer } from './http-server.ts'
 import { Joining } from './joining.ts'
-import { KeyChecks, watchedKeys } from './key-checks.ts'
-import { KeyServers } from './key-servers.ts'
 import type { Logger } from './logger.ts'
-import { Peer, type Wanted } from './peer.ts'
+import { ownRecord } from './own-record.ts'
+import { Peer } from './peer.ts'
 import { openPeerKey } from './peer-key.ts'
-import { Sampler } from './sampler.ts'
+import { serveWeb } from './serve-web.ts'
+import { startAggregation } from './start-aggregation.ts'
 import { readStatus } from './status.ts'
 import { StoreDisk } from './store-disk.ts'
-import { visitSpoke } from './visit-spoke.ts'
-import { SpokeForWeb } from './web-spoke.ts'
+import { vitalsOf } from './vitals.ts'
+import { authorityAt, dialAny, wantedPeers } from './wanted-peers.ts'
 
 /** A running peer: all sections of its config, started. Disposing stops them in reverse order. */
 export type RunningPeer = {
@@ -194,7 +178,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
   const aggregation =
     config.spoke === undefined && config.aggregator === undefined
       ? null
-      : await aggregate(config, { exchange, gathering, peer, signer, keys, logger, stack })
+      : await startAggregation(config, { exchange, gathering, peer, signer, keys, logger, stack })
   let isIn = exchange.council.isMember(signer.peer)
   exchange.council.onChange((name) => {
     if (name !== rosterLog) return
@@ -344,227 +328,10 @@ function readBootstrap(config: Config): Bootstrap | null {
   return read.value
 }
 
-/** The front page and the search of the whole council, with the index of words in the data folder. */
-async function aggregate(
-  config: Config,
-  parts: Pick<Parts, 'exchange' | 'signer' | 'logger' | 'stack'> & {
-    gathering: Gathering
-    peer: Peer
-    keys: KeyRing
-  },
-): Promise<Aggregation> {
-  const { exchange, gathering, peer, signer, keys, logger, stack } = parts
-  const log = logger.forComponent('council:aggregation')
-  const report = (event: string, fields: Readonly<Record<string, unknown>>) =>
-    log.info(event, fields)
-  const index = stack.use(
-    await SearchIndex.open({ path: searchPath(config.data), clock: realClock, report }),
-  )
-  const aggregation = await Aggregation.start({
-    ...{ exchange, gathering, index, pubsub: peer.pubsub(), clock: realClock, signer, keys },
-    ...{ newRun: () => randomBytes(16).toString('hex'), report },
-  })
-  stack.defer(() => aggregation.stop())
-  return aggregation
-}
-
-type Parts = {
-  exchange: Exchange
-  aggregation: Aggregation
-  signer: PeerSigner
-  logger: Logger
-  stack: AsyncDisposableStack
-  status: () => Promise<object>
-  reads: ReadCounts
-}
-
-function serveWeb(
-  config: Config,
-  zone: string,
-  { exchange, aggregation, signer, logger, status, stack, reads }: Parts,
-): Promise<HttpServer> {
-  const { host, port, addresses } = config.spoke as NonNullable<Config['spoke']>
-  const log = logger.forComponent('council:web')
-  const own = [host, ...addresses.map((url) => new URL(url).hostname.replace(/^\[|\]$/g, ''))]
-  const spoke = new SpokeForWeb({
-    zone,
-    name: config.name,
-    origin: config.web.origin,
-    addresses: () => own,
-    signer,
-    aggregation,
-    registry: exchange.registry,
-    council: exchange.council,
-    replicas: exchange.replicas,
-    ingest: exchange.ingest,
-    store: exchange.store,
-    reader: exchange.reader,
-    submit: exchange.submit,
-    claims: exchange.claims,
-    acts: exchange.acts,
-    accounts: new StoredAccounts({ store: exchange.store, now: realClock.now }),
-    blogsOf: (key) => exchange.blogsOf(key),
-    revocations: exchange.revocations,
-    revoking: exchange.revoking,
-    proofs: exchange.proofs,
-    losses: exchange.losses,
-    keyServers: watchKeys(config.keys, { exchange, logger, stack }),
-    now: realClock.now,
-    wait: (ms) => wait(realClock, ms),
-    status,
-  })
-  const sampler = new Sampler({
-    ...{ exchange, spoke, self: signer.peer, visit: visitSpoke, clock: realClock },
-    newNonce: () => randomBytes(32).toString('hex'),
-  })
-  sampler.start()
-  stack.defer(() => sampler.stop())
-  const kept = new KeptPages(spoke)
-  const placeOf = placeReader(spoke)
-  const rates = new RateLimits(randomBytes(16).toString('hex'))
-  const isTrustedProxy = trustedProxies(config.web.trustedProxies)
-  const report = (error: unknown) => log.error('request_failed', { error })
-  const app = createApp(spoke, report, { kept, rates, isTrustedProxy })
-  return HttpServer.listen((request, connection) => app.fetch(request, connection), {
-    host,
-    port,
-    isTrustedProxy,
-    findKept: (request) => {
-      reads.count(placeOf(request.host))
-      return kept.find(request)
-    },
-  })
-}
-
-/** The key servers of the config, which are also asked daily about the keys of the blogs here. */
-function watchKeys(
-  config: Config['keys'],
-  { exchange, logger, stack }: Pick<Parts, 'exchange' | 'logger' | 'stack'>,
-): KeyServers {
-  const log = logger.forComponent('council:keys')
-  const keyServers = new KeyServers({
-    ...config,
-    store: exchange.store,
-    isOurs: async (key) => (await exchange.heldKeys.find(key)) !== null,
-    now: realClock.now,
-  })
-  const checks = new KeyChecks({
-    keyServers,
-    watched: () => watchedKeys(exchange),
-    handIn: async (certificate) => {
-      const done = await exchange.revoking.handIn(certificate, null)
-      log.info('revocation_found', { state: done.ok ? done.value.kind : done.code })
-    },
-    clock: realClock,
-  })
-  checks.start()
-  stack.defer(() => checks.stop())
-  return keyServers
-}
-
-async function serveDns(
-  at: NonNullable<Config['dns']>,
-  parts: { exchange: Exchange; logger: Logger; stack: AsyncDisposableStack },
-): Promise<{ host: string; port: number }> {
-  const { exchange, logger, stack } = parts
-  const keeper = new ZoneKeeper(exchange.council)
-  const server = new DnsServer(
-    {
-      zone: () => keeper.zone(),
-      random: realClock.random,
-      logger,
-    },
-    { host: at.host, port: at.port },
-  )
-  const { udpPort } = await server.start()
-  stack.use(server)
-  return { host: at.host, port: udpPort }
-}
-
-/** What `@roster` should say of this peer. */
-function ownRecord(
-  config: Config,
-  running: {
-    peer: Peer
-    exchange: Exchange
-    http: HttpServer | null
-    dns: { host: string; port: number } | null
-  },
-): MemberRecord {
-  const { peer, exchange, http, dns } = running
-  const roles: Role[] = []
-  if (config.spoke !== undefined) roles.push('spoke')
-  if (config.dns !== undefined) roles.push('dns')
-  if (config.authority !== undefined) roles.push('authority')
-  if (config.aggregator !== undefined) roles.push('aggregator')
-  const web = config.spoke?.addresses ?? []
-  const dnsAddresses = config.dns?.addresses ?? []
-  return {
-    peer: peer.name,
-    name: config.name,
-    store: exchange.storeId(),
-    roles,
-    addresses: peer.addresses().map((address) => address.slice(0, address.lastIndexOf('/p2p/'))),
-    web:
-      web.length > 0 || http === null
-        ? web
-        : [`http://${isIP(http.host) === 6 ? `[${http.host}]` : http.host}:${http.port}`],
-    dns: dnsAddresses.length > 0 || dns === null ? dnsAddresses : [`${dns.host} ${dns.port}`],
-    operator: config.operator,
-    network: config.network,
-    country: config.country,
-  }
-}
-
 function bootstrapOf(exchange: Exchange, peer: Peer, invite: string | null): string | null {
   const council = exchange.council.roster()?.council
   const peers = peer.addresses()
   return council === undefined || peers.length === 0
     ? null
     : formatBootstrap({ council, peers, invite })
-}
-
-function wantedPeers(
-  self: PeerName,
-  { exchange, gathering }: { exchange: Exchange; gathering: Gathering },
-  bootstrap: Bootstrap | null,
-): Wanted[] {
-  const roster = exchange.council.roster()
-  // A newcomer would take up a stranger's place at every member, and so would who is cut off; they
-  // only ask to be let in.
-  if (roster === null || !isMember(roster, self)) return []
-  const wanted = new Set([...exchange.partners(), ...gathering.sources()])
-  return [...wanted].map((peer) => {
-    const given = (bootstrap?.peers ?? []).filter((address) => address.endsWith(`/p2p/${peer}`))
-    return { peer, addresses: [...(roster.members.get(peer)?.addresses ?? []), ...given] }
-  })
-}
-
-/** Where the authority is dialled, as far as this peer knows. */
-function authorityAt({ council }: Exchange): string[] {
-  const roster = council.roster()
-  if (roster === null) return []
-  const authority = authorityOf(roster)
-  const addresses = roster.members.get(authority)?.addresses ?? []
-  return addresses.map((address) => `${address}/p2p/${authority}`)
-}
-
-async function dialAny(peer: Peer, addresses: readonly string[]): Promise<PeerName | null> {
-  for (const address of addresses) {
-    const name = await peer.dial(address).catch(() => null)
-    if (name !== null) return name
-  }
-  return null
-}
-
-/** Free bytes of the disk with the logs, its mark, thousandths of a core used since the last time, and what is read a lot. */
-function vitalsOf(room: DiskRoom, busy: () => NonNullable<Vitals['busy']>): () => Promise<Vitals> {
-  let last = { cpu: process.cpuUsage(), atMs: realClock.now() }
-  return async () => {
-    const now = { cpu: process.cpuUsage(), atMs: realClock.now() }
-    const usedMs = (now.cpu.user + now.cpu.system - last.cpu.user - last.cpu.system) / 1_000
-    const load = Math.round((1_000 * usedMs) / Math.max(1, now.atMs - last.atMs))
-    last = now
-    return { freeBytes: room.freeBytes, load: Math.max(0, load), mark: room.mark, busy: busy() }
-  }
 }

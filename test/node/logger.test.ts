@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { LogLevel } from '../../src/node/config.ts'
+import type { LogLevel } from '../../src/node/config-schema.ts'
 import { createLogger } from '../../src/node/logger.ts'
 
 function record(level: LogLevel) {

@@ -3,12 +3,11 @@ import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import { type BlogName, blogNameRule, parseBlogName } from '../log/entry.ts'
 import type { Head } from '../log/log.ts'
 import {
-  checkPeer,
   isHead,
   isPeer,
   isStore,
   readHead,
-  readPeerText,
+  readSigned,
   signPeerText,
   writeHead,
 } from '../log/peer-text.ts'
@@ -166,15 +165,13 @@ export function signFrontPage(signer: PeerSigner, page: Omit<FrontPage, 'peer'>)
  * blogs on the page than in its manifest), and those of peers' texts.
  */
 export function decodeFrontPage(signed: Signed): Verdict<FrontPage> {
-  const read = readPeerText(signed.text, first, fields)
+  const read = readSigned(signed, first, fields, 'peer')
   if (!read.ok) return read
   const { one, all } = read.value
-  const peer = one('peer') as PeerName
-  const good = checkPeer(peer, signed)
-  if (!good.ok) return good
   const [covered = 0, of = 0] = one('spokes').split('/').map(Number)
   const page: FrontPage = {
-    ...{ council: one('council'), peer, run: one('run'), round: Number(one('round')) },
+    ...{ council: one('council'), peer: one('peer') as PeerName },
+    ...{ run: one('run'), round: Number(one('round')) },
     ...{ atMs: instantMs(one('at')) as number, roster: readHead(one('roster')), of, covered },
     ...{ without: all('without') as PeerName[], blogs: Number(one('blogs')) },
     ...{ manifest: one('manifest') as EntryId, posts: all('post').map(readPost) },

@@ -4,7 +4,7 @@ import type { Finding } from '../exchange/reports.ts'
 import { type BlogName, decodeEntry } from '../log/entry.ts'
 import type { Head } from '../log/log.ts'
 import { idOf } from '../log/text.ts'
-import { ask, type Network, refusalOf } from '../network.ts'
+import { ask, type Network } from '../network.ts'
 import { maxServedBytes, SEARCH } from '../protocol.ts'
 import type { Roster } from '../registry/roster.ts'
 import type { Collection } from './collection.ts'
@@ -14,15 +14,9 @@ import type { FrontPosts } from './front-posts.ts'
 import type { MadeFront } from './front-publisher.ts'
 import { findOmissions, findUnlisted } from './front-rules.ts'
 import type { Fronts, InnerCircle } from './fronts.ts'
-import {
-  bucketOf,
-  headIn,
-  type ManifestSnapshot,
-  manifestBuckets,
-  readBucket,
-  rootOf,
-} from './manifest.ts'
-import { manifestAnswer, postsAnswer } from './search-messages.ts'
+import { bucketOf, headIn, type ManifestSnapshot, manifestBuckets, readBucket } from './manifest.ts'
+import { askMs, hashOf, PeerManifests } from './peer-manifests.ts'
+import { postsAnswer } from './search-messages.ts'
 
 /**
  * Pauses between two notes and between two looks, ms. A page comes every 2 s: two looks that each see
@@ -30,14 +24,10 @@ import { manifestAnswer, postsAnswer } from './search-messages.ts'
  */
 export const frontNoteMs = 1_000
 export const frontLookMs = 1_500
-/** How long one question of a look may take, ms. */
-const askMs = 2_500
 /** Buckets of what this peer does not lead that are fetched in one look. */
 const maxOthers = 32
 /** Findings about one peer that are filed in one look. */
 const maxFiled = 3
-/** Looks in a row in which a peer does not hand out the manifest that it has signed. */
-const maxWithheld = 3
 
 type Heads = ReadonlyMap<BlogName, Head>
 /** What this peer could vouch for at one moment. */
@@ -61,8 +51,6 @@ type Fault = {
   readonly found: string
   readonly served: Uint8Array | null
 }
-type Bucket = { readonly hash: string; readonly heads: Heads; readonly text: Uint8Array }
-
 /**
  * Looks whether the front pages of the inner circle leave out what this peer knows to be published:
  * of the blogs that it keeps and offers itself, and in the inner circle of all that it collects
@@ -79,15 +67,15 @@ export class FrontWatch {
   #notes: Note[] = []
   readonly #expected = new Map<PeerName, Expected>()
   readonly #suspected = new Map<PeerName, ReadonlySet<string>>()
-  readonly #buckets = new Map<PeerName, Map<number, Bucket>>()
-  readonly #hashes = new Map<PeerName, { readonly root: string; readonly hashes: Uint8Array }>()
-  readonly #withheld = new Map<PeerName, number>()
+  readonly #manifests: PeerManifests
   readonly #busy = new Set<PeerName>()
   #turn = 0
   #cancel: (() => void)[] = []
 
   constructor(parts: Parts) {
     this.#parts = parts
+    const { network, fronts, report } = parts
+    this.#manifests = new PeerManifests({ network, report, doubt: (peer) => fronts.doubt(peer) })
   }
 
   start(): void {
@@ -135,9 +123,8 @@ export class FrontWatch {
   }
 
   #forget(peer: PeerName): void {
-    for (const map of [this.#expected, this.#suspected, this.#withheld]) map.delete(peer)
-    this.#buckets.delete(peer)
-    this.#hashes.delete(peer)
+    for (const each of [this.#expected, this.#suspected]) each.delete(peer)
+    this.#manifests.forget(peer)
   }
 
   async #lookAt(peer: PeerName, old: Note | null): Promise<void> {
@@ -199,15 +186,12 @@ export class FrontWatch {
     held: Heads,
     all: ManifestSnapshot | null,
   ): Promise<Fault[] | null> {
-    const hashes = await this.#fetchHashes(page)
+    const hashes = await this.#manifests.hashes(page)
     if (hashes === null) return null
-    const hashAt = (at: number) =>
-      Buffer.from(hashes.subarray(at * 32, at * 32 + 32)).toString('hex')
     const ofHeld = new Set([...held.keys()].map(bucketOf))
     const now = this.#parts.manifest()
     const differs = (own: ManifestSnapshot | null, at: number) =>
-      own !== null &&
-      Buffer.from(own.hashes.subarray(at * 32, at * 32 + 32)).toString('hex') !== hashAt(at)
+      own !== null && hashOf(own.hashes, at) !== hashOf(hashes, at)
     const others = Array.from({ length: manifestBuckets }, (_, at) => at).filter(
       (at) => all !== null && !ofHeld.has(at) && differs(all, at) && differs(now, at),
     )
@@ -216,7 +200,7 @@ export class FrontWatch {
     const turned = [...others.slice(Math.max(0, first)), ...others.slice(0, Math.max(0, first))]
     const chosen = turned.slice(0, maxOthers)
     this.#turn = others.length > maxOthers ? ((chosen.at(-1) as number) + 1) % manifestBuckets : 0
-    const buckets = await this.#fetchBuckets(page, hashes, [...ofHeld, ...chosen], hashAt)
+    const buckets = await this.#manifests.buckets(page, hashes, [...ofHeld, ...chosen])
     if (buckets === null) return null
     const shown = (blog: BlogName) => buckets.get(bucketOf(blog))?.heads.get(blog) ?? null
     const wanted = new Map(held)
@@ -240,68 +224,6 @@ export class FrontWatch {
       const text = buckets.get(bucketOf(blog))?.text ?? new Uint8Array()
       return { key: `head ${blog}`, blog, seq, id, found: what, served: packManifest(hashes, text) }
     })
-  }
-
-  async #fetchHashes(page: FrontPage): Promise<Uint8Array | null> {
-    const kept = this.#hashes.get(page.peer)
-    if (kept?.root === page.manifest) return kept.hashes
-    const answered = await this.#askManifest(page, [])
-    if (answered === null) return null
-    const { hashes } = answered
-    if (rootOf(hashes) !== page.manifest) return this.#holdsBack(page.peer)
-    this.#hashes.set(page.peer, { root: page.manifest, hashes })
-    return hashes
-  }
-
-  async #fetchBuckets(
-    page: FrontPage,
-    hashes: Uint8Array,
-    wanted: readonly number[],
-    hashAt: (at: number) => string,
-  ): Promise<ReadonlyMap<number, Bucket> | null> {
-    const known = this.#buckets.get(page.peer)
-    const buckets = new Map<number, Bucket>()
-    for (const at of wanted) {
-      const kept = known?.get(at)
-      if (kept?.hash === hashAt(at)) buckets.set(at, kept)
-    }
-    for (let left = wanted.filter((at) => !buckets.has(at)); left.length > 0; ) {
-      const answered = await this.#askManifest(page, left)
-      if (answered === null) return null
-      for (const [index, text] of answered.buckets.entries()) {
-        const at = left[index]
-        const read = at === undefined ? null : readBucket(page.manifest, hashes, at, text)
-        if (at === undefined || !read?.ok) return this.#holdsBack(page.peer)
-        buckets.set(at, { hash: hashAt(at), heads: read.value, text })
-      }
-      if (answered.buckets.length === 0) return this.#holdsBack(page.peer)
-      left = left.slice(answered.buckets.length)
-    }
-    this.#buckets.set(page.peer, buckets)
-    this.#withheld.delete(page.peer)
-    return buckets
-  }
-
-  async #askManifest({ peer, manifest }: FrontPage, buckets: readonly number[]) {
-    const body = { t: 'manifest', root: manifest, buckets }
-    try {
-      return await ask(this.#parts.network, peer, SEARCH, body, manifestAnswer, askMs)
-    } catch (error) {
-      // Silence is no answer of its own; to be busy is honest.
-      const isRefused = refusalOf(error) === 'MANIFEST_UNKNOWN'
-      const isMalformed = (error as { code?: string }).code === 'PEER_ANSWER_MALFORMED'
-      return isRefused || isMalformed ? this.#holdsBack(peer) : null
-    }
-  }
-
-  /** A peer that signs a root and does not show what stands under it leaves room for a lie. */
-  #holdsBack(peer: PeerName): null {
-    const times = (this.#withheld.get(peer) ?? 0) + 1
-    this.#withheld.set(peer, times)
-    if (times < maxWithheld) return null
-    this.#parts.report('front_unproved', { peer, times })
-    this.#parts.fronts.doubt(peer)
-    return null
   }
 
   /** Posts on the page that are other ones, or were replaced or taken back. */

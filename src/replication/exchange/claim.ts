@@ -1,19 +1,19 @@
-import { type KeyRing, keyStateAt } from '../../auth/public-key.ts'
+import type { KeyRing } from '../../auth/public-key.ts'
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import { type Clock, wait } from '../clock.ts'
-import { startAuthor, verifyEntry } from '../log/author.ts'
 import { type BlogName, decodeEntry, type Entry, type Genesis } from '../log/entry.ts'
 import type { Ingest } from '../log/ingest.ts'
 import { majority } from '../log/receipt.ts'
 import type { LogStore } from '../log/store.ts'
 import type { Signed } from '../log/text.ts'
-import { maxClockSkewMs } from '../protocol.ts'
 import { type Assignment, publishedFrom } from '../registry/assignment.ts'
-import { type ClaimRecord, type ClaimStep, setStep } from '../registry/claim-record.ts'
+import type { ClaimRecord, ClaimStep } from '../registry/claim-record.ts'
 import type { CouncilLogs } from '../registry/council-logs.ts'
 import type { ProofRow } from '../registry/proof.ts'
 import type { RevokedKey } from '../registry/revoked-keys.ts'
 import { authorityOf } from '../registry/roster.ts'
+import { checkGenesis } from './check-genesis.ts'
+import { type ClaimRow, ClaimRows } from './claim-rows.ts'
 import type { Push } from './push.ts'
 import { refuseRate } from './rates.ts'
 import type { Kept, Replicas } from './replica.ts'
@@ -23,29 +23,19 @@ import type { Submit } from './submit.ts'
 /** The zone's servers' answer to "does this name exist?", by a real DNS query. */
 export type NameInDns = 'free' | 'taken' | 'no answer'
 
-const claimKey = (id: string) => `claim/${id}`
-type Row = {
-  readonly text: Uint8Array
-  readonly signature: Uint8Array
-  readonly record: ClaimRecord
-}
 /** Pause before the authority is asked again, ms: doubles up to the last. */
 const retryMs = [1_000, 2_000, 5_000, 10_000, 30_000] as const
 
 /** Claims under way at one spoke: it holds the genesis of each, up to 68 KiB, until it is decided. */
 export const maxPendingClaims = 100
-/** Records of decided claims that one spoke remembers, the newest; after that `@names` tells. */
-export const maxDecidedClaims = 1_000
 /** The authority's own word on when to come again is believed up to this, ms. */
 const maxToldMs = 600_000
-const nothing = new Uint8Array()
 
 /**
  * Claims that came in at this spoke: from the signed genesis to a blog that takes writes
  * (DESIGN 5, REPLICATION 9). Each step is written down, so a restart goes on where it was.
  */
 export class Claims {
-  readonly #store: LogStore
   readonly #ingest: Ingest
   readonly #council: CouncilLogs
   readonly #replicas: Replicas
@@ -55,7 +45,7 @@ export class Claims {
   readonly #clock: Clock
   readonly #askDns: (blog: BlogName) => Promise<NameInDns>
   readonly #revoked: (key: string) => RevokedKey | null
-  readonly #records = new Map<string, Row>()
+  readonly #rows: ClaimRows
   /** ids of claims that are under way */
   readonly #running = new Set<string>()
   /** claims whose genesis is being checked */
@@ -75,7 +65,7 @@ export class Claims {
     /** what the council knows of a key */
     readonly revoked: (key: string) => RevokedKey | null
   }) {
-    this.#store = parts.store
+    this.#rows = new ClaimRows(parts.store)
     this.#ingest = parts.ingest
     this.#council = parts.council
     this.#replicas = parts.replicas
@@ -89,14 +79,9 @@ export class Claims {
 
   /** Goes on with what was pending when the process ended. */
   async start(): Promise<void> {
-    for (const [key, value] of await this.#store.values('claim/')) {
-      const row = value as Row
-      this.#records.set(key.slice('claim/'.length), row)
-    }
-    for (const row of this.#records.values()) {
-      if (row.record.state === 'pending') this.#start(row)
-    }
-    await this.#forget()
+    await this.#rows.load()
+    for (const row of this.#rows.pending()) this.#start(row)
+    await this.#rows.forget()
   }
 
   stop(): void {
@@ -104,7 +89,7 @@ export class Claims {
   }
 
   async record(id: string): Promise<ClaimRecord | null> {
-    return this.#records.get(id)?.record ?? null
+    return this.#rows.get(id)?.record ?? null
   }
 
   /**
@@ -114,7 +99,7 @@ export class Claims {
    * KEY_REVOKED, those of keys, signatures and entries.
    */
   async claim(genesis: Genesis, offer: Signed): Promise<Verdict<ClaimRecord>> {
-    const known = this.#records.get(genesis.id)
+    const known = this.#rows.get(genesis.id)
     if (this.#stands(known)) return accept(known.record)
     if (this.#running.size + this.#checking >= maxPendingClaims) {
       const words = `${maxPendingClaims} claims are waiting for the authority at this spoke already.`
@@ -136,9 +121,9 @@ export class Claims {
     const standing = checkRevoked(genesis, this.#revoked)
     if (!standing.ok) return standing
     // The same one may have come twice, side by side.
-    const meanwhile = this.#records.get(genesis.id)
+    const meanwhile = this.#rows.get(genesis.id)
     if (this.#stands(meanwhile)) return accept(meanwhile.record)
-    const row: Row = {
+    const row: ClaimRow = {
       text: offer.text,
       signature: checked.value,
       record: {
@@ -152,10 +137,10 @@ export class Claims {
     }
     this.#running.add(genesis.id)
     try {
-      await this.#save(row)
+      await this.#rows.save(row)
     } catch (error) {
       this.#running.delete(genesis.id)
-      this.#records.delete(genesis.id)
+      this.#rows.drop(genesis.id)
       throw error
     }
     this.#start(row)
@@ -163,62 +148,35 @@ export class Claims {
   }
 
   /** Whether a claim is ready or under way: the same one again changes nothing. */
-  #stands(row: Row | undefined): row is Row {
+  #stands(row: ClaimRow | undefined): row is ClaimRow {
     return row !== undefined && (row.record.state === 'ready' || this.#running.has(row.record.id))
   }
 
-  #start(row: Row): void {
+  #start(row: ClaimRow): void {
     const { id } = row.record
     this.#running.add(id)
     void this.#goOn(row)
       .finally(() => this.#running.delete(id))
-      .then(() => this.#forget())
+      .then(() => this.#rows.forget())
       // Forgotten with the next one.
       .catch(() => undefined)
   }
 
   /** Until it is decided, also over times in which the disk takes no write. */
-  async #goOn(start: Row): Promise<void> {
-    for (let row = start; ; row = this.#records.get(start.record.id) ?? row) {
+  async #goOn(start: ClaimRow): Promise<void> {
+    for (let row = start; ; row = this.#rows.get(start.record.id) ?? row) {
       await this.#run(row)
-      const { state } = this.#records.get(start.record.id)?.record ?? row.record
+      const { state } = this.#rows.get(start.record.id)?.record ?? row.record
       if (this.#stopped || state !== 'pending') return
       await wait(this.#clock, retryMs.at(-1) as number)
     }
-  }
-
-  /** Of decided claims the newest are remembered; their blogs stand in `@names`. */
-  async #forget(): Promise<void> {
-    const decided = [...this.#records.values()].filter(({ record }) => record.state !== 'pending')
-    if (decided.length <= maxDecidedClaims) return
-    const over = decided
-      .toSorted((a, b) => decidedMs(b.record) - decidedMs(a.record))
-      .slice(maxDecidedClaims)
-    for (const { record } of over) this.#records.delete(record.id)
-    await this.#store.write(
-      over.map(({ record }) => this.#store.deleteValue(claimKey(record.id))),
-      { sync: false },
-    )
   }
 
   #step(step: ClaimStep['step'], state: ClaimStep['state'], detail: string): ClaimStep {
     return { step, state, atMs: state === 'waiting' ? null : this.#clock.now(), detail }
   }
 
-  async #save(given: Row): Promise<Row> {
-    // Once it is decided, its bytes are in the log, or with whoever hands it in again.
-    const row =
-      given.record.state === 'pending' ? given : { ...given, text: nothing, signature: nothing }
-    this.#records.set(row.record.id, row)
-    await this.#store.write([this.#store.putValue(claimKey(row.record.id), row)])
-    return row
-  }
-
-  async #set(row: Row, step: ClaimStep, change: Partial<ClaimRecord> = {}): Promise<Row> {
-    return this.#save({ ...row, record: { ...setStep(row.record, step), ...change } })
-  }
-
-  async #run(start: Row): Promise<void> {
+  async #run(start: ClaimRow): Promise<void> {
     const decoded = decodeEntry(start.text)
     if (!decoded.ok || decoded.value.kind !== 'genesis') return
     const genesis = decoded.value
@@ -233,7 +191,7 @@ export class Claims {
   }
 
   /** DNS first, as the essay has it; its answer "taken" ends the claim, no answer does not. */
-  async #ask(row: Row, genesis: Genesis): Promise<Row | null> {
+  async #ask(row: ClaimRow, genesis: Genesis): Promise<ClaimRow | null> {
     if (
       row.record.steps.some((each) => each.step === 'asked-dns') ||
       this.#replicas.get(genesis.log) !== null
@@ -245,16 +203,19 @@ export class Claims {
         inDns === 'free'
           ? 'the name is free in DNS'
           : 'no DNS server of the zone answered; the authority decides'
-      return this.#set(row, this.#step('asked-dns', inDns === 'free' ? 'done' : 'failed', detail))
+      return this.#rows.setStep(
+        row,
+        this.#step('asked-dns', inDns === 'free' ? 'done' : 'failed', detail),
+      )
     }
     // The name may be this very claim's, handed in at another spoke before.
-    return this.#set(
+    return this.#rows.setStep(
       row,
       this.#step('asked-dns', 'done', 'the name is in DNS already; asking whose it is'),
     )
   }
 
-  async #assigned(row: Row): Promise<{ row: Row; kept: Kept | null } | null> {
+  async #assigned(row: ClaimRow): Promise<{ row: ClaimRow; kept: Kept | null } | null> {
     let now = row
     for (let tries = 0; !this.#stopped; tries++) {
       const roster = this.#council.roster()
@@ -272,19 +233,19 @@ export class Claims {
           return null
         }
         if (kept.ok) {
-          now = await this.#set(
+          now = await this.#rows.setStep(
             now,
             this.#step('asked-authority', 'done', 'the authority wrote the name into @names'),
           )
           const detail = this.#placeOf(kept.value.assignment)
-          now = await this.#set(now, this.#step('assigned', 'done', detail))
+          now = await this.#rows.setStep(now, this.#step('assigned', 'done', detail))
           return { row: now, kept: kept.value }
         }
       } else if (!isTransient(given.code)) {
         await this.#refused(now, given.code, given.reason)
         return null
       } else {
-        now = await this.#set(now, this.#step('asked-authority', 'waiting', given.reason))
+        now = await this.#rows.setStep(now, this.#step('asked-authority', 'waiting', given.reason))
       }
       const pauseMs = retryMs[Math.min(tries, retryMs.length - 1)] as number
       const toldMs = given.ok ? 0 : Math.min(given.retryMs ?? 0, maxToldMs)
@@ -313,7 +274,7 @@ export class Claims {
    * restarts.
    * @returns null when this peer stops
    */
-  async #handOver(start: Row, blog: BlogName, genesis: Genesis): Promise<Row | null> {
+  async #handOver(start: ClaimRow, blog: BlogName, genesis: Genesis): Promise<ClaimRow | null> {
     let row = start
     for (let tries = 0; !this.#stopped; tries++) {
       const now = this.#replicas.get(blog)
@@ -325,7 +286,7 @@ export class Claims {
       const copies = done.ok && done.value.kind === 'held' ? done.value.copies : 0
       if (copies >= majority(assignment.replicas.length)) return row
       const detail = done.ok ? 'copying to the other servers' : done.reason
-      row = await this.#set(row, this.#step('copied', 'waiting', detail))
+      row = await this.#rows.setStep(row, this.#step('copied', 'waiting', detail))
       await wait(this.#clock, retryMs[Math.min(tries, retryMs.length - 1)] as number)
       // Meanwhile another one may lead it, or a later act be in force.
       if (copies === 0) await this.#learnAgain(offer)
@@ -364,8 +325,8 @@ export class Claims {
     return accept(kept)
   }
 
-  async #refused(row: Row, code: string, reason: string): Promise<void> {
-    await this.#set(row, this.#step('asked-authority', 'failed', reason), {
+  async #refused(row: ClaimRow, code: string, reason: string): Promise<void> {
+    await this.#rows.setStep(row, this.#step('asked-authority', 'failed', reason), {
       state: 'refused',
       code,
       reason,
@@ -376,7 +337,7 @@ export class Claims {
    * As the primary, also of a later act: the genesis, kept aside while pending, enters the log, gets
    * this replica's receipt, and goes to the others with the act. The blog is ready when the act is active.
    */
-  async #establish(start: Row, kept: Kept | null, genesis: Genesis): Promise<void> {
+  async #establish(start: ClaimRow, kept: Kept | null, genesis: Genesis): Promise<void> {
     if (kept === null) return
     const blog = genesis.log
     let row = start
@@ -394,7 +355,7 @@ export class Claims {
       await this.#replicas.lead(now)
       this.#push.toAll(now)
       const waiting = this.#step('copied', 'waiting', 'copying to the other servers')
-      if (!now.receipts.isActive()) row = await this.#set(row, waiting)
+      if (!now.receipts.isActive()) row = await this.#rows.setStep(row, waiting)
       const isOver = ({ assignment, receipts }: Kept) =>
         receipts.isActive() || assignment.epoch !== epoch
       await this.#replicas.until(blog, isOver, 60_000)
@@ -407,11 +368,9 @@ export class Claims {
         : now.role === 'primary'
           ? `on ${now.receipts.copies(0)} of ${n} servers`
           : `its ${n} servers have it already`
-    await this.#set(row, this.#step('copied', 'done', detail), { state: 'ready' })
+    await this.#rows.setStep(row, this.#step('copied', 'done', detail), { state: 'ready' })
   }
 }
-
-const decidedMs = ({ steps }: ClaimRecord) => Math.max(...steps.map(({ atMs }) => atMs ?? 0))
 
 const isTransient = (code: string) =>
   [
@@ -424,36 +383,3 @@ const isTransient = (code: string) =>
     'NO_ROOM',
     'ROSTER_BEHIND',
   ].includes(code)
-
-/**
- * Checks a genesis as the spoke and the authority both do before they act on it.
- * @returns the signature as it is to be stored
- */
-export async function checkGenesis(
-  genesis: Genesis,
-  offer: Signed,
-  { council, keys, nowMs }: { council: string; keys: KeyRing; nowMs: number },
-): Promise<Verdict<Uint8Array>> {
-  if (genesis.council !== council) {
-    return refuse(
-      'ENTRY_COUNCIL',
-      `The entry is for the council ${genesis.council}; this is ${council}.`,
-    )
-  }
-  if (genesis.dateMs > nowMs + maxClockSkewMs) {
-    return refuse(
-      'DATE_IN_FUTURE',
-      'The date lies in the future. Set the clock of your computer and sign again.',
-    )
-  }
-  const start = await startAuthor(genesis, keys)
-  if (!start.ok) return start
-  const alive = await keyStateAt(start.value.signer, new Date(nowMs))
-  if (!alive.ok) return alive
-  const signature = await verifyEntry(
-    genesis,
-    Buffer.from(offer.signature).toString(),
-    start.value.signer,
-  )
-  return signature.ok ? accept(Buffer.from(signature.value.armored)) : signature
-}

@@ -8,14 +8,14 @@ import { parseStoreId, type StoreId } from '../log/peer-text.ts'
 import type { Receipt } from '../log/receipt.ts'
 import { blogRules, type LogRules } from '../log/rules.ts'
 import { type Disk, LogStore } from '../log/store.ts'
-import { type GossipVerdict, type Network, type Pubsub, refusalOf } from '../network.ts'
+import type { GossipVerdict, Network, Pubsub } from '../network.ts'
 import { recordPeriodMs } from '../protocol.ts'
 import type { Act } from '../registry/act.ts'
 import { CouncilLogs } from '../registry/council-logs.ts'
 import { namesRules, rosterRules } from '../registry/council-rules.ts'
 import { type ProofOfAct, proofRow } from '../registry/proof.ts'
 import { type Dht, Registry } from '../registry/registry.ts'
-import { authorityOf, isMember, liveMembers } from '../registry/roster.ts'
+import { authorityOf } from '../registry/roster.ts'
 import { Acts } from './acts.ts'
 import { Alive, type FetchHello, type Vitals } from './alive.ts'
 import { Audits } from './audits.ts'
@@ -27,8 +27,10 @@ import { Holders } from './holders.ts'
 import { type Decide, Join } from './join.ts'
 import { Learners } from './learners.ts'
 import { Losses } from './losses.ts'
+import { Neighbours } from './neighbours.ts'
 import type { DecideOrder } from './orders.ts'
 import { Proofs } from './proofs.ts'
+import { Pulls } from './pulls.ts'
 import { Push } from './push.ts'
 import { type DoorLimits, defaultDoorLimits } from './rates.ts'
 import { Reader } from './read.ts'
@@ -97,10 +99,6 @@ export type ExchangeOptions = {
   } | null
 }
 
-/** Members up to which everybody keeps a connection with everybody; beyond, partners only. */
-const fullMeshMembers = 20
-/** Peers that carry `@names`, asked for a blog that is not known here. */
-const maxNamesAsked = 5
 /** Peers beside the act's replicas that a new primary asks for the head. */
 const maxHeadAsked = 20
 /** How long receipts gather before the primary passes them on to its secondaries, ms. */
@@ -149,10 +147,10 @@ export class Exchange {
   readonly proofs: Proofs
   readonly #checker: Checker
   readonly #records: Records
+  readonly neighbours: Neighbours
+  readonly #pulls: Pulls
   readonly #tails: Tails
   readonly #spreading = new Set<BlogName>()
-  /** peers from which a pull of the regular round is under way */
-  readonly #pulling = new Set<PeerName>()
   #storeId: StoreId | null = null
   #onNewStore = () => {}
   #cancel: (() => void)[] = []
@@ -179,7 +177,8 @@ export class Exchange {
       askHolder: (...asked) => this.holders.askHold(...asked),
     })
     this.replicas = new Replicas({ signer, storeId, store, ingest, roster, clock })
-    const { council, replicas } = this
+    this.neighbours = new Neighbours(this.council, this.replicas)
+    const { council, replicas, neighbours } = this
     this.registry = new Registry({
       council,
       store,
@@ -189,7 +188,7 @@ export class Exchange {
         const kept = replicas.get(blog)
         return kept === null || kept.role === 'none' ? null : kept.assignment
       },
-      askNames: (blog) => this.reader.askNames(blog, this.#namesPeers()),
+      askNames: (blog) => this.reader.askNames(blog, this.neighbours.namesPeers()),
       isAuthority: options.authority !== null,
     })
     const { registry } = this
@@ -319,10 +318,15 @@ export class Exchange {
       council,
       clock,
       carriesNames: () => this.alive.carriesNames(),
-      namesPeers: () => this.#namesPeers(),
+      namesPeers: () => this.neighbours.namesPeers(),
       pullRoster: (peer) => sync.pull(peer, [rosterLog]),
     })
     this.join = new Join({ network, store, council, decide: options.authority?.decideJoin ?? null })
+    this.#pulls = new Pulls({
+      ...{ network, council, replicas, neighbours, sync, clock },
+      ...{ revocations: this.revocations, losses: this.losses },
+      ...{ alive: this.alive, join: this.join, blogs: options.pull },
+    })
     this.#checker = new Checker({ network, ingest, replicas })
     this.scrub = new Scrub({
       network,
@@ -465,7 +469,7 @@ export class Exchange {
     this.#gossip.follow()
     if (epoch > 1) this.#tails.note(blog)
     if (kept.role === 'primary') this.#background('lead', this.#lead(kept))
-    else if (kept.role === 'secondary') this.#pullFrom(primary, [blog])
+    else if (kept.role === 'secondary') this.#pulls.from(primary, [blog])
   }
 
   async #lead(kept: Kept): Promise<void> {
@@ -562,7 +566,7 @@ export class Exchange {
     if (peer !== undefined) {
       this.proofs.pull(peer).catch(() => undefined)
       // Not of the authority only: who writes two acts for one seq tells each of one of them.
-      this.#pullFrom(peer, this.#councilLogs())
+      this.#pulls.councilLogsFrom(peer)
     }
     await this.audits.run().catch(() => undefined)
     await this.reports.retry().catch(() => undefined)
@@ -579,13 +583,13 @@ export class Exchange {
       const outcome = await this.council.take(log, [proof], 'gossip')
       if (outcome.kind === 'held') return 'accept'
       if (outcome.kind === 'refused' && outcome.refusal.code !== 'ROSTER_BEHIND') return 'reject'
-      this.#pullFrom(from, log === rosterLog ? [rosterLog] : [rosterLog, namesLog])
+      this.#pulls.from(from, log === rosterLog ? [rosterLog] : [rosterLog, namesLog])
       return 'ignore'
     }
     const act = this.council.checkProof(proof)
     if (!act.ok) {
       if (act.code !== 'ROSTER_BEHIND') return 'reject'
-      this.#pullFrom(from, [rosterLog])
+      this.#pulls.from(from, [rosterLog])
       return 'ignore'
     }
     const { decision } = act.value
@@ -611,7 +615,7 @@ export class Exchange {
     this.#background('announce', this.#gossip.announceAct(log, proof))
     if (log !== namesLog) return
     const connected = new Set(network.connected())
-    const told = [...new Set([...replicas, ...this.#namesPeers()])]
+    const told = [...new Set([...replicas, ...this.neighbours.namesPeers()])]
       .filter((peer) => peer !== signer.peer && connected.has(peer))
       .map((peer) => this.#push.sendAct(peer, proof))
     await within(clock, tellMs, Promise.allSettled(told), [])
@@ -622,7 +626,7 @@ export class Exchange {
     const { network, signer } = this.#world
     for (const { proof } of written)
       this.#background('announce', this.#gossip.announceAct(namesLog, proof))
-    const carriers = new Set(this.#namesPeers())
+    const carriers = new Set(this.neighbours.namesPeers())
     for (const peer of network.connected()) {
       if (peer === signer.peer) continue
       const its = written.filter(({ replicas }) => carriers.has(peer) || replicas.includes(peer))
@@ -634,16 +638,14 @@ export class Exchange {
 
   /** Blogs that were claimed with a key, as far as anybody says now. */
   blogsOf(key: Fingerprint): Promise<BlogName[]> {
-    return this.reader.blogsOf(key, this.#namesPeers())
+    return this.reader.blogsOf(key, this.neighbours.namesPeers())
   }
 
   // What happens by itself.
 
   /** A member has connected: exchange what each lacks. */
   connected(peer: PeerName): void {
-    this.#pullFrom(peer, [...this.#councilLogs(), ...this.#sharedWith(peer)])
-    this.#pullNamedActs(peer)
-    this.#askAboutOthers(peer)
+    this.#pulls.connected(peer)
     // An authority that has just started counts as alive only whom it has heard.
     const roster = this.council.roster()
     if (roster !== null && authorityOf(roster) === peer) void this.alive.greet()
@@ -653,89 +655,14 @@ export class Exchange {
     }
   }
 
-  #councilLogs(): LogName[] {
-    return this.alive.carriesNames() ? [rosterLog, namesLog] : [rosterLog]
-  }
-
-  /**
-   * Blogs to ask `peer` about: those of which both are replicas; where it carries `@names` all that
-   * are kept here, since it knows of later acts when no replica does.
-   */
-  #sharedWith(peer: PeerName): BlogName[] {
-    if (!this.#options.pull) return []
-    const knowsNames = this.#namesPeers().includes(peer)
-    return this.replicas
-      .all()
-      .filter(
-        (kept) =>
-          kept.role !== 'none' &&
-          (knowsNames || kept.assignment.replicas.some((each) => each.peer === peer)),
-      )
-      .map((kept) => kept.assignment.blog)
-  }
-
-  /**
-   * A blog that is kept here, but not as its replica, may have an act that names this peer: one that
-   * has learned it is named next, and nobody else asks when what it was told is lost.
-   */
-  #askAboutOthers(peer: PeerName): void {
-    if (this.alive.carriesNames() || !this.#namesPeers().includes(peer)) return
-    const others = this.replicas.all().filter((kept) => kept.role === 'none')
-    this.sync
-      .learnLater(
-        peer,
-        others.map((kept) => kept.assignment.blog),
-      )
-      .catch(() => undefined)
-  }
-
-  /** Whoever calls this peer a stranger may know that it was cut off: strangers get `@roster` too. */
-  #wasRefused(peer: PeerName, error: unknown): void {
-    if (refusalOf(error) !== 'NOT_A_MEMBER' || !this.council.isMember(this.#world.signer.peer))
-      return
-    this.join.pullRoster(peer).catch(() => undefined)
-  }
-
-  #pullFrom(peer: PeerName, logs: readonly LogName[]): void {
-    const wanted = this.#options.pull ? logs : logs.filter((log) => log.startsWith('@'))
-    if (peer === this.#world.signer.peer || wanted.length === 0) return
-    this.sync.pull(peer, wanted).catch((error) => this.#wasRefused(peer, error))
-  }
-
   /** What waits for the authority goes to it; what it has written of keys and losses is asked for. */
   #authorityAnswered(authority: PeerName, names: Head | null): void {
     this.revoking.retry().catch(() => undefined)
-    if (names === null || this.alive.carriesNames()) return
-    this.revocations.pull(authority, names.seq).catch(() => undefined)
-    this.losses.pull(authority, names.seq).catch(() => undefined)
-  }
-
-  /** Where `@names` is not carried, what it says of keys and losses is asked for. */
-  #pullNamedActs(peer: PeerName): void {
-    if (this.alive.carriesNames() || !this.#namesPeers().includes(peer)) return
-    this.revocations.pull(peer).catch(() => undefined)
-    this.losses.pull(peer).catch(() => undefined)
+    this.#pulls.namedActsUpTo(authority, names)
   }
 
   async #tick(): Promise<void> {
-    const connected = this.#world.network.connected()
-    const roster = this.council.roster()
-    const source =
-      roster !== null && connected.includes(authorityOf(roster))
-        ? authorityOf(roster)
-        : connected[Math.floor(this.#world.clock.random() * connected.length)]
-    for (const peer of connected) {
-      this.#pullNamedActs(peer)
-      this.#askAboutOthers(peer)
-      const logs = [...(peer === source ? this.#councilLogs() : []), ...this.#sharedWith(peer)]
-      if (logs.length === 0 || this.#pulling.has(peer)) continue
-      // Nobody waits for it: one peer that answers slowly must not hold up the pulls from others.
-      this.#pulling.add(peer)
-      void this.sync
-        .pull(peer, logs)
-        .catch(() => undefined)
-        .finally(() => this.#pulling.delete(peer))
-    }
+    this.#pulls.round()
     for (const kept of this.replicas.all()) {
       if (kept.role === 'primary') this.#background('lead', this.#lead(kept))
     }
@@ -748,37 +675,6 @@ export class Exchange {
     const short = await this.replicas.shortFor(shortMs)
     await this.submit.tellTrouble('sealed', this.replicas.sealedFor(sealedMs))
     await this.submit.tellTrouble('short', short)
-  }
-
-  // Whom to stay connected with.
-
-  /** Peers with which this one keeps a connection. */
-  partners(): PeerName[] {
-    const roster = this.council.roster()
-    if (roster === null) return []
-    const members = liveMembers(roster).map((member) => member.peer)
-    if (members.length <= fullMeshMembers) return members
-    const partners = new Set<PeerName>([authorityOf(roster), ...this.#namesPeers()])
-    for (const kept of this.replicas.all()) {
-      if (kept.role === 'none') continue
-      for (const { peer } of kept.assignment.replicas) partners.add(peer)
-    }
-    return [...partners].filter((peer) => members.includes(peer))
-  }
-
-  /** Peers that carry `@names`: the authority, the holders, and those that answer DNS. */
-  #namesPeers(): PeerName[] {
-    const roster = this.council.roster()
-    if (roster === null) return []
-    const holders = roster.terms.at(-1)?.holders.map((holder) => holder.peer) ?? []
-    const dns = liveMembers(roster)
-      .filter((member) => member.roles.includes('dns'))
-      .map((member) => member.peer)
-    const peers = new Set(
-      [authorityOf(roster), ...holders, ...dns].filter((each) => isMember(roster, each)),
-    )
-    peers.delete(this.#world.signer.peer)
-    return [...peers].slice(0, maxNamesAsked)
   }
 
   /** Where a log ends here, for `status`. */

@@ -125,6 +125,22 @@ export function readPeerText(
   return readHeaders(text.value, fields)
 }
 
+/**
+ * The same of a text that a peer hands on with its signature: the peer that the header `by` names
+ * has signed it. Codes: those of `readPeerText` and `checkPeer`.
+ */
+export function readSigned(
+  signed: Signed,
+  first: string,
+  fields: readonly Field[],
+  by: 'peer' | 'by',
+): Verdict<Values> {
+  const read = readPeerText(signed.text, first, fields)
+  if (!read.ok) return read
+  const good = checkPeer(read.value.one(by) as PeerName, signed)
+  return good.ok ? read : good
+}
+
 /** Signs headers as one text. The caller gives them in the table's order. */
 export function signPeerText(
   signer: PeerSigner,

@@ -2,12 +2,11 @@ import type { PeerName, PeerSigner } from '../../auth/peer-signature.ts'
 import { accept, type Verdict } from '../../auth/verdict.ts'
 import type { Head, LogName } from './log.ts'
 import {
-  checkPeer,
   isLog,
   isPeer,
   isStore,
   type Replica,
-  readPeerText,
+  readSigned,
   type StoreId,
   sameReplica,
   signPeerText,
@@ -76,21 +75,18 @@ export function signReceipt(signer: PeerSigner, receipt: Omit<Receipt, 'signed'>
 
 /** Decodes a receipt and checks that the peer it names signed it. */
 export function decodeReceipt(signed: Signed): Verdict<Receipt> {
-  const read = readPeerText(signed.text, first, fields)
+  const read = readSigned(signed, first, fields, 'peer')
   if (!read.ok) return read
-  const values = read.value
-  const peer = values.one('peer') as PeerName
-  const good = checkPeer(peer, signed)
-  if (!good.ok) return good
+  const { one } = read.value
   return accept({
-    council: values.one('council'),
-    log: values.one('log'),
-    head: { seq: Number(values.one('seq')), id: values.one('id') as EntryId },
-    act: values.one('act') as EntryId,
-    epoch: Number(values.one('epoch')),
-    replica: { peer, store: values.one('store') as StoreId },
-    sinceMs: dateMs(values.one('since')) as number,
-    atMs: dateMs(values.one('at')) as number,
+    council: one('council'),
+    log: one('log'),
+    head: { seq: Number(one('seq')), id: one('id') as EntryId },
+    act: one('act') as EntryId,
+    epoch: Number(one('epoch')),
+    replica: { peer: one('peer') as PeerName, store: one('store') as StoreId },
+    sinceMs: dateMs(one('since')) as number,
+    atMs: dateMs(one('at')) as number,
     signed,
   })
 }

@@ -1,6 +1,6 @@
 import type { PeerName, PeerSigner } from '../../auth/peer-signature.ts'
 import { accept, type Verdict } from '../../auth/verdict.ts'
-import { checkPeer, isPeer, readPeerText, signPeerText } from '../log/peer-text.ts'
+import { isPeer, readSigned, signPeerText } from '../log/peer-text.ts'
 import {
   dateMs,
   type Field,
@@ -44,15 +44,12 @@ export function signDial(signer: PeerSigner, dial: Omit<Dial, 'by'>): Signed {
 
 /** Decodes a dial and checks that the peer it names as dialler signed it. */
 export function decodeDial(signed: Signed): Verdict<Dial> {
-  const read = readPeerText(signed.text, first, fields)
+  const read = readSigned(signed, first, fields, 'by')
   if (!read.ok) return read
   const { one } = read.value
-  const by = one('by') as PeerName
-  const good = checkPeer(by, signed)
-  if (!good.ok) return good
   return accept({
     council: one('council'),
-    by,
+    by: one('by') as PeerName,
     peer: one('peer') as PeerName,
     atMs: dateMs(one('at')) as number,
     result: one('result'),

@@ -3,13 +3,12 @@ import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import { type BlogName, parseBlogName } from '../log/entry.ts'
 import type { Head } from '../log/log.ts'
 import {
-  checkPeer,
   isHead,
   isPeer,
   isStore,
   type Replica,
   readHead,
-  readPeerText,
+  readSigned,
   type StoreId,
   signPeerText,
   writeHead,
@@ -98,15 +97,12 @@ export function signHeartbeat(signer: PeerSigner, beat: Heartbeat): Signed {
 
 /**
  * Decodes a heartbeat and checks that the peer it names signed it.
- * Codes: those of `readPeerText` and `checkPeer`, HEARTBEAT_BUSY (a blog twice, or too many).
+ * Codes: those of `readSigned`, HEARTBEAT_BUSY (a blog twice, or too many).
  */
 export function decodeHeartbeat(signed: Signed): Verdict<Heartbeat> {
-  const read = readPeerText(signed.text, first, fields)
+  const read = readSigned(signed, first, fields, 'peer')
   if (!read.ok) return read
   const { one, maybe, all } = read.value
-  const peer = one('peer') as PeerName
-  const good = checkPeer(peer, signed)
-  if (!good.ok) return good
   const names = maybe('names')
   const busy = all('busy').map((value) => {
     const [blog, reads] = value.split(' ')
@@ -116,7 +112,7 @@ export function decodeHeartbeat(signed: Signed): Verdict<Heartbeat> {
     return refuse('HEARTBEAT_BUSY', `A heartbeat names at most ${maxBusyBlogs} blogs, each once.`)
   return accept({
     council: one('council'),
-    replica: { peer, store: one('store') as StoreId },
+    replica: { peer: one('peer') as PeerName, store: one('store') as StoreId },
     atMs: dateMs(one('at')) as number,
     freeBytes: Number(one('free')),
     load: Number(one('load')),

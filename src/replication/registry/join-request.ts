@@ -1,6 +1,6 @@
 import type { PeerSigner } from '../../auth/peer-signature.ts'
 import { accept, type Verdict } from '../../auth/verdict.ts'
-import { checkPeer, readPeerText, signPeerText } from '../log/peer-text.ts'
+import { readSigned, signPeerText } from '../log/peer-text.ts'
 import {
   dateMs,
   type Field,
@@ -40,14 +40,11 @@ export function signJoin(signer: PeerSigner, request: JoinRequest): Signed {
 
 /** Decodes a request and checks that the peer it names signed it. */
 export function decodeJoin(signed: Signed): Verdict<JoinRequest> {
-  const read = readPeerText(signed.text, first, fields)
+  const read = readSigned(signed, first, fields, 'peer')
   if (!read.ok) return read
-  const member = readMember(read.value)
-  const good = checkPeer(member.peer, signed)
-  if (!good.ok) return good
   return accept({
     council: read.value.one('council'),
-    member,
+    member: readMember(read.value),
     atMs: dateMs(read.value.one('at')) as number,
     invite: read.value.maybe('invite'),
   })

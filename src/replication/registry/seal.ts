@@ -10,6 +10,7 @@ import {
   type Replica,
   readHead,
   readPeerText,
+  readSigned,
   type StoreId,
   signPeerText,
   writeHead,
@@ -108,16 +109,13 @@ export function signPromise(signer: PeerSigner, promise: Omit<Promised, 'signed'
 
 /** Decodes a promise and checks that the peer it names signed it. */
 export function decodePromise(signed: Signed): Verdict<Promised> {
-  const read = readPeerText(signed.text, promiseFirst, promiseFields)
+  const read = readSigned(signed, promiseFirst, promiseFields, 'peer')
   if (!read.ok) return read
   const { one, maybe } = read.value
-  const peer = one('peer') as PeerName
-  const good = checkPeer(peer, signed)
-  if (!good.ok) return good
   const head = maybe('head')
   return accept({
     ...readSeal(one),
-    replica: { peer, store: one('store') as StoreId },
+    replica: { peer: one('peer') as PeerName, store: one('store') as StoreId },
     head: head === null ? null : readHead(head),
     follows: Number(one('follows')),
     signed,

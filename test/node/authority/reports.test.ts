@@ -17,13 +17,8 @@ import { type BlogName, decodeEntry, encodeEntry } from '../../../src/replicatio
 import type { Head } from '../../../src/replication/log/log.ts'
 import { signReceipt } from '../../../src/replication/log/receipt.ts'
 import { idOf } from '../../../src/replication/log/text.ts'
-import {
-  auditHash,
-  decodeReport,
-  type Report,
-  signAnswer,
-  signReport,
-} from '../../../src/replication/registry/report.ts'
+import { auditHash, signAnswer } from '../../../src/replication/registry/audit-answer.ts'
+import { decodeReport, type Report, signReport } from '../../../src/replication/registry/report.ts'
 import type { Roster } from '../../../src/replication/registry/roster.ts'
 import { signAct } from '../../../src/replication/registry/sign-act.ts'
 import { renderMarkdown } from '../../../src/web/markdown.ts'

@@ -1,10 +1,8 @@
 import { decode, encode } from 'cborg'
 import { beforeEach, describe, expect, it } from 'vitest'
-import {
-  checkGenesis,
-  maxDecidedClaims,
-  maxPendingClaims,
-} from '../../../src/replication/exchange/claim.ts'
+import { checkGenesis } from '../../../src/replication/exchange/check-genesis.ts'
+import { maxPendingClaims } from '../../../src/replication/exchange/claim.ts'
+import { maxDecidedClaims } from '../../../src/replication/exchange/claim-rows.ts'
 import type { Kept } from '../../../src/replication/exchange/replica.ts'
 import type { Genesis } from '../../../src/replication/log/entry.ts'
 import type { Write } from '../../../src/replication/log/store.ts'

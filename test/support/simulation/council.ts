@@ -340,7 +340,7 @@ export class VirtualCouncil {
   ): void {
     const { name, plan, signer, web } = machine
     const dialWanted = () => {
-      const connected = exchange.partners().filter((peer) => peer !== signer.peer)
+      const connected = exchange.neighbours.partners().filter((peer) => peer !== signer.peer)
       for (const peer of connected) this.network.dial(signer.peer, peer)
     }
     exchange.council.onChange((changed) => {

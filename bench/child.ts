@@ -1,8 +1,22 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 type Call = { readonly id: number; readonly name: string; readonly given: unknown }
 type Reply = { readonly id: number; readonly answer?: unknown; readonly error?: string }
+
+const spokeFile = './spoke-process.ts'
+
+/** What `./council` gives to Node, with a place of its own for what is kept from start to start. */
+function asLaunched() {
+  const launcher = readFileSync(new URL('../council', import.meta.url), 'utf8')
+  const flag = /NODE_OPTIONS="(--\S+?)\$\{/.exec(launcher)?.[1]
+  if (flag === undefined) throw new Error('./council gives Node other options than it did')
+  const cache = join(tmpdir(), 'council-bench-compiled')
+  return { execArgv: [flag], env: { ...process.env, NODE_COMPILE_CACHE: cache } }
+}
 
 /** A child process that does what it is asked, one message per question and answer. */
 export class Child {
@@ -10,10 +24,13 @@ export class Child {
   readonly #waiting = new Map<number, PromiseWithResolvers<unknown>>()
   #lastId = 0
 
-  /** @param file - beside this one; it calls `serveParent` */
+  /**
+   * @param file - beside this one; it calls `serveParent`. A spoke runs as `./council` starts it.
+   */
   constructor(file: string) {
     this.#process = fork(fileURLToPath(new URL(file, import.meta.url)), {
       serialization: 'advanced',
+      ...(file === spokeFile ? asLaunched() : {}),
     })
     this.#process.on('message', ({ id, answer, error }: Reply) => {
       const waiting = this.#waiting.get(id)

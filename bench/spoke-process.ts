@@ -192,6 +192,9 @@ serveParent(
       return (await ingest.record(blog))?.head.seq ?? -1
     },
 
+    /** @returns where a blog's log ends here, -1: nothing is held */
+    head: async (blog: BlogName) => (await running().exchange.ingest.record(blog))?.head.seq ?? -1,
+
     /**
      * Submits an entry at this spoke, the primary.
      * @returns when that began

@@ -1,3 +1,4 @@
+import type { PeerName } from '../auth/peer-signature.ts'
 import { accept, type Verdict } from '../auth/verdict.ts'
 import type { Aggregation } from '../replication/aggregation/aggregation.ts'
 import type { SearchCoverage } from '../replication/aggregation/council-search.ts'
@@ -23,8 +24,6 @@ import { PacedFront } from './paced-front.ts'
 
 /** Blogs on one page of their list. */
 const blogsPerPage = 100
-/** Of when a front page is, readers see the minute. */
-const shownMs = 60_000
 
 type Parts = {
   readonly aggregation: Pick<Aggregation, 'fronts' | 'search' | 'blogs' | 'circle'>
@@ -42,7 +41,7 @@ export class CouncilView implements Pick<WebSpoke, 'front' | 'search' | 'council
   constructor(parts: Parts) {
     this.#parts = parts
     this.#front = new PacedFront({
-      mark: () => this.#mark(),
+      look: () => this.#look(),
       make: () => this.#make(),
       now: parts.now,
     })
@@ -79,14 +78,14 @@ export class CouncilView implements Pick<WebSpoke, 'front' | 'search' | 'council
     return accept({ hits, next, coverage: this.#coverageOf(coverage), terms: termsOf(parsed) })
   }
 
-  #mark(): string {
+  #look(): { readonly mark: string; readonly atMs: number | null } {
     const { aggregation, exchange, own } = this.#parts
     const shown = aggregation.fronts.shown()
-    if (shown === null) return `own ${this.#whyOwn()} ${own.mark()}`
-    const minute = Math.floor(shown.receivedMs / shownMs)
+    if (shown === null) return { mark: `own ${this.#whyOwn()} ${own.mark()}`, atMs: null }
     const { head } = exchange.council.roster() ?? { head: null }
     const { revocations } = exchange
-    return `${shown.peer} ${shown.version} ${minute} ${revocations.count} ${head?.id}`
+    const mark = `${shown.peer} ${shown.version} ${revocations.count} ${head?.id}`
+    return { mark, atMs: shown.receivedMs }
   }
 
   async #make(): Promise<Omit<Front, 'version'>> {
@@ -131,7 +130,20 @@ export class CouncilView implements Pick<WebSpoke, 'front' | 'search' | 'council
   #coverageOf(coverage: SearchCoverage): Coverage {
     if (coverage.kind === 'own') return { kind: 'own', reason: this.#whyOwn() }
     const { spokes, of, blogs, by, at } = coverage
-    return { kind: 'council', spokes, of, blogs, by: this.#nameOf(by), atMs: at }
+    return {
+      kind: 'council',
+      spokes,
+      of,
+      blogs,
+      by: this.#nameOf(by),
+      atMs: this.#byOwnClock(by, at),
+    }
+  }
+
+  #byOwnClock(peer: PeerName, atMs: number): number {
+    const { aggregation, now } = this.#parts
+    const front = aggregation.fronts.complete().find((each) => each.peer === peer)
+    return byOwnClock(atMs, front ?? null, now())
   }
 
   #nameOf(peer: string): string {
@@ -143,6 +155,21 @@ export class CouncilView implements Pick<WebSpoke, 'front' | 'search' | 'council
       ? 'nobody in this council gathers the posts of all'
       : 'none of the servers that gather the posts of all has answered yet'
   }
+}
+
+/**
+ * An instant that another spoke told, by the clock here: the front page that it made, and that came
+ * here at a known moment, shows how far its clock is ahead. Never later than now. Pure.
+ *
+ * @param front - null: none of that spoke has come
+ */
+export function byOwnClock(
+  atMs: number,
+  front: { readonly page: { readonly atMs: number }; readonly receivedMs: number } | null,
+  nowMs: number,
+): number {
+  const aheadMs = front === null ? 0 : front.page.atMs - front.receivedMs
+  return Math.min(atMs - aheadMs, nowMs)
 }
 
 /** A search as text, in the form that a person types. */

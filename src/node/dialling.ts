@@ -4,7 +4,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 import type { PeerName } from '../auth/peer-signature.ts'
 import { type Clock, repeat } from '../replication/clock.ts'
 import { ReplicationError } from '../replication/errors.ts'
-import { type Gate, peerNameOf } from './gate.ts'
+import { endConnection, type Gate, peerNameOf } from './gate.ts'
 import type { Host } from './host.ts'
 
 /** A peer that this one wants to stay connected with, and where it is dialled. */
@@ -18,14 +18,6 @@ const redialMs = 150
 export const dialMs = 10_000
 /** How long a connection may be without gossip's stream before that counts as lost, ms. */
 const gossipOpensMs = 20_000
-
-/**
- * Closes a connection, whatever the other side does: libp2p gives up after a second when something
- * is still to be written, and leaves the connection open.
- */
-export function endConnection(connection: Connection): void {
-  connection.close().catch((error: Error) => connection.abort(error))
-}
 
 const isGossip = (protocol: string) => protocol.startsWith('/meshsub/')
 

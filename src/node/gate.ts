@@ -6,6 +6,14 @@ import { type PeerName, parsePeerName } from '../auth/peer-signature.ts'
 export const peerNameOf = (peer: PeerId): PeerName | null => parsePeerName(peer.toString())
 
 /**
+ * Closes a connection, whatever the other side does: libp2p gives up after a second when something
+ * is still to be written, and leaves the connection open.
+ */
+export function endConnection(connection: Connection): void {
+  connection.close().catch((error: Error) => connection.abort(error))
+}
+
+/**
  * Who may speak which protocol (DESIGN 4, Gate). Members are the peers in `@roster`; a stranger
  * reaches only what it needs to become one. `node.handle` covers neither kad-dht nor gossipsub, so
  * the registrar that they get is wrapped by the same gate.

@@ -6,9 +6,15 @@ export const frontMs = 250
 /** Who asks waits for a new one rather than see one that may have been out of date so long, ms. */
 const staleMs = 1_000
 
+/**
+ * `mark` changes when something did that may stand on the front page; `atMs` is when what there is
+ * now was gathered, null where that is not told.
+ */
+type Look = { readonly mark: string; readonly atMs: number | null }
+
 type Parts = {
-  /** changes when something did that may stand on the front page; cheap */
-  readonly mark: () => string
+  /** what there is now; cheap */
+  readonly look: () => Look
   readonly make: () => Promise<Omit<Front, 'version'>>
   readonly now: () => number
 }
@@ -34,11 +40,12 @@ export class PacedFront {
 
   get(): Front | Promise<Front> {
     const nowMs = this.#parts.now()
-    const mark = this.#parts.mark()
+    const { mark, atMs } = this.#parts.look()
     const front = this.#front
     if (front !== null && mark === this.#mark) {
       this.#rightMs = nowMs
-      return front
+      this.#front = withTime(front, atMs)
+      return this.#front
     }
     if (this.#making === null && (front === null || nowMs - this.#begunMs >= frontMs)) {
       this.#making = this.#make(mark, nowMs)
@@ -55,12 +62,24 @@ export class PacedFront {
       const made = await this.#parts.make()
       const version = frontVersion(made.posts, made.coverage)
       // What changed may be nothing that is shown: then pages made before stay right.
-      if (this.#front?.version !== version) this.#front = { ...made, version }
+      const { coverage } = made
+      const front = this.#front
+      this.#front =
+        front?.version === version
+          ? withTime(front, coverage.kind === 'council' ? coverage.atMs : null)
+          : { ...made, version }
       this.#mark = mark
       this.#rightMs = nowMs
-      return this.#front as Front
+      return this.#front
     } finally {
       this.#making = null
     }
   }
+}
+
+/** The same posts, gathered anew. */
+function withTime(front: Front, atMs: number | null): Front {
+  const { coverage } = front
+  if (coverage.kind !== 'council' || atMs === null || coverage.atMs === atMs) return front
+  return { ...front, coverage: { ...coverage, atMs } }
 }

@@ -10,8 +10,8 @@ import type { GossipVerdict, Network, Pubsub } from '../replication/network.ts'
 import { JOIN } from '../replication/protocol.ts'
 import type { Dht } from '../replication/registry/registry.ts'
 import { Demerits } from './demerits.ts'
-import { Dialling, dialMs, endConnection, type Wanted } from './dialling.ts'
-import { Gate, peerNameOf } from './gate.ts'
+import { Dialling, dialMs, type Wanted } from './dialling.ts'
+import { endConnection, Gate, peerNameOf } from './gate.ts'
 import { GossipDoor } from './gossip-door.ts'
 import { type Host, type RecordRules, startHost } from './host.ts'
 import type { Logger } from './logger.ts'
@@ -164,7 +164,7 @@ export class Peer {
       : this.#pool.follow(peer, protocol, body, signal)
   }
 
-  /** Nothing is asked of one that is cut off, nor over a connection that it has opened to knock. */
+  /** Nobody is asked who is cut off, nor over a connection that it has opened to knock. */
   #checkMayAsk(peer: PeerName, protocol: string): void {
     if (peer === this.name) return
     if (this.#gate.isCutOff(peerIdFromString(peer)))

@@ -1,3 +1,4 @@
+import { flushCompileCache } from 'node:module'
 import type { AdmissionPolicy } from '../replication/registry/act.ts'
 import { CommandError } from './blogger/failure.ts'
 import { type CommandIo, plainLine } from './blogger/io.ts'
@@ -21,6 +22,8 @@ export async function start(
   )
   await using watchdog = new Watchdog()
   watchdog.start()
+  // Else only who ends in order leaves it to the next start. Does nothing where none is kept.
+  flushCompileCache()
   if (!options.json) for (const line of describePeer(peer, config.value)) io.say(line)
   peer.onPending((reason) => {
     for (const line of describeWait(peer, plainLine(reason))) io.say(line)

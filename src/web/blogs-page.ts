@@ -6,6 +6,7 @@ import { answerError } from './errors.ts'
 import { inLanguage } from './language.ts'
 import { type Html, page } from './layout.ts'
 import { blogUrl, feedPaths, homeUrl, spokeUrl, zonePageUrl } from './links.ts'
+import { sendAged } from './page-age.ts'
 import { showCount } from './plain-words.ts'
 import { limitRate, type RateLimits } from './rate-limit.ts'
 import type { HomeBlog, WebSpoke } from './spoke.ts'
@@ -27,7 +28,7 @@ export function allBlogsPages(spoke: WebSpoke, rates: RateLimits) {
         const reason = 'Want ?after=<blog>, as the link to more blogs has it.'
         return answerError(c, spoke, 'QUERY_MALFORMED', reason)
       }
-      return c.html(blogsPage(spoke, after, await spoke.councilBlogs(after)))
+      return sendAged(c, blogsPage(spoke, after, await spoke.councilBlogs(after)))
     })
     .get(opmlPath, limitRate(spoke, rates, 'search'), async (c) => {
       const xml = await opmlOf(spoke, await manyBlogs(spoke))
@@ -51,7 +52,7 @@ function blogsPage(spoke: WebSpoke, after: string | null, { blogs, next, coverag
     main: html`<h1>All blogs</h1>
 ${blogs.length === 0 ? html`<p>${none}</p>` : blogList(spoke, blogs)}
 ${more}
-${coverageNote(coverage)}
+${coverageNote(coverage, spoke.now())}
 <footer><p>To follow all of them in a feed reader: <a href="${zonePageUrl(spoke, opmlPath)}">OPML</a>.</p>
 <p><a href="${homeUrl(spoke)}">Front page</a></p>
 <p>Served by ${spoke.name}.</p></footer>`,

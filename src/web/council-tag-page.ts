@@ -8,6 +8,7 @@ import { answerError } from './errors.ts'
 import { alternateFeeds, feedList } from './feed-links.ts'
 import { type Html, page } from './layout.ts'
 import { homeUrl, spokeUrl, tagPath, zonePageUrl } from './links.ts'
+import { sendAged } from './page-age.ts'
 import { limitRate, type RateLimits } from './rate-limit.ts'
 import { maxCursorCharacters } from './search-page.ts'
 import type { Found, WebSpoke } from './spoke.ts'
@@ -43,7 +44,7 @@ async function sendTag(c: Context, spoke: WebSpoke) {
         : ''
     return answerError(c, spoke, 'PAGE_NOT_FOUND', `No post has this tag.${where}`)
   }
-  return c.html(tagPage(spoke, { tag, path, isFirst: cursor === null }, found.value))
+  return sendAged(c, tagPage(spoke, { tag, path, isFirst: cursor === null }, found.value))
 }
 
 function tagPage(
@@ -66,7 +67,7 @@ function tagPage(
     main: html`<h1>Posts tagged <bdi>${tag}</bdi></h1>
 ${posts.length === 0 ? html`<p>There are no older posts.</p>` : councilPosts(spoke, posts)}
 ${older}
-${coverageNote(coverage)}
+${coverageNote(coverage, spoke.now())}
 <footer>${feedList(feedUrl)}
 <p><a href="${homeUrl(spoke)}">Front page</a></p>
 <p>Served by ${spoke.name}.</p></footer>`,

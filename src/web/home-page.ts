@@ -10,6 +10,7 @@ import { keyHelpPath } from './help-page.ts'
 import { inLanguage } from './language.ts'
 import { type Html, page } from './layout.ts'
 import { type LinkSource, langPath, spokeUrl, zonePageUrl } from './links.ts'
+import { sendAged } from './page-age.ts'
 import { showLanguage } from './plain-words.ts'
 import { limitRate, type RateLimits } from './rate-limit.ts'
 import { searchBox, searchDescriptionLink } from './search-form.ts'
@@ -54,7 +55,7 @@ async function sendFront(c: Context, spoke: WebSpoke) {
   if (!found.ok) return answerError(c, spoke, found.code, found.reason, found.retryMs)
   const { hits, coverage } = found.value
   const posts = hits.map(({ snippet: _, ...post }) => post)
-  return c.html(frontPage(spoke, languages, { lang, posts, coverage }))
+  return sendAged(c, frontPage(spoke, languages, { lang, posts, coverage }))
 }
 
 /** Languages that occur, in the order of their tags. */
@@ -88,7 +89,7 @@ ${accountLinks(spoke)}
 <h2>Newest posts${language}</h2>
 ${languageLinks(spoke, languages, lang)}
 ${posts.length === 0 ? html`<p>No posts yet.</p>` : councilPosts(spoke, posts)}
-${coverageNote(coverage)}
+${coverageNote(coverage, spoke.now())}
 <footer>${feedList(feedUrl)}
 <p>Served by ${spoke.name}.</p>
 <p><a href="${spokeUrl(spoke, '/acts')}">What this council decided: public acts</a></p>

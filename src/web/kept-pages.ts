@@ -1,10 +1,21 @@
 import { createMiddleware } from 'hono/factory'
 import type { Place } from './host.ts'
 import { hasCurrent, wantsGzip } from './negotiate.ts'
+import { shownAge, takeAge } from './page-age.ts'
 import { type KeptAddress, keptAddress } from './page-key.ts'
-import { type KeptPage, maxKeptPage, PageMemory, readyPage } from './page-memory.ts'
+import {
+  type KeptPage,
+  maxKeptPage,
+  PageMemory,
+  pageAtAge,
+  readyAged,
+  readyPage,
+} from './page-memory.ts'
 import { placeReader } from './places.ts'
-import type { WebSpoke } from './spoke.ts'
+import type { Front, WebSpoke } from './spoke.ts'
+
+/** A page that was right so long ago is not shown while the next one is made, ms. */
+const staleMs = 1_000
 
 /** A request, as far as it matters which bytes go out. */
 export type PageRequest = {
@@ -33,6 +44,8 @@ export class KeptPages {
   readonly #memory: PageMemory
   /** pages that are being made, by key and version: a crowd waits for one */
   readonly #making = new Map<string, Promise<KeptPage | null>>()
+  /** of pages made of the front page, which are few: when each was right for the last time */
+  readonly #rightMs = new Map<string, number>()
 
   constructor(spoke: WebSpoke, memory: PageMemory = new PageMemory()) {
     this.#spoke = spoke
@@ -47,25 +60,34 @@ export class KeptPages {
   find(request: PageRequest): PageAnswer | null | Promise<PageAnswer | null> {
     const address = this.#addressOf(request)
     if (address === null) return null
-    const version = this.#versionOf(address)
-    return version instanceof Promise
-      ? version.then((known) => this.#found(address, known, request))
-      : this.#found(address, version, request)
+    const known = this.#known(address)
+    return known instanceof Promise
+      ? known.then((each) => this.#found(address, each, request))
+      : this.#found(address, known, request)
   }
 
-  #found(address: KeptAddress, version: string | null, request: PageRequest): PageAnswer | null {
-    const page = version === null ? null : this.#pageOf(address, version)
+  #found(address: KeptAddress, known: Known | null, request: PageRequest): PageAnswer | null {
+    const page = known === null ? null : this.#pageOf(address, known)
     return page === null ? null : answerOf(page, request)
   }
 
   /**
-   * The page in memory. While the front page is being made anew, everybody else gets the one from
-   * before: it changes four times a second at its busiest, and a crowd would wait each time.
+   * The page in memory, with its age of now. While the front page is being made anew, everybody else
+   * gets the one from before: it changes four times a second at its busiest, and a crowd would wait
+   * each time. But who comes after a quiet hour waits.
    */
-  #pageOf({ key, blog }: KeptAddress, version: string): KeptPage | null {
-    const page = this.#memory.find(key, version)
-    const isMade = page !== null || blog !== null || !this.#making.has(slotOf(key, version))
-    return isMade ? page : this.#memory.last(key)
+  #pageOf({ key, blog }: KeptAddress, { version, atMs }: Known): KeptPage | null {
+    const kept = this.#memory.find(key, version)
+    if (blog !== null) return kept
+    const nowMs = this.#spoke.now()
+    if (kept === null) {
+      const isRecent = nowMs - (this.#rightMs.get(key) ?? Number.NEGATIVE_INFINITY) < staleMs
+      return isRecent && this.#making.has(slotOf(key, version)) ? this.#memory.last(key) : null
+    }
+    this.#rightMs.set(key, nowMs)
+    const page = atMs === null ? kept : pageAtAge(kept, shownAge(nowMs - atMs))
+    if (page !== kept) this.#memory.keep(key, version, page)
+    return page
   }
 
   /** Whether the page is one that is kept, so that nobody else needs to make a tag of it. */
@@ -79,12 +101,13 @@ export class KeptPages {
     return createMiddleware(async (c, next) => {
       const request = requestOf(c.req.raw)
       const address = this.#addressOf(request)
-      const version = address === null ? null : await this.#knownVersion(address)
-      if (address === null || version === null) return next()
-      const { key } = address
+      const known = address === null ? null : await this.#knownVersion(address)
+      if (address === null || known === null) return next()
+      const { key, blog } = address
+      const { version } = known
       const slot = slotOf(key, version)
       const making = this.#making.get(slot)
-      const page = this.#pageOf(address, version) ?? (making === undefined ? null : await making)
+      const page = this.#pageOf(address, known) ?? (making === undefined ? null : await making)
       if (page !== null) return responseOf(answerOf(page, request))
       const made = Promise.withResolvers<KeptPage | null>()
       this.#making.set(slot, made.promise)
@@ -100,7 +123,12 @@ export class KeptPages {
           c.res = new Response(body, { headers })
           return
         }
-        ready = await readyPage(body, Object.fromEntries(headers))
+        const aging = blog === null ? takeAge(Buffer.from(body).toString()) : null
+        ready =
+          aging === null
+            ? await readyPage(body, Object.fromEntries(headers))
+            : readyAged(aging, Object.fromEntries(headers))
+        this.#rightMs.set(key, this.#spoke.now())
         this.#memory.keep(key, version, ready)
         c.res = responseOf(answerOf(ready, request))
       } finally {
@@ -120,20 +148,33 @@ export class KeptPages {
   }
 
   /** null also where it cannot be had: the page meets the same failure, and knows how to answer. */
-  async #knownVersion(address: KeptAddress): Promise<string | null> {
+  async #knownVersion(address: KeptAddress): Promise<Known | null> {
     try {
-      return await this.#versionOf(address)
+      return await this.#known(address)
     } catch {
       return null
     }
   }
 
-  #versionOf({ blog }: KeptAddress): string | null | Promise<string | null> {
-    if (blog !== null) return this.#spoke.blogVersion(blog)
-    const front = this.#spoke.front()
-    return front instanceof Promise ? front.then(({ version }) => version) : front.version
+  #known({ blog }: KeptAddress): Known | null | Promise<Known | null> {
+    if (blog === null) {
+      const front = this.#spoke.front()
+      return front instanceof Promise ? front.then(ofFront) : ofFront(front)
+    }
+    const version = this.#spoke.blogVersion(blog)
+    return version instanceof Promise ? version.then(ofBlog) : ofBlog(version)
   }
 }
+
+/** What a page depends on, and as of when what it shows was gathered, ms; null: it has no age. */
+type Known = { readonly version: string; readonly atMs: number | null }
+
+const ofBlog = (version: string | null): Known | null =>
+  version === null ? null : { version, atMs: null }
+const ofFront = ({ version, coverage }: Front): Known => ({
+  version,
+  atMs: coverage.kind === 'council' ? coverage.atMs : null,
+})
 
 const slotOf = (key: string, version: string) => `${key} ${version}`
 

@@ -24,13 +24,14 @@ const entityTag = /(?:W\/)?"([\x21\x23-\x7e\x80-\xff]*)"/g
  * Whether the client has what would be sent, by its If-None-Match: one tag, a list, or `*`.
  * Compared weakly (RFC 9110, 13.1.2): a proxy that changed the bytes on the way made the tag weak.
  *
- * @param tag - of what would be sent, in quotes
+ * @param tag - of what would be sent, in quotes, behind W/ a weak one
  */
 export function hasCurrent(ifNoneMatch: string | undefined, tag: string): boolean {
   if (ifNoneMatch === undefined) return false
   if (ifNoneMatch === tag || ifNoneMatch.trim() === '*') return true
+  const strong = tag.startsWith('W/') ? tag.slice(2) : tag
   for (const [, opaque] of ifNoneMatch.matchAll(entityTag)) {
-    if (`"${opaque}"` === tag) return true
+    if (`"${opaque}"` === strong) return true
   }
   return false
 }

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { promisify } from 'node:util'
 import { gzip, gzipSync } from 'node:zlib'
+import { type Aging, ageMark, giveAge, hashOf } from './page-age.ts'
 
 /** Bytes of pages kept in memory, both forms of each and what goes around them. */
 export const maxKeptPageBytes = 32 * 1024 * 1024
@@ -12,7 +13,17 @@ const overheadBytes = 2_048
 const leastGzipped = 256
 
 /** A page as it is sent, with its bodies ready. */
-export type KeptPage = { readonly plain: Form; readonly gzipped: Form | null }
+export type KeptPage = {
+  readonly plain: Form
+  readonly gzipped: Form | null
+  /** what it takes to say another age on it; null: it says none */
+  readonly aging: (Aging & Pick<Made, 'hash' | 'headers'>) | null
+}
+type Made = {
+  readonly hash: string
+  /** those of the whole page, without length, tag and coding */
+  readonly headers: Readonly<Record<string, string>>
+}
 /** One form of a page: its tag and headers, both for the whole page and for "not modified". */
 export type Form = {
   readonly tag: string
@@ -51,8 +62,10 @@ export class PageMemory {
 
   keep(key: string, version: string, page: KeptPage): void {
     this.#drop(key)
-    const { plain, gzipped } = page
-    const bytes = key.length + overheadBytes + plain.body.length + (gzipped?.body.length ?? 0)
+    const { plain, gzipped, aging } = page
+    // A page with an age is there in its parts, too, as text of two bytes a letter.
+    const taken = (aging === null ? 1 : 3) * plain.body.length + (gzipped?.body.length ?? 0)
+    const bytes = key.length + overheadBytes + taken
     if (bytes > this.#maxBytes) return
     this.#kept.set(key, { version, page, bytes })
     this.#bytes += bytes
@@ -88,16 +101,47 @@ export async function readyPage(
   headers: Readonly<Record<string, string>>,
 ): Promise<KeptPage> {
   const hash = createHash('sha256').update(body).digest('hex').slice(0, 40)
-  const short =
-    body.length < leastGzipped
-      ? null
-      : new Uint8Array(body.length <= zippedAtOnce ? gzipSync(body) : await zip(body))
+  const isShort = body.length <= zippedAtOnce
+  const zipped =
+    body.length < leastGzipped ? null : new Uint8Array(isShort ? gzipSync(body) : await zip(body))
+  return { ...formsOf(`"${hash}`, { body, zipped, headers }), aging: null }
+}
+
+/**
+ * The same for a page that says its age. Its tags are weak and do not depend on the age as long as
+ * the page is current: its bytes change with every second, what they say does not (8.8.1).
+ */
+export function readyAged(aging: Aging, headers: Made['headers']): KeptPage {
+  return agedPage({ ...aging, hash: hashOf(aging), headers })
+}
+
+/** The page with another age, as `shownAge` has it; itself as long as that has the same words. */
+export function pageAtAge(page: KeptPage, seconds: number): KeptPage {
+  const { aging } = page
+  return aging === null || aging.seconds === seconds ? page : agedPage({ ...aging, seconds })
+}
+
+function agedPage(aging: NonNullable<KeptPage['aging']>): KeptPage {
+  const { seconds, hash, headers } = aging
+  const body = new Uint8Array(Buffer.from(giveAge(aging, seconds)))
+  const zipped = new Uint8Array(gzipSync(body))
+  return { ...formsOf(`W/"${hash}${ageMark(seconds)}`, { body, zipped, headers }), aging }
+}
+
+type Bodies = {
+  readonly body: Uint8Array<ArrayBuffer>
+  readonly zipped: Uint8Array<ArrayBuffer> | null
+  readonly headers: Made['headers']
+}
+
+/** @param tag - up to where a form has its own end */
+function formsOf(tag: string, { body, zipped, headers }: Bodies): Omit<KeptPage, 'aging'> {
   return {
-    plain: formOf(`"${hash}"`, body, headers),
+    plain: formOf(`${tag}"`, body, headers),
     gzipped:
-      short === null || short.length >= body.length
+      zipped === null || zipped.length >= body.length
         ? null
-        : formOf(`"${hash}-gzip"`, short, { ...headers, 'content-encoding': 'gzip' }),
+        : formOf(`${tag}-gzip"`, zipped, { ...headers, 'content-encoding': 'gzip' }),
   }
 }
 

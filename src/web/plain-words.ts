@@ -10,17 +10,6 @@ export function showDay(ms: number): string {
   return day.format(ms)
 }
 
-const shortMinute = new Intl.DateTimeFormat('en-GB', {
-  dateStyle: 'long',
-  timeStyle: 'short',
-  timeZone: 'UTC',
-})
-
-/** `3 May 2026 at 14:05 UTC` */
-export function showMinute(ms: number): string {
-  return `${shortMinute.format(ms)} UTC`
-}
-
 /** `3 May 2026 at 14:05:09 UTC` */
 export function showInstant(ms: number): string {
   return `${minute.format(ms)} UTC`

@@ -7,7 +7,8 @@ import { coverageNote } from './coverage.ts'
 import { answerError, statusOf, wantsJson } from './errors.ts'
 import { inLanguage } from './language.ts'
 import { type Html, page } from './layout.ts'
-import { homeUrl, type LinkSource, spokeUrl, zonePageUrl } from './links.ts'
+import { homeUrl, spokeUrl, zonePageUrl } from './links.ts'
+import { sendAged } from './page-age.ts'
 import { shorten, showLanguage } from './plain-words.ts'
 import { limitRate, type RateLimits } from './rate-limit.ts'
 import {
@@ -54,7 +55,7 @@ async function sendSearch(c: Context, spoke: WebSpoke) {
   }
   const question = readQuestion(searchParams)
   const found = question.ok ? await ask(spoke, question.value) : question
-  if (found.ok && question.ok) return c.html(searchPage(spoke, question.value, found.value))
+  if (found.ok && question.ok) return sendAged(c, searchPage(spoke, question.value, found.value))
   const { code, reason, retryMs } = found as Refusal
   if (wantsJson(c)) return answerError(c, spoke, code, reason, retryMs)
   if (retryMs !== undefined) c.header('Retry-After', String(Math.ceil(retryMs / 1_000)))
@@ -124,7 +125,7 @@ function refusal({ code, reason }: Pick<Refusal, 'code' | 'reason'>): Html {
 <p><small>${statusOf(code)} ${code}</small></p></div>`
 }
 
-function results(spoke: LinkSource, question: Question, found: Found): Html {
+function results(spoke: WebSpoke, question: Question, found: Found): Html {
   const { hits, next, coverage, terms } = found
   const isFirst = question.cursor === null
   const none = isFirst ? 'Nothing was found.' : 'Nothing more was found.'
@@ -138,7 +139,7 @@ function results(spoke: LinkSource, question: Question, found: Found): Html {
 <p>${termWords(terms)}</p>
 ${hits.length === 0 ? html`<p>${none}</p>` : councilPosts(spoke, hits)}
 ${links.length === 0 ? '' : html`<nav aria-label="Pages of results"><p>${links}</p></nav>`}
-${coverageNote(coverage)}`
+${coverageNote(coverage, spoke.now())}`
 }
 
 /** Path and query of a page of results. */

@@ -239,7 +239,7 @@ export type Coverage =
       readonly blogs: number
       /** name of the spoke that gathered it */
       readonly by: string
-      /** as of when, ms */
+      /** when what is shown was gathered, ms, by this spoke's clock */
       readonly atMs: number
     }
   /** only the blogs that this spoke keeps; `reason` goes on behind "because" */
@@ -268,7 +268,7 @@ export type Front = {
   /** the newest first */
   readonly posts: readonly CouncilPost[]
   readonly coverage: Coverage
-  /** A page made under it is right as long as it is the same; see `frontVersion`. */
+  /** A page made under it is right, but for its age, as long as it is the same; see `frontVersion`. */
   readonly version: string
 }
 

@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { describe, expect, it } from 'vitest'
@@ -25,6 +27,29 @@ async function freePort(): Promise<number> {
   server.close()
   return typeof address === 'object' && address !== null ? address.port : 0
 }
+
+describe('./council', () => {
+  const run = async (cache: string) => {
+    const env = { ...process.env, NODE_COMPILE_CACHE: cache }
+    const child = spawn(join(root, 'council'), ['--version'], { env })
+    const [stdout] = await Promise.all([text(child.stdout), once(child, 'exit')])
+    return stdout
+  }
+
+  it('keeps what its TypeScript comes down to for the next start, where it can', async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'council-cli-'))
+    try {
+      const cache = join(folder, 'compiled')
+      expect(await run(cache)).toBe('0.1.0\n')
+      expect(await readdir(cache, { recursive: true })).not.toEqual([])
+      const file = join(folder, 'file')
+      await writeFile(file, '')
+      expect(await run(join(file, 'below'))).toBe('0.1.0\n')
+    } finally {
+      await rm(folder, { recursive: true })
+    }
+  })
+})
 
 describe('council', () => {
   it.each([

@@ -1,13 +1,20 @@
 import { describe, expect, it } from 'vitest'
 import { PacedFront } from '../../src/node/paced-front.ts'
-import type { CouncilPost, Front } from '../../src/web/spoke.ts'
+import type { CouncilPost, Coverage, Front } from '../../src/web/spoke.ts'
 
 /** A source that can be changed, made to fail, and made to wait. */
 function source() {
-  const state = { mark: 0, nowMs: 1_000_000, made: 0, fails: false, shown: 'a' }
+  const state = {
+    mark: 0,
+    atMs: null as number | null,
+    nowMs: 1_000_000,
+    made: 0,
+    fails: false,
+    shown: 'a',
+  }
   let gate: Promise<void> = Promise.resolve()
   const paced = new PacedFront({
-    mark: () => String(state.mark),
+    look: () => ({ mark: String(state.mark), atMs: state.atMs }),
     now: () => state.nowMs,
     make: async () => {
       state.made += 1
@@ -15,7 +22,7 @@ function source() {
       await gate
       if (state.fails) throw new Error('no disk')
       const posts = [{ title: shown } as CouncilPost]
-      return { posts, coverage: { kind: 'own', reason: 'x' } }
+      return { posts, coverage: coverageOf(state.atMs) }
     },
   })
   const change = (shown: string) => {
@@ -35,6 +42,10 @@ function source() {
   }
   return { state, paced, change, hold }
 }
+const coverageOf = (atMs: number | null): Coverage =>
+  atMs === null
+    ? { kind: 'own', reason: 'x' }
+    : { kind: 'council', spokes: 5, of: 5, blogs: 1, by: 'b', atMs }
 const titleOf = (front: Front | Promise<Front>) =>
   front instanceof Promise ? 'waits' : front.posts[0]?.title
 
@@ -132,6 +143,29 @@ describe('PacedFront', () => {
     state.nowMs += 10_000
     expect((await paced.get()).version).not.toBe(before.version)
     expect(state.made).toBe(3)
+  })
+
+  it('tells when its posts were gathered last, without being made or versioned anew', async () => {
+    const { state, paced, change } = source()
+    const atMs = async () => {
+      const { coverage } = await paced.get()
+      return coverage.kind === 'council' ? coverage.atMs : null
+    }
+    state.atMs = 5_000
+    const { version } = await paced.get()
+    for (const gatheredMs of [5_000, 10_000, 15_000]) {
+      state.atMs = gatheredMs
+      expect(await atMs()).toBe(gatheredMs)
+    }
+    expect([state.made, (await paced.get()).version]).toEqual([1, version])
+    // The posts in memory are those of before: the time of what has come since is not theirs.
+    change('b')
+    state.atMs = 20_000
+    expect(await atMs()).toBe(15_000)
+    state.nowMs += 250
+    void paced.get()
+    await new Promise(setImmediate)
+    expect(await atMs()).toBe(20_000)
   })
 
   it('shows what it has when it cannot be made, for a second, and tries again', async () => {

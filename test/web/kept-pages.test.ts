@@ -4,9 +4,18 @@ import { refuse } from '../../src/auth/verdict.ts'
 import { createApp } from '../../src/web/app.ts'
 import { KeptPages } from '../../src/web/kept-pages.ts'
 import { PageMemory, readyPage } from '../../src/web/page-memory.ts'
-import type { OpenBlog, WebSpoke } from '../../src/web/spoke.ts'
+import type { Coverage, OpenBlog, WebSpoke } from '../../src/web/spoke.ts'
 import { TestCouncil } from '../replication/test-council.ts'
-import { actsOf, frontOf, logOf, memorySpoke, openLog, postsOf, zone } from './memory-spoke.ts'
+import {
+  actsOf,
+  frontOf,
+  logOf,
+  memorySpoke,
+  openLog,
+  postsOf,
+  wholeCouncil,
+  zone,
+} from './memory-spoke.ts'
 
 const blog = `http://maria.${zone}`
 const post = (slug: string, body = 'Some words.\n'.repeat(40).trim()) => ({
@@ -219,6 +228,63 @@ describe('KeptPages', () => {
       expect(withY).toEqual([false, false, false, false, true])
       front = frontOf(posts.slice(1))
     }
+  })
+
+  it('puts its age of now into the front page that it keeps, in both forms', async () => {
+    let [nowMs, atMs] = [100_000, 99_500]
+    let made = 0
+    const front = frontOf(await postsOf([maria]))
+    const { ask, memory } = served(maria, {
+      now: () => nowMs,
+      front: () => ({
+        ...front,
+        coverage: { ...wholeCouncil, atMs } as Coverage,
+        get posts() {
+          made += 1
+          return front.posts
+        },
+      }),
+    })
+    const read = async () => {
+      const plain = await ask(`http://${zone}/`)
+      const zipped = await ask(`http://${zone}/`, { 'accept-encoding': 'gzip' })
+      const text = await plain.text()
+      const bytes = Buffer.from(await zipped.arrayBuffer())
+      expect(gunzipSync(bytes).toString()).toBe(text)
+      for (const [answer, length] of [
+        [plain, Buffer.byteLength(text)],
+        [zipped, bytes.length],
+      ] as const)
+        expect(answer.headers.get('content-length')).toBe(String(length))
+      return [
+        /gathered by .* ago/.exec(text.replace(/<[^>]*>/g, ''))?.[0],
+        plain.headers.get('etag'),
+      ]
+    }
+    const [first, tag] = await read()
+    expect(first).toBe('gathered by carl 1 second ago')
+    const once = made
+    nowMs += 3_000
+    expect(await read()).toEqual(['gathered by carl 4 seconds ago', tag])
+    atMs = nowMs - 1_200
+    expect(await read()).toEqual(['gathered by carl 2 seconds ago', tag])
+    nowMs += 600_000
+    const [old, other] = await read()
+    expect([old, other === tag]).toEqual(['gathered by carl 10 minutes ago', false])
+    expect([made, memory.size.pages]).toEqual([once, 1])
+  })
+
+  it('lets who comes after a quiet hour wait for the new front page', async () => {
+    const posts = await postsOf([maria])
+    let nowMs = 100_000
+    let front = frontOf(posts.slice(1))
+    const { ask } = served(maria, { ...actsOf(written), now: () => nowMs, front: () => front })
+    const url = `http://${zone}/feed.json`
+    await ask(url)
+    front = frontOf(posts)
+    nowMs += 3_600_000
+    const texts = await Promise.all([1, 2, 3].map(async () => (await ask(url)).text()))
+    for (const text of texts) expect(text).toContain('/2026/y')
   })
 
   it('gives a crowd the front page from before while one of it waits for the new one', async () => {

@@ -101,12 +101,13 @@ describe('searchPages', () => {
       })
       return asText(await validPage(some, search('libres')))
     }
-    const gathered = { kind: 'council', of: 5, blogs: 12, by: 'carl', atMs: 0 } as const
+    const atMs = spoke.now() - 1_500
+    const gathered = { kind: 'council', of: 5, blogs: 12, by: 'carl', atMs } as const
     expect(await ask({ ...gathered, spokes: 5 })).toContain(
-      'From all 5 servers of this council, 12 blogs, gathered by carl at 1 January 1970 at 00:00 UTC.',
+      'From all 5 servers of this council, 12 blogs, gathered by carl 2 seconds ago.',
     )
     expect(await ask({ ...gathered, spokes: 4 })).toContain(
-      'From 4 of 5 servers of this council, 12 blogs, gathered by carl at 1 January 1970 at 00:00 UTC. Posts that only the others have are missing',
+      'From 4 of 5 servers of this council, 12 blogs, gathered by carl 2 seconds ago. Posts that only the others have are missing',
     )
     expect(await ask({ kind: 'own', reason: 'no other server answered' })).toContain(
       'Only the blogs that this server keeps, because no other server answered.',
@@ -258,14 +259,63 @@ describe('front page', () => {
     })
     expect(await validPage(marked, host(''))).toContain(`; <strong>${mark}</strong>`)
   })
+})
 
-  it('says the same minute for as long as nothing changes, so that its bytes can be kept', async () => {
-    const at = (atMs: number) => {
-      const coverage = { kind: 'council', spokes: 5, of: 5, blogs: 1, by: 'b', atMs } as const
-      return memorySpoke({}, { front: () => ({ posts: [], coverage, version: '1' }) })
+describe('the age of what a page shows', () => {
+  const hour = 3_600_000
+  let nowMs = 0
+  const coverage = { kind: 'council', spokes: 5, of: 5, blogs: 1, by: 'carl' } as const
+  const gathered = memorySpoke(blogs, {
+    now: () => nowMs,
+    front: () => ({ posts: [], coverage: { ...coverage, atMs: 0 }, version: '1' }),
+    search: async (asked) => {
+      const found = await spoke.search(asked)
+      return found.ok
+        ? { ok: true, value: { ...found.value, coverage: { ...coverage, atMs: 0 } } }
+        : found
+    },
+    councilBlogs: async (after) => ({
+      ...(await spoke.councilBlogs(after)),
+      coverage: { ...coverage, atMs: 0 },
+    }),
+  })
+  const app = createApp(gathered, (error) => {
+    throw error
+  })
+  const read = async (path: string, headers: Record<string, string> = {}) => {
+    const answer = await app.request(new Request(`${host('b.spoke')}${path}`, { headers }))
+    return { status: answer.status, tag: answer.headers.get('etag'), text: await answer.text() }
+  }
+  const paths = ['/', '/?lang=es', '/search?q=libres', '/tag/udhr', '/blogs']
+
+  it.each(paths)('is that of the moment at which %s is sent', async (path) => {
+    for (const [ms, words] of [
+      [0, '1 second ago'],
+      [1_001, '2 seconds ago'],
+      [59_000, '59 seconds ago'],
+      [119_000, '1 minute ago'],
+      [2 * hour, '2 hours ago'],
+      [49 * hour, '2 days ago'],
+    ] as const) {
+      nowMs = ms
+      const { status, text } = await read(path)
+      expect([status, asText(text).includes(`gathered by carl ${words}.`)]).toEqual([200, true])
     }
-    const page = await validPage(at(60_000), host(''))
-    expect(await validPage(at(119_999), host(''))).toBe(page)
-    expect(await validPage(at(120_000), host(''))).not.toBe(page)
+  })
+
+  it.each(paths)('does not make %s another page while it is current', async (path) => {
+    nowMs = 2_000
+    const { tag } = await read(path)
+    expect(tag).toMatch(/^W\/"[0-9a-f]{40}"$/)
+    const condition = { 'if-none-match': tag ?? '' }
+    nowMs = 9_500
+    expect((await read(path, condition)).status).toBe(304)
+    // Nobody gathers any more: whoever asks again is to see it.
+    nowMs = 30_000
+    const old = await read(path, condition)
+    expect([old.status, asText(old.text).includes('30 seconds ago')]).toEqual([200, true])
+    expect((await read(path, { 'if-none-match': old.tag ?? '' })).status).toBe(304)
+    nowMs = hour
+    expect((await read(path, { 'if-none-match': old.tag ?? '' })).status).toBe(200)
   })
 })

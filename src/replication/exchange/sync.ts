@@ -25,6 +25,10 @@ import {
 import { readActs } from './act-pull.ts'
 import type { Kept, Replicas } from './replica.ts'
 
+/** Pages of one pull that are decoded and written at once; the next is on its way meanwhile. */
+const maxPagesTaken = 3
+/** How often a pull begins anew further back, half the way each time, to find where two logs part. */
+const maxBackwards = 60
 /** How far back two council logs that differ at their ends are looked through for where they part. */
 const maxForkDepth = 200
 const logName = z.string().min(1).max(40)
@@ -352,61 +356,76 @@ export class Sync {
 
   /** Pulls a blog's entries from a peer until its head is held here. */
   pullRange(peer: PeerName, kept: Kept, theirs: Head): Promise<void> {
-    const { blog } = kept.assignment
+    const { blog, epoch } = kept.assignment
     return this.#once(`${blog} ${peer}`, async () => {
-      const fetch = async (from: number): Promise<Page> => {
-        const asked = { t: 'range', log: blog, from }
-        const page = await ask(this.#network, peer, SYNC, asked, pageShape)
-        // Else a peer could send the same entries for ever, and each time they would be held.
-        const first = page.entries[0] === undefined ? null : decodeEntry(page.entries[0][0])
-        if (first?.ok && first.value.seq !== from)
-          throw badPage(peer, blog, `it begins with entry ${first.value.seq}, not ${from}`)
-        // What lies behind the head that a receipt, or the act, names has no place here yet.
-        const entries = page.entries.slice(0, Math.max(0, theirs.seq - from + 1))
-        return { entries, more: page.more && entries.length === page.entries.length }
-      }
-      const take = (page: Page): Promise<Outcome> =>
-        this.#replicas.take(kept, page.entries.map(toOffer), {
-          way: 'pull',
-          head: theirs,
-          checkAll: page.entries.length < 3,
-        })
       const record = await this.#ingest.record(blog)
-      if (
-        record !== null &&
-        record.follows === kept.assignment.epoch &&
-        record.head.seq >= theirs.seq
-      )
-        return
+      if (record !== null && record.follows === epoch && record.head.seq >= theirs.seq) return
       let from = (record?.head.seq ?? -1) + 1
-      let page = await fetch(from)
-      let taking = take(page)
-      for (let backwards = 0; ; ) {
-        // While this page is written, the next one travels and is decoded; it waits in the log's queue.
-        const hasMore = page.more && page.entries.length > 0
-        const ahead = hasMore ? fetch(from + page.entries.length) : null
-        const takingAhead = ahead?.then(take)
-        takingAhead?.catch(() => undefined)
-        const outcome = await taking
-        if (outcome.kind === 'gap' && outcome.have + 1 < from && backwards++ < 60) {
-          from = outcome.have + 1
-          page = await fetch(from)
-          taking = take(page)
-          continue
+      for (let backwards = 0; ; backwards++) {
+        const { outcome, at } = await this.#takePages(peer, kept, theirs, from)
+        if (outcome.kind === 'held') return
+        if (outcome.kind !== 'gap' || outcome.have + 1 >= at || backwards === maxBackwards) {
+          const why = outcome.kind === 'refused' ? outcome.refusal.reason : outcome.kind
+          throw badPage(peer, blog, why)
         }
-        if (outcome.kind !== 'held') {
-          throw badPage(
-            peer,
-            blog,
-            outcome.kind === 'refused' ? outcome.refusal.reason : outcome.kind,
-          )
-        }
-        if (outcome.head.seq >= theirs.seq || ahead === null || takingAhead === undefined) return
-        from += page.entries.length
-        page = await ahead
-        taking = takingAhead
+        from = outcome.have + 1
       }
     })
+  }
+
+  /**
+   * Takes a blog's pages from `from` on. Each is asked for when the one before it has come, and waits
+   * in the log's queue while those before it are written.
+   *
+   * @returns what became of the last page, or of the first that did not fit, and where it began
+   */
+  async #takePages(
+    peer: PeerName,
+    kept: Kept,
+    theirs: Head,
+    from: number,
+  ): Promise<{ outcome: Outcome; at: number }> {
+    const taking: { readonly outcome: Promise<Outcome>; readonly at: number }[] = []
+    let next: Promise<Page> | null = this.#fetchPage(peer, kept, theirs, from)
+    try {
+      for (let at = from; ; ) {
+        if (next !== null && taking.length < maxPagesTaken) {
+          const page: Page = await next
+          const { length } = page.entries
+          next = page.more && length > 0 ? this.#fetchPage(peer, kept, theirs, at + length) : null
+          next?.catch(() => undefined)
+          const outcome = this.#replicas.take(kept, page.entries.map(toOffer), {
+            way: 'pull',
+            head: theirs,
+            checkAll: length < 3,
+          })
+          outcome.catch(() => undefined)
+          taking.push({ outcome, at })
+          at += length
+          continue
+        }
+        const oldest = taking.shift() as (typeof taking)[number]
+        const outcome = await oldest.outcome
+        const isLast = taking.length === 0 && next === null
+        if (outcome.kind !== 'held' || outcome.head.seq >= theirs.seq || isLast)
+          return { outcome, at: oldest.at }
+      }
+    } finally {
+      await Promise.allSettled(taking.map(({ outcome }) => outcome))
+    }
+  }
+
+  async #fetchPage(peer: PeerName, kept: Kept, theirs: Head, from: number): Promise<Page> {
+    const { blog } = kept.assignment
+    const asked = { t: 'range', log: blog, from }
+    const page = await ask(this.#network, peer, SYNC, asked, pageShape)
+    // Else a peer could send the same entries for ever, and each time they would be held.
+    const first = page.entries[0] === undefined ? null : decodeEntry(page.entries[0][0])
+    if (first?.ok && first.value.seq !== from)
+      throw badPage(peer, blog, `it begins with entry ${first.value.seq}, not ${from}`)
+    // What lies behind the head that a receipt, or the act, names has no place here yet.
+    const entries = page.entries.slice(0, Math.max(0, theirs.seq - from + 1))
+    return { entries, more: page.more && entries.length === page.entries.length }
   }
 
   /** One pull of a log from a peer at a time; who asks meanwhile waits for the same one. */

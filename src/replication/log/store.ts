@@ -333,32 +333,37 @@ type StoredRow = [Uint8Array, Uint8Array, number, number, [Uint8Array, Uint8Arra
  * double.
  */
 function writeStored({ text, signature, checked, firstMs, receipts }: Stored): Uint8Array {
-  const local = Buffer.alloc(10)
-  local[0] = checked ? 1 : 0
-  local[1] = 0xfb
-  local.writeDoubleBE(firstMs, 2)
-  return Buffer.concat([
-    arrayOfFive,
-    lengthOf(text),
-    text,
-    lengthOf(signature),
-    signature,
-    local,
+  const others =
     receipts.length === 0
       ? emptyArray
-      : encode(receipts.map((receipt) => [receipt.text, receipt.signature])),
-  ])
+      : encode(receipts.map((receipt) => [receipt.text, receipt.signature]))
+  const row = Buffer.allocUnsafe(
+    1 + 2 * headBytes + text.length + signature.length + localBytes + others.length,
+  )
+  row[0] = arrayOfFive
+  const local = putBytes(row, putBytes(row, 1, text), signature)
+  row[local] = checked ? 1 : 0
+  row[local + 1] = doubleHead
+  row.writeDoubleBE(firstMs, local + 2)
+  row.set(others, local + localBytes)
+  return row
 }
 
-const arrayOfFive = Buffer.from([0x85])
+const arrayOfFive = 0x85
 const emptyArray = Buffer.from([0x80])
+const doubleHead = 0xfb
+const bytesHead = 0x5a
+/** A byte string's head: its kind and its length. */
+const headBytes = 5
+/** `checked`, and the time with its head. */
+const localBytes = 10
 
-/** The head of a byte string. */
-function lengthOf(bytes: Uint8Array): Buffer {
-  const head = Buffer.alloc(5)
-  head[0] = 0x5a
-  head.writeUInt32BE(bytes.length, 1)
-  return head
+/** Puts a byte string into a row. @returns where it ends */
+function putBytes(row: Buffer, at: number, bytes: Uint8Array): number {
+  row[at] = bytesHead
+  row.writeUInt32BE(bytes.length, at + 1)
+  row.set(bytes, at + headBytes)
+  return at + headBytes + bytes.length
 }
 
 function writeAside({ item, signature, firstMs }: Aside): Uint8Array {

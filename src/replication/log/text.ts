@@ -271,9 +271,11 @@ const instant = /^[0-9]{4}-[0-9]{2}-([0-9]{2})T([01][0-9]|2[0-3]):[0-5][0-9]:[0-
 export function dateMs(value: string): number | null {
   const match = instant.exec(value)
   if (match === null) return null
-  const date = new Date(value)
+  const ms = Date.parse(value)
+  if (Number.isNaN(ms)) return null
+  const day = Number(match[1])
   // Date reads 30 February as 2 March; then the day differs.
-  return date.getUTCDate() === Number(match[1]) ? date.getTime() : null
+  return day <= 28 || new Date(ms).getUTCDate() === day ? ms : null
 }
 
 /** The form of every date in a text: seconds, with Z. */

@@ -139,7 +139,7 @@ export class Moves {
    * are enough without it.
    */
   hearTrouble(from: PeerName, what: Trouble, blogs: readonly BlogName[]): void {
-    const nowMs = this.#clock.now()
+    const nowMs = this.#clock.steady()
     for (const blog of blogs) {
       const named = this.#exchange.council.names()?.blogs.get(blog)
       if (named === undefined) continue
@@ -200,8 +200,8 @@ export class Moves {
 
   /** Asks now and then about acts that may be active. */
   async #lookAt(blogs: readonly NamedBlog[]): Promise<void> {
-    if (blogs.length === 0 || this.#clock.now() - this.#surveyedMs < surveyMs) return
-    this.#surveyedMs = this.#clock.now()
+    if (blogs.length === 0 || this.#clock.steady() - this.#surveyedMs < surveyMs) return
+    this.#surveyedMs = this.#clock.steady()
     const acts = await Promise.all(blogs.map(({ seq }) => this.#survey.actAt(seq)))
     await this.#survey.look(acts.filter((act) => act !== null))
   }
@@ -242,7 +242,7 @@ export class Moves {
     acts: readonly Assignment[],
     reached: Map<string, number>,
   ): Promise<void> {
-    const nowMs = this.#clock.now()
+    const nowMs = this.#clock.steady()
     if ((this.#deafUntilMs.get(peer) ?? 0) > nowMs) return
     try {
       for (let at = 0; at < acts.length; at += maxLearntAtOnce) {
@@ -342,14 +342,14 @@ export class Moves {
       return this.#exchange.alive.mark(peer) === 'replace' ? 'full' : 'live'
     }
     if (!member.away) return 'silent'
-    const outMs = this.#outMs.get(peer) ?? this.#clock.now()
-    return this.#clock.now() - outMs < this.#replaceAfterMs ? 'away' : 'gone'
+    const outMs = this.#outMs.get(peer) ?? this.#clock.steady()
+    return this.#clock.steady() - outMs < this.#replaceAfterMs ? 'away' : 'gone'
   }
 
   #noteOut({ members }: Roster): void {
     for (const { peer, away } of members.values()) {
       if (!away || this.#exchange.alive.isLive(peer)) this.#outMs.delete(peer)
-      else if (!this.#outMs.has(peer)) this.#outMs.set(peer, this.#clock.now())
+      else if (!this.#outMs.has(peer)) this.#outMs.set(peer, this.#clock.steady())
     }
   }
 }

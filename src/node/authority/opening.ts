@@ -55,7 +55,7 @@ export class Opening {
   /** Tries until enough holders have answered; then this peer may write. */
   async open(): Promise<void> {
     const { council } = this.#exchange
-    const startMs = this.#clock.now()
+    const startMs = this.#clock.steady()
     let seen = 0
     for (let tries = 0; !this.#stopped; tries++) {
       const run = await this.#nextRun(seen)
@@ -65,7 +65,7 @@ export class Opening {
       const later = [...answers.values()].map((each) => each.run.count)
       seen = Math.max(run.count, ...later)
       const isSole = holders.length === 1
-      const isWaited = this.#clock.now() - startMs >= this.#silenceMs
+      const isWaited = this.#clock.steady() - startMs >= this.#silenceMs
       if (answers.size > 0) await this.#takeOver(answers)
       else if (isSole) await this.#askMembers(roster)
       const entered = [...answers]

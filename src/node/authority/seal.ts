@@ -84,7 +84,7 @@ export class Sealing {
    * @param isNow - also those that were tried a moment ago
    */
   async change(wanted: ReadonlyMap<BlogName, Change>, { isNow = false } = {}): Promise<void> {
-    const nowMs = this.#clock.now()
+    const nowMs = this.#clock.steady()
     const fresh = [...wanted.keys()].filter(
       (blog) =>
         !this.#running.has(blog) &&

@@ -86,7 +86,7 @@ export class Sealing {
   async change(wanted: ReadonlyMap<BlogName, Change>, { isNow = false } = {}): Promise<void> {
     const underWay = () => [...wanted.keys()].flatMap((blog) => this.#running.get(blog) ?? [])
     if (isNow) while (underWay().length > 0) await Promise.allSettled(underWay())
-    const nowMs = this.#clock.now()
+    const nowMs = this.#clock.steady()
     const fresh = [...wanted.keys()].filter(
       (blog) =>
         !this.#running.has(blog) &&

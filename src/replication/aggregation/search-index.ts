@@ -310,7 +310,8 @@ export class SearchIndex {
   /** Runs a search unless too many are under way. */
   async #bounded<T>(asker: string, work: () => Promise<T>): Promise<Verdict<T>> {
     const own = this.#askers.get(asker) ?? 0
-    if (this.#searches >= maxSearches || (asker !== '' && own >= maxSearchesPerAsker)) return busy
+    if (this.#searches >= maxSearches || (asker !== '' && own >= maxSearchesPerAsker))
+      return searchBusy
     this.#searches += 1
     this.#askers.set(asker, own + 1)
     try {
@@ -326,9 +327,12 @@ export class SearchIndex {
   }
 }
 
-const busy = refuse('SEARCH_BUSY', 'Too many searches are under way. Try again in a second.', {
-  retryMs: 1_000,
-})
+/** The same may be asked again in a second. */
+export const searchBusy = refuse(
+  'SEARCH_BUSY',
+  'Too many searches are under way. Try again in a second.',
+  { retryMs: 1_000 },
+)
 const unavailable = refuse(
   'SEARCH_UNAVAILABLE',
   'The search of this spoke is starting. Try again in a few seconds.',

@@ -262,11 +262,41 @@ describe('HttpServer', () => {
       withCookie(60_000),
       /^HTTP\/1\.1 431 [\s\S]*\nClear-Site-Data: "cookies"\r\n[\s\S]*are removed/,
     ],
-    ['what is no HTTP', 'hello\r\n\r\n', /^HTTP\/1\.1 400 /],
+    [
+      'headers over it that are no cookies',
+      `GET / HTTP/1.1\r\nHost: x\r\nX-A: ${'a'.repeat(17_000)}\r\n\r\n`,
+      /^HTTP\/1\.1 431 (?![\s\S]*Clear-Site-Data)[\s\S]*headers of the request are longer/,
+    ],
+    [
+      'an address of 20,000 characters, and logs nobody out',
+      `GET /${'a'.repeat(20_000)} HTTP/1.1\r\nHost: x\r\nCookie: a=1\r\n\r\n`,
+      /^HTTP\/1\.1 414 (?![\s\S]*Clear-Site-Data)[\s\S]*The address is longer/,
+    ],
+    [
+      'an address of 200,000 characters',
+      `GET /${'a'.repeat(200_000)} HTTP/1.1\r\nHost: x\r\n\r\n`,
+      /^HTTP\/1\.1 414 (?![\s\S]*Clear-Site-Data)[\s\S]*The address is longer/,
+    ],
+    [
+      'words as they are typed, by leading on to what they mean',
+      'GET /search?q=人人 HTTP/1.1\r\nHost: x\r\n\r\n',
+      /^HTTP\/1\.1 308 [\s\S]*\nLocation: \/search\?q=%E4%BA%BA%E4%BA%BA\r\n/,
+    ],
+    [
+      'an address that is none',
+      'GET /\u0007 HTTP/1.1\r\nHost: x\r\n\r\n',
+      /^HTTP\/1\.1 400 [\s\S]*percent signs/,
+    ],
+    ['what is no HTTP', 'hello\r\n\r\n', /^HTTP\/1\.1 400 [\s\S]*This is no request/],
+    [
+      'an unknown method',
+      'FROB / HTTP/1.1\r\nHost: x\r\n\r\n',
+      /^HTTP\/1\.1 400 [\s\S]*asked for by GET/,
+    ],
     [
       'a length that is none',
       'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n',
-      /^HTTP\/1\.1 400 /,
+      /^HTTP\/1\.1 400 [\s\S]*RFC 9112/,
     ],
     ['a header without a name', 'GET / HTTP/1.1\r\nHost: x\r\n: x\r\n\r\n', /^HTTP\/1\.1 400 /],
   ])('answers %s, and closes', async (_, bytes, answer) => {

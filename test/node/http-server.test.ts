@@ -4,6 +4,8 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type HttpLimits, HttpServer } from '../../src/node/http-server.ts'
+import { createApp } from '../../src/web/app.ts'
+import { memorySpoke, zone } from '../web/memory-spoke.ts'
 
 const big = 64 * 1024 * 1024
 const piece = new Uint8Array(64 * 1024)
@@ -308,6 +310,25 @@ describe('HttpServer', () => {
     await left(server, 0)
     await expect.poll(() => Buffer.concat(said).toString()).toMatch(answer)
     await others(server)
+  })
+
+  it('takes an upload that is broken off for no failure', async () => {
+    const failures: unknown[] = []
+    const app = createApp(memorySpoke({}), (error) => failures.push(error))
+    const answered = Promise.withResolvers<number>()
+    const answer = async (request: Request) => {
+      const { status } = await app.fetch(request)
+      answered.resolve(status)
+      return new Response(null, { status })
+    }
+    const server = await HttpServer.listen(answer, { host: '127.0.0.1', port: 0 })
+    stack.push(() => server[Symbol.asyncDispose]())
+    const head = `POST /log HTTP/1.1\r\nHost: ${zone}\r\nContent-Length: 5000\r\n\r\nhalf`
+    const socket = await client(server, head)
+    await expect.poll(() => server.connections()).toBe(1)
+    socket.destroy()
+    expect(await answered.promise).toBe(500)
+    expect(failures).toEqual([])
   })
 
   it('closes more connections of one client than it may have, and keeps those there are', async () => {

@@ -65,6 +65,7 @@ export class Aggregation {
   readonly #answers: Answers
   readonly #asking: InnerAsking
   readonly #startMs: number
+  #stopCouncil = () => {}
 
   private constructor(parts: Parts) {
     this.#parts = parts
@@ -117,7 +118,7 @@ export class Aggregation {
     const started = new Aggregation(parts)
     started.#answers.start()
     started.fronts.follow()
-    parts.exchange.council.onChange((log) => {
+    started.#stopCouncil = parts.exchange.council.onChange((log) => {
       if (log === rosterLog) started.fronts.follow()
     })
     started.indexer.start()
@@ -129,6 +130,7 @@ export class Aggregation {
   }
 
   async stop(): Promise<void> {
+    this.#stopCouncil()
     this.#compare.stop()
     this.#watch.stop()
     this.#publisher.stop()

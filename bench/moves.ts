@@ -89,21 +89,26 @@ async function benchManyBlogs({ id, of }: Council): Promise<Result> {
     await of('b').ask('lead', given)
     for (const name of ['c', 'd']) await of(name).ask('keep', proofs)
   }
-  await until(async () => (await of('b').ask<number>('led')) >= blogs)
+  // On a busy machine some may have been given to others before: all lead, most of them `b`.
+  const ledBy = (spokes: readonly string[]) =>
+    Promise.all(spokes.map((name) => of(name).ask<number>('led'))).then((each) =>
+      each.reduce((sum, count) => sum + count, 0),
+    )
+  await until(async () => (await ledBy(['b', 'c', 'd'])) >= blogs)
+  const lost = await ledBy(['b'])
   const killed = performance.now()
   await of('b').kill()
   await until(() => of('a').ask<boolean>('isAway', 'b'))
   const detected = performance.now()
-  const led = async () => (await of('c').ask<number>('led')) + (await of('d').ask<number>('led'))
-  const before = await led()
-  await until(async () => (await led()) >= blogs)
+  const before = await ledBy(['c', 'd'])
+  await until(async () => (await ledBy(['c', 'd'])) >= blogs)
   const done = performance.now()
   const seconds = (done - detected) / 1_000
   return {
-    name: `fail-over of ${blogs} blogs that one spoke led`,
+    name: `fail-over of ${lost} blogs that one spoke led, of ${blogs}`,
     lines: [
       `kill -9 → its silence is an act: ${((detected - killed) / 1_000).toFixed(1)} s (silence ${failover.silenceMs / 1_000} s)`,
-      `the act → all ${blogs} take writes at other spokes: ${seconds.toFixed(1)} s; ${before} did at the first look`,
+      `the act → all ${blogs} take writes at the others: ${seconds.toFixed(1)} s; ${before} did at the first look`,
     ],
     ...{ ratio: seconds, wanted: 'most', target: 10, unit: 's' },
   }

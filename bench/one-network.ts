@@ -95,7 +95,8 @@ export async function benchOneNetwork(): Promise<readonly Result[]> {
 /** ms after the hand-in; null: it did not come to all of them */
 type Seen = { readonly slug: string; readonly front: number | null; readonly search: number | null }
 
-async function startAuthors(
+/** Authors with a blog each, spread over the spokes of the plan. */
+export async function startAuthors(
   plan: DemoPlan,
   folder: string,
   council: string,
@@ -131,7 +132,8 @@ async function startAuthors(
 const slugOf = (blog: number, index: number) =>
   `word${String.fromCharCode(97 + blog)}${index.toString().padStart(3, '0')}`
 
-async function publishNext(authors: readonly DemoAuthor[], n: number): Promise<string> {
+/** Publishes post `n` of all. @returns its slug */
+export async function publishNext(authors: readonly DemoAuthor[], n: number): Promise<string> {
   const author = authors[n % authors.length] as DemoAuthor
   const slug = slugOf(n % authors.length, author.published)
   while ((await author.step()) !== 'published') await pause(pollMs)
@@ -172,7 +174,8 @@ async function when(url: string, slug: string, handedMs: number): Promise<number
 }
 
 let reader = 0
-async function look(url: string): Promise<string> {
+/** A page as a reader gets it who has not come before. */
+export async function look(url: string): Promise<string> {
   reader += 1
   const from = `10.${reader >> 16}.${(reader >> 8) & 255}.${reader & 255}`
   const answer = await fetch(url, {

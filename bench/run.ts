@@ -7,6 +7,7 @@ import { benchIngest } from './ingest.ts'
 import { benchLive } from './live.ts'
 import { benchMemory } from './memory.ts'
 import { benchMoves } from './moves.ts'
+import { benchNewcomer } from './newcomer.ts'
 import { benchOneNetwork } from './one-network.ts'
 import { benchMillion, benchSearch } from './search.ts'
 import { benchBusyPage, benchFront, benchWeb } from './web.ts'
@@ -23,6 +24,7 @@ const benches: Readonly<Record<string, () => Promise<Result | readonly Result[]>
   'fail-over': benchFailOver,
   moves: benchMoves,
   'one-network': benchOneNetwork,
+  newcomer: benchNewcomer,
   search: benchSearch,
   'search-million': benchMillion,
 }

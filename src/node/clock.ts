@@ -4,7 +4,8 @@ import type { Clock } from '../replication/clock.ts'
 export const realClock: Clock = {
   now: () => Date.now(),
   after: (ms, job) => {
-    const timer = setTimeout(job, ms)
+    // What is due already comes at once; Node warns of times below zero.
+    const timer = setTimeout(job, Math.max(0, ms))
     return () => clearTimeout(timer)
   },
   random: () => Math.random(),

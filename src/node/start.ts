@@ -1,5 +1,6 @@
 import { flushCompileCache } from 'node:module'
 import type { AdmissionPolicy } from '../replication/registry/act.ts'
+import { liveMembers, type Roster } from '../replication/registry/roster.ts'
 import { CommandError } from './blogger/failure.ts'
 import { type CommandIo, plainLine } from './blogger/io.ts'
 import { type Config, readConfig } from './config.ts'
@@ -32,6 +33,11 @@ export async function start(
   if (!(await Promise.race([admitted, stop.then(() => false)]))) return
   if (options.json) io.data(JSON.stringify(peerLine(peer)))
   else io.say(`  member of ${peer.council()}`)
+  const other = otherPort(peer)
+  if (other !== null)
+    io.say(
+      `  WARNING the other spokes serve their pages on port ${other}, this one does not. DNS gives addresses only: readers come to port ${other}.`,
+    )
   await stop
 }
 
@@ -69,6 +75,16 @@ function describeWait(peer: Peer, reason: string): string[] {
   ]
 }
 
+/** The port on which all other spokes serve pages, where this one has another; null: it fits. */
+function otherPort({ peerId, exchange }: Peer): string | null {
+  const spokes = liveMembers(exchange.council.roster() as Roster)
+  const portsOf = (web: readonly string[]) => web.map((url) => new URL(url).port || '80')
+  const own = spokes.filter(({ peer }) => peer === peerId).flatMap(({ web }) => portsOf(web))
+  const others = spokes.filter(({ peer }) => peer !== peerId).flatMap(({ web }) => portsOf(web))
+  const [port = null, ...more] = new Set(others)
+  return port === null || more.length > 0 || own.length === 0 || own.includes(port) ? null : port
+}
+
 /** What `--json` prints; `bootstrap` is what another peer joins with. */
 function peerLine(peer: Peer) {
   return {
@@ -95,8 +111,20 @@ const causes: Readonly<Record<string, string>> = {
 function explain(cause: unknown): never {
   const { code, syscall, message } = cause as NodeJS.ErrnoException
   const why = causes[code ?? '']
-  if (why === undefined || syscall === undefined) throw cause
-  throw new CommandError('failed', `${message}: ${why}.`, { cause })
+  const sentence =
+    why !== undefined && syscall !== undefined ? `${message}: ${why}.` : sentenceOf(cause as Error)
+  if (sentence === null) throw cause
+  throw new CommandError('failed', sentence, { cause })
+}
+
+/** The same of errors that libraries make of the system's. */
+function sentenceOf({ name, message, cause }: Error): string | null {
+  if ((cause as NodeJS.ErrnoException | undefined)?.code === 'LEVEL_LOCKED')
+    return 'This peer runs already: its data folder is in use. End it first, or give this one a folder of its own (data in council.json).'
+  if (name !== 'UnsupportedListenAddressesError') return null
+  const [, address = 'its address', code = ''] =
+    /^ *(\/\S+): Error: listen ([A-Z]+)/m.exec(message) ?? []
+  return `Other peers cannot reach this one at ${address} (peer.listen in council.json): ${causes[code] ?? 'the system does not let it listen there'}.`
 }
 
 function refused(cause: unknown): never {

@@ -179,7 +179,7 @@ export class SpokeForWeb implements WebSpoke {
     const record = typeof visit === 'string' ? null : await visit.ingest.record(name)
     if (typeof visit === 'string' || record === null) return null
     if (visit.held) return this.#heldVersion(name, record.head)
-    return `${record.head.id} visited ${this.#saidOf()}`
+    return `${record.head.id} visited ${visit.assignment.epoch} ${this.#saidOf()}`
   }
 
   #heldVersion(name: BlogName, head: Head): string {
@@ -289,10 +289,10 @@ export class SpokeForWeb implements WebSpoke {
       act: assignment.id,
       epoch: assignment.epoch,
       needed: publishedFrom(assignment),
-      replicas: assignment.replicas.map(({ peer }) => {
+      replicas: assignment.replicas.map(({ peer, store }) => {
         const receipt = receipts.of(peer)
         return {
-          peer,
+          ...{ peer, store },
           spoke: members?.get(peer)?.name ?? null,
           isPrimary: peer === assignment.primary,
           receipt:

@@ -71,7 +71,7 @@ function listPage(
     main: html`<h1 ${inLanguage(blog.lang)}>${blog.title}</h1>
 <div ${inLanguage(blog.lang)}>${about}</div>
 ${forkNotice(blog, spoke.forks(blog.name))}
-${lossNotice(spoke, blog, spoke.losses(blog.name))}
+${lossNotice(spoke, open, spoke.losses(blog.name))}
 ${revokedNotice(spoke, blog, revoked)}
 ${postList(shown)}
 ${older}
@@ -115,7 +115,7 @@ ${body}
 ${tagLine(post.current)}
 <footer ${inLanguage('en')}>
 ${forkNotice(open.blog, spoke.forks(open.blog.name))}
-${lossNotice(spoke, open.blog, spoke.losses(open.blog.name))}
+${lossNotice(spoke, open, spoke.losses(open.blog.name))}
 ${revokedNotice(spoke, open.blog, revoked)}
 <p>Dated ${dayOf(dateMs)}. ${signedBy(
       entry,

@@ -1,22 +1,30 @@
 import { html } from 'hono/html'
-import type { Blog } from '../replication/log/blog.ts'
+import { sameReplica } from '../replication/log/peer-text.ts'
 import type { Loss, Lost } from '../replication/registry/loss.ts'
 import { inLanguage } from './language.ts'
 import type { Html } from './layout.ts'
 import { type LinkSource, spokeUrl } from './links.ts'
 import { showDay } from './plain-words.ts'
+import type { OpenBlog } from './spoke.ts'
 
 /**
  * Says on the pages of a blog what an operator gave up of it (`promote --accept-loss`), until it is
- * there again: a server that was thought lost may bring it back.
+ * there again: a server that was thought lost may bring it back. Where nobody knows whether anything
+ * is lost, until all that were silent are among its replicas again, with the stores they had.
  */
 export function lossNotice(
   spoke: LinkSource,
-  blog: Pick<Blog, 'lines'>,
+  { blog, copies }: Pick<OpenBlog, 'blog' | 'copies'>,
   losses: readonly Loss[],
 ): Html {
-  const isBack = ({ last }: Lost) => blog.lines(last.seq, 1)[0]?.id === last.id
-  const open = losses.filter(({ lost }) => lost === null || !isBack(lost))
+  const isThere = ({ last }: Lost) => blog.lines(last.seq, 1)[0]?.id === last.id
+  const replicas = copies().replicas
+  // With its store a replica brings back what it had, or its author is told what has no place any more.
+  const areBack = (silent: Loss['silent']) =>
+    silent.length > 0 && silent.every((each) => replicas.some((now) => sameReplica(now, each)))
+  const open = losses.filter(({ lost, silent }) =>
+    lost === null ? !areBack(silent) : !isThere(lost),
+  )
   if (open.length === 0) return html``
   return html`<section aria-label="What was lost" ${inLanguage('en')}>
 ${open.map(

@@ -1,4 +1,3 @@
-import type { PeerName } from '../auth/peer-signature.ts'
 import type { Fingerprint } from '../auth/public-key.ts'
 import type { RevocationReason } from '../auth/revocation.ts'
 import type { Token, TokenKind } from '../auth/session.ts'
@@ -11,6 +10,7 @@ import type { LogProof as ArchiveProof } from '../replication/log/archive.ts'
 import type { Blog } from '../replication/log/blog.ts'
 import type { BlogName, Entry } from '../replication/log/entry.ts'
 import type { LogName } from '../replication/log/log.ts'
+import type { Replica } from '../replication/log/peer-text.ts'
 import type { EntryId, Signed } from '../replication/log/text.ts'
 import type { Loss } from '../replication/registry/loss.ts'
 import type { RevokedKey } from '../replication/registry/revoked-keys.ts'
@@ -186,8 +186,7 @@ export type Copies = {
   readonly replicas: readonly Copy[]
 }
 
-export type Copy = {
-  readonly peer: PeerName
+export type Copy = Replica & {
   /** its name in `@roster`, null when it is not there any more */
   readonly spoke: string | null
   readonly isPrimary: boolean

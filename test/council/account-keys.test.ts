@@ -31,7 +31,7 @@ describe.skipIf(!isWhole)('an account, where a real key server is asked', () => 
       openBrowser(),
     ])
     door = await openDoor(council)
-  }, 120_000)
+  })
   afterAll(async () => {
     await browser?.[Symbol.asyncDispose]()
     await door?.[Symbol.asyncDispose]()

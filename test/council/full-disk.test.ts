@@ -13,6 +13,8 @@ describe.skipIf(!mayMount())('a spoke whose disk is full', () => {
     council = await startCouncil({
       ...{ spokes: 3, processes: true, smallDisks: { b: 64 }, dns: ['b'] },
       disk: { newBlogsPercent: 100, copiesPercent: 100, replacePercent: 100, reserveMiB: 8 },
+      // Heartbeats carry the mark of the disk.
+      failover: { silenceMs: 6_000 },
     })
     blog = await council.claim('maria', await makeSigner(), spoke())
     other = await council.claim('ana', await makeSigner(), council.peer('a'))

@@ -98,7 +98,7 @@ describe.skipIf(!has('chromium'))('words that mean harm', { timeout: 180_000 }, 
     await visitor.context.exposeBinding('pwned', ({ frame }) => {
       visitor.incidents.push(`pwned: ${frame.url()}`)
     })
-  }, 120_000)
+  })
   afterAll(async () => {
     await visitor?.[Symbol.asyncDispose]()
     await browser?.[Symbol.asyncDispose]()

@@ -56,9 +56,7 @@ describe('a spoke that signs "I dialled and failed" about everybody', () => {
 })
 
 describe('a primary that takes entries and gives them to nobody', () => {
-  it('gets nothing published; the author is told, and loses nothing when it is cut off', {
-    timeout: 90_000,
-  }, async () => {
+  it('gets nothing published; the author is told, and loses nothing when it is cut off', async () => {
     await using council = await startCouncil({ spokes: 4, replicas: 3, failover })
     const b = council.peer('b')
     const blog = await council.claim('maria', await makeSigner(), b)
@@ -109,48 +107,37 @@ function withhold({ exchange }: TestPeer, last: number): void {
 describe('an authority that writes two acts for one seq', () => {
   let council: TestCouncil
   beforeAll(async () => {
+    // The authority holds its logs alone, so its own receipt is enough; and it looks at nobody, so that
+    // it writes nothing more.
     council = await startCouncil({ spokes: 3, dns: ['b', 'c'] })
   })
   afterAll(async () => {
     await council?.[Symbol.asyncDispose]()
   })
 
-  it('is seen: both are kept and shown by everybody, and nobody obeys the second', {
-    timeout: 100_000,
-  }, async () => {
+  it('is seen: both are kept and shown by everybody, and nobody obeys the second', async () => {
     const { authority } = council
     const [b, c] = [council.peer('b'), council.peer('c')]
-    // Three hold the council's logs, and all know it: nothing more is to be written.
-    const roster = await vi.waitFor(() => {
-      const rosters = council.spokes.map((spoke) => spoke.exchange.council.roster())
-      for (const each of rosters) {
-        expect(each?.terms.at(-1)?.holders).toHaveLength(3)
-        expect(each?.head).toEqual(rosters[0]?.head)
-      }
-      return rosters[0] as NonNullable<(typeof rosters)[0]>
-    }, 60_000)
-    // Two acts for the next place, each signed and with the receipts of two of the holders.
+    const roster = authority.exchange.council.roster()
+    if (roster === null) throw new Error('no roster')
+    // Two acts for the next place, each signed and with the receipt of the only holder.
     const signer = await signerOf(authority)
     const { head, terms, council: id } = roster
     const { act, epoch, holders } = terms.at(-1) as (typeof terms)[number]
-    const tell = async (spoke: TestPeer, reason: string): Promise<ProofOfAct> => {
+    const [one, two] = [b, c].map((spoke, at): ProofOfAct => {
       const decision: Decision = {
-        ...{ kind: 'away', peer: spoke.line.peerId as PeerName, evidence: null, reason },
+        ...{ kind: 'away', peer: spoke.line.peerId as PeerName, evidence: null },
+        reason: ['one story', 'another story'][at] as string,
       }
       const dateMs = Math.max(Date.now(), roster.dateMs)
       const position = { council: id, log: '@roster', head, roster: head, dateMs }
       const { act: written, signed } = must(signAct(signer, position, decision))
-      const receipts = [authority, spoke].map(async (holder) => {
-        const replica = holders.find(({ peer }) => peer === holder.line.peerId) as Replica
-        const receipt = signReceipt(await signerOf(holder), {
-          ...{ council: id, log: '@roster', head: { seq: written.seq, id: written.id }, act },
-          ...{ epoch, replica, sinceMs: dateMs, atMs: dateMs },
-        })
-        return receipt.signed
+      const receipt = signReceipt(signer, {
+        ...{ council: id, log: '@roster', head: { seq: written.seq, id: written.id }, act, epoch },
+        ...{ replica: holders[0] as Replica, sinceMs: dateMs, atMs: dateMs },
       })
-      return { ...signed, receipts: await Promise.all(receipts) }
-    }
-    const [one, two] = [await tell(b, 'one story'), await tell(c, 'another story')]
+      return { ...signed, receipts: [receipt.signed] }
+    }) as [ProofOfAct, ProofOfAct]
     expect((await b.exchange.council.take('@roster', [one], 'gossip')).kind).toBe('held')
     expect((await c.exchange.council.take('@roster', [two], 'gossip')).kind).toBe('held')
     const seq = head.seq + 1

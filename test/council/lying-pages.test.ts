@@ -46,9 +46,7 @@ const reportsOf = async (authority: TestPeer, peer: TestPeer) =>
   (await authority.reports()).find((each) => each.peer === peer.line.peerId)
 
 describe('a spoke whose pages are not what its authors signed', () => {
-  it('is seen by the others, reported with both byte strings, and cut off by policy', {
-    timeout: 120_000,
-  }, async () => {
+  it('is seen by the others, reported with both byte strings, and cut off by policy', async () => {
     await using council = await startCouncil({
       ...{ spokes: 4, replicas: 3, cutoffReports: 2, exchange: { pullMs: 500 } },
       failover: { silenceMs: 2_000, replaceAfterMs: 1_000 },

@@ -45,7 +45,7 @@ describe.skipIf(!canHave)('a browser that finds the council by its DNS alone', (
     const hosts = servers.map(({ host }) => host)
     const chromium = withResolver(folder, hosts, pathOf('chromium') as string)
     browser = await openBrowser({ executablePath: chromium, resolves: true })
-  }, 90_000)
+  })
   afterAll(async () => {
     await browser?.[Symbol.asyncDispose]()
     await peers?.[Symbol.asyncDispose]()
@@ -141,5 +141,5 @@ describe.skipIf(!canHave)('a browser that finds the council by its DNS alone', (
       await reader.open(url('kim', `/${year}/in-the-middle-of-it`))
       expect(await words(reader)).toContain('A text that must survive.')
     })
-  }, 180_000)
+  })
 })

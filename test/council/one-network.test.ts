@@ -44,11 +44,39 @@ describe('the front page and the search of a council', () => {
       await shows(spoke, '/search?q=about+blog:jorge', '/square"')
       await shows(spoke, '/blogs', '>maria', '>jorge')
     }
-    // One that has just come shows it too, and holds none of it.
-    const late = await council.join('e')
-    await shows(late, '/', '/assembly"', '/square"')
-    expect((await late.status()).blogs.filter(({ role }) => role !== 'none')).toEqual([])
-    await shows(late, '/search?q=about', '/assembly"', '/square"')
+  })
+
+  it('are those of a spoke that has just come, too, which has fetched no blog for it', async () => {
+    await using council = await startCouncil({ spokes: 3, replicas: 2, aggregators: ['b', 'c'] })
+    const slugs: string[] = []
+    for (const [name, at] of [
+      ['maria', 'a'],
+      ['jorge', 'b'],
+      ['noor', 'c'],
+    ] as const) {
+      const blog = await council.claim(name, await makeSigner(), council.peer(at))
+      for (const slug of [`${name}-first`, `${name}-second`]) {
+        await blog.publish(slug, council.peer(at))
+        slugs.push(`/${slug}"`)
+      }
+    }
+    await shows(council.peer('a'), '/', ...slugs)
+    const late = await council.join('d')
+    await shows(late, '/', ...slugs)
+    await soon(async () => {
+      const whole = { kind: 'council', spokes: 4, of: 4, blogs: 3 }
+      expect(await coversOf(late)).toMatchObject(whole)
+    })
+    expect(await pageAt(late)).toMatch(
+      /gathered by [bc] <time id="age" datetime="PT[0-9]+S">[0-9]+ seconds? ago</,
+    )
+    await shows(late, '/search?q=about', ...slugs)
+    // It keeps no blog, no entry of one came to its door, and it gathers nothing.
+    const { blogs, came, logs } = await late.status()
+    expect(blogs.filter(({ role }) => role !== 'none')).toEqual([])
+    expect(came).toEqual({ submit: 0, gossip: 0, push: 0, pull: 0 })
+    expect(Object.keys(logs).filter((log) => !log.startsWith('@'))).toEqual([])
+    expect(late.gathering.gathered).toBeNull()
   })
 
   it('answer many readers at once from all blogs, or tell them to come back', async () => {

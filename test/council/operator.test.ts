@@ -61,9 +61,7 @@ describe('the commands of an operator, as processes', () => {
     expect(made.code).toBe(0)
   }
 
-  it('bring two newcomers in: one by approval, after a kill -9 of the authority, one by invitation', {
-    timeout: 120_000,
-  }, async () => {
+  it('bring two newcomers in: one by approval, after a kill -9 of the authority, one by invitation', async () => {
     await init('anna')
     let anna = start('anna', { authority: true })
     await soon(() => expect(anna.said()).toContain('member of blogs.localhost/'))
@@ -106,9 +104,7 @@ describe('the commands of an operator, as processes', () => {
     await expect(stat(join(root, 'anna/data/admin.sock'))).rejects.toThrow('ENOENT')
   })
 
-  it('end a newcomer that was refused with exit code 4 and the sentence', {
-    timeout: 120_000,
-  }, async () => {
+  it('end a newcomer that was refused with exit code 4 and the sentence', async () => {
     const anna = start('anna', { authority: true })
     await soon(() => expect(anna.said()).toContain('member of blogs.localhost/'))
     const [, line = ''] = /--join '([^']+)'/.exec(anna.said()) ?? []

@@ -54,7 +54,7 @@ describe.skipIf(!has('chromium'))('pages in a browser', () => {
   beforeAll(async () => {
     ;[site, browser] = await Promise.all([startSite(), openBrowser()])
     visitor = await browser.visitor()
-  }, 120_000)
+  })
   afterAll(async () => {
     await browser?.[Symbol.asyncDispose]()
     await site?.[Symbol.asyncDispose]()

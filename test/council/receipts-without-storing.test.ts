@@ -17,9 +17,7 @@ function keepNothing({ exchange }: TestPeer, blog: string): void {
 }
 
 describe('a secondary that gives receipts without storing', () => {
-  it('is found by surprise questions within 60 s, cut off by policy, and replaced; nothing is lost', {
-    timeout: 120_000,
-  }, async () => {
+  it('is found by surprise questions within 60 s, cut off by policy, and replaced; nothing is lost', async () => {
     await using council = await startCouncil({
       ...{ spokes: 5, replicas: 3, cutoffReports: 2 },
       failover: { silenceMs: 2_000, replaceAfterMs: 1_000 },

@@ -93,7 +93,7 @@ describe('a spoke that is lost with all copies that it kept', () => {
     await expect.poll(done, { timeout: 90_000, interval: 200 }).toBe(names.length)
     // One that keeps two copies more is taken again, for the sake of few sets.
     expect(Math.min(...(await both()))).toBeGreaterThanOrEqual(2)
-  }, 150_000)
+  })
 })
 
 describe('a spoke that asks to be replaced', () => {

@@ -32,7 +32,7 @@ describe.skipIf(process.platform !== 'linux')(
       const first = await (await peers.start(plan.authority, null)).ready
       council = first.council
       await Promise.all(plan.spokes.map((spoke) => peers.start(spoke, first.bootstrap)))
-    }, 90_000)
+    })
     afterAll(async () => {
       await peers?.[Symbol.asyncDispose]()
       await rm(folder, { recursive: true, force: true })
@@ -118,6 +118,6 @@ describe.skipIf(process.platform !== 'linux')(
         { timeout: longMs, interval: 250 },
       )
       expect((await standing()).get('b')?.role).toBe('secondary')
-    }, 180_000)
+    })
   },
 )

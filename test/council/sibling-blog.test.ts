@@ -45,7 +45,7 @@ describe.skipIf(!has('chromium'))('a blog that means harm to its siblings', () =
       answer.end(bad.html)
     }).listen(0, '127.0.0.1')
     await once(server, 'listening')
-  }, 120_000)
+  })
   afterAll(async () => {
     await browser?.[Symbol.asyncDispose]()
     server?.close()

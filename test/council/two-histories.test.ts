@@ -11,9 +11,7 @@ const offerOf = ({ entry, signature }: SignedEntry) => ({
 const notice = 'Two versions were signed as entry 2 of this blog.'
 
 describe('a primary that shows two histories', () => {
-  it('is seen: the proof is on the page of the blog everywhere, until its author goes on; what was published stays', {
-    timeout: 120_000,
-  }, async () => {
+  it('is seen: the proof is on the page of the blog everywhere, until its author goes on; what was published stays', async () => {
     await using council = await startCouncil({ spokes: 5, replicas: 3, failover })
     const b = council.peer('b')
     const maria = await makeSigner()

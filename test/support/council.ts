@@ -22,6 +22,8 @@ import { SmallDisk } from './small-disk.ts'
 export const zone = 'blogs.localhost'
 /** How long a peer may take to be admitted, on a machine that does much else. */
 const startMs = 90_000
+/** What peers in processes of their own keep from start to start, as `./council` does. */
+const compiled = join(tmpdir(), 'council-test-compiled')
 const cli = join(import.meta.dirname, '../../src/node/cli.ts')
 
 /**
@@ -412,7 +414,7 @@ export class TestPeer {
     const args = [cli, 'start', '--config', path, '--json', '--until-input-ends']
     const [command, ...before] = [...(this.#process?.small?.through ?? []), process.execPath]
     const child = spawn(command as string, [...before, ...args], {
-      env: withoutOverrides(process.env),
+      env: { NODE_COMPILE_CACHE: compiled, ...withoutOverrides(process.env) },
     })
     const end = (signal: NodeJS.Signals) => endChild(child, signal)
     this.#words = ''

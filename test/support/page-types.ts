@@ -22,7 +22,7 @@ export const pageTypes: readonly PageType[] = [
   at('front', 200, ({ door }) => door.url('')),
   at('front-language', 200, ({ door }) => door.url('', '/?lang=ar')),
   at('search', 200, ({ door }) => door.url('', '/search')),
-  at('search-found', 200, ({ door }) => door.url('', `/search?q=${encodeURIComponent('الحقوق')}`)),
+  at('search-found', 200, ({ door }) => door.url('', `/search?q=${encodeURIComponent('الكرامة')}`)),
   at('search-many', 200, ({ door }) => door.url('', '/search?q=a+lang:en&order=best')),
   at('search-refused', 400, ({ door }) => door.url('', '/search?q=%22')),
   at('tag-council', 200, ({ door }) => door.url('', '/tag/udhr')),

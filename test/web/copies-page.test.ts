@@ -5,7 +5,7 @@ import type { EntryId } from '../../src/replication/log/text.ts'
 import { decodeOrder, type MoveOrder } from '../../src/replication/registry/order.ts'
 import { moveState } from '../../src/web/copies-page.ts'
 import type { Copies, WebSpoke } from '../../src/web/spoke.ts'
-import { fakeId, must, peer, TestCouncil } from '../replication/test-council.ts'
+import { fakeId, must, peer, replica, TestCouncil } from '../replication/test-council.ts'
 import { has } from '../support/debian.ts'
 import { GpgHome } from '../support/gpg.ts'
 import { host } from './browser.ts'
@@ -19,7 +19,7 @@ const spokeHost = host('b.spoke')
 const copiesBy = (epoch: number, lead: number, given: readonly number[]): Copies => ({
   ...{ act: fakeId('ac'), epoch, needed: 2 },
   replicas: [1, 2, 3].map((n) => ({
-    ...{ peer: peer(n).peer, spoke: `s${n}`, isPrimary: n === lead },
+    ...{ ...replica(n), spoke: `s${n}`, isPrimary: n === lead },
     receipt: given.includes(n)
       ? {
           ...{ seq: 0, sinceMs: 0, atMs: 0 },
@@ -137,7 +137,7 @@ describe.skipIf(!has('gpg'))('the page of copies', () => {
     set({
       ...copiesBy(5, 0, [2, 3]),
       replicas: [
-        { peer: peer(4).peer, spoke: 's4', isPrimary: true, receipt: null },
+        { ...replica(4), spoke: 's4', isPrimary: true, receipt: null },
         ...copiesBy(5, 0, [2, 3]).replicas.slice(1),
       ],
     })

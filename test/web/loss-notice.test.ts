@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import type { Replica } from '../../src/replication/log/peer-text.ts'
 import type { Loss } from '../../src/replication/registry/loss.ts'
 import { createApp } from '../../src/web/app.ts'
-import { fakeId } from '../replication/test-council.ts'
+import type { OpenBlog } from '../../src/web/spoke.ts'
+import { fakeId, replica, storeOf } from '../replication/test-council.ts'
 import { host } from './browser.ts'
 import { logOf, memorySpoke, nameOf, openLog } from './memory-spoke.ts'
 
@@ -14,10 +16,15 @@ const loss: Loss = {
   ...{ blog: nameOf('maria'), reason: 'both disks <burnt>', seq: 12 },
   dateMs: Date.UTC(2026, 4, 3),
   lost: { from: 3, last: { seq: 7, id: fakeId('ab') } },
+  silent: [replica(2), replica(3)],
 }
 
 async function pagesWith(...losses: readonly Loss[]): Promise<string[]> {
-  const spoke = memorySpoke({ maria: openLog(log) }, { losses: () => losses })
+  return pagesOf(openLog(log), losses)
+}
+
+async function pagesOf(open: OpenBlog, losses: readonly Loss[]): Promise<string[]> {
+  const spoke = memorySpoke({ maria: open }, { losses: () => losses })
   const app = createApp(spoke, (error) => {
     throw error
   })
@@ -54,6 +61,28 @@ describe('lossNotice', () => {
     const other = { from: 2, last: { seq: 2, id: fakeId('cd') } }
     expect((await pagesWith({ ...loss, lost: other }))[0]).toContain(
       'Entry 2 of this blog is lost.',
+    )
+  })
+
+  it('is silent about what nobody knows when all that were silent are back with their stores', async () => {
+    const keptBy = (...replicas: Replica[]) => {
+      const open = openLog(log)
+      const copies = replicas.map((each) => ({
+        ...{ ...each, spoke: null, isPrimary: false, receipt: null },
+      }))
+      return { ...open, copies: () => ({ ...open.copies(), replicas: copies }) }
+    }
+    const unknown = { ...loss, lost: null }
+    const all = [replica(1), replica(2), replica(3)]
+    expect((await pagesOf(keptBy(...all), [unknown]))[0]).not.toContain('What was lost')
+    const emptied = { ...replica(3), store: storeOf(9) }
+    for (const replicas of [
+      [replica(1), replica(2)],
+      [replica(1), replica(2), emptied],
+    ])
+      expect((await pagesOf(keptBy(...replicas), [unknown]))[0]).toContain('may be lost')
+    expect((await pagesOf(keptBy(...all), [{ ...unknown, silent: [] }]))[0]).toContain(
+      'may be lost',
     )
   })
 })

@@ -158,7 +158,7 @@ function moveCommands(program: Command, io: CommandIo): void {
     .command('promote')
     .description("on the authority's machine: let another replica of a blog lead, now")
     .argument('<blog>')
-    .option('--to <spoke>', 'which; left out: the one that holds the most')
+    .option('--to <spoke>', 'which; left out: the other one that holds the most')
     .option('--accept-loss', 'also when too few answer: what only the silent hold is given up')
     .option(...reason)
     .option(...dryRun)

@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises'
+import { showCount } from '../../web/plain-words.ts'
 import { CommandError } from '../blogger/failure.ts'
 import { type CommandIo, plainLine } from '../blogger/io.ts'
 import { cutOffAnswer, maxEvidenceBytes } from './admin-answers.ts'
@@ -32,7 +33,9 @@ export async function cutOff(
     io.say('  It is a member again, and gets copies of blogs as any other.')
     return
   }
-  io.say(`  leads ${blogs.led} blogs, keeps ${blogs.kept} for others: they move to other spokes`)
+  io.say(
+    `  leads ${showCount(blogs.led, 'blog')}, keeps ${blogs.kept} for others: they move to other spokes`,
+  )
   if (blogs.only.length > 0) {
     io.say(
       plainLine(`  NO OTHER COPY of ${blogs.only.slice(0, 20).join(', ')}: nobody can read these`),

@@ -1,3 +1,4 @@
+import { showCount } from '../../web/plain-words.ts'
 import { CommandError } from '../blogger/failure.ts'
 import { type CommandIo, plainLine } from '../blogger/io.ts'
 import {
@@ -44,10 +45,14 @@ export async function transfer(
 ): Promise<void> {
   const peer = await AdminClient.open(options.config, io.env)
   const { reason = 'the operator of the zone moved it', dryRun = false } = options
-  const move = await peer.post('/transfer', { blog, spoke, reason, dryRun }, moveAnswer)
+  const asked = { blog, spoke, reason, dryRun }
+  let move = await peer.post('/transfer', asked, moveAnswer)
   if (!options.json) sayMove(move, dryRun, io)
   const isLed = (now: ShownCopies) => leaderOf(now) === move.to && now.active
-  if (options.wait && !dryRun) await follow(peer, blog, isLed, options, io)
+  if (options.wait && !dryRun) {
+    await follow(peer, blog, isLed, options, io)
+    move = await peer.post('/transfer', { ...asked, dryRun: true }, moveAnswer)
+  }
   if (options.json) io.data(JSON.stringify(move))
 }
 
@@ -80,11 +85,13 @@ export async function drain(
   const asked = { spoke: spoke ?? null, undo, reason, dryRun }
   let drained = await peer.post('/drain', asked, drainAnswer)
   const say = () =>
-    io.say(`${drained.spoke}: ${drained.copies} copies left, ${drained.leads} of them lead`)
+    io.say(
+      `${drained.spoke}: ${showCount(drained.copies, 'copy', 'copies')} left, ${drained.leads} of them ${drained.leads === 1 ? 'leads' : 'lead'}`,
+    )
   if (!options.json) {
     io.say(
       undo
-        ? `${drained.spoke} keeps copies again`
+        ? `${drained.spoke} ${dryRun ? 'would keep' : 'keeps'} copies again`
         : `${dryRun ? 'would drain' : 'draining'} ${drained.spoke}`,
     )
     say()
@@ -125,14 +132,22 @@ async function follow(
   let said = ''
   for (;;) {
     const now = await readCopies(peer, blog)
-    const { epoch, active, waits } = now
-    const words = `epoch ${epoch}, led by ${leaderOf(now)}, ${active ? 'takes writes' : 'not active yet'}${waits === null ? '' : `; waits: ${waits.reason}`}`
+    const { epoch, waits } = now
+    const words = `epoch ${epoch}, led by ${leaderOf(now)}, ${stateOf(now)}${waits === null ? '' : `; waits: ${waits.reason}`}`
     if (words !== said && !options.json) io.say(words)
     said = words
     if (isDone(now)) return
     if (io.now() >= endMs) throw late(options)
     await io.sleep(pollEveryMs)
   }
+}
+
+/** Whether it takes writes, in words. What is sealed takes none until the next act. */
+function stateOf({ active, waits, replicas }: ShownCopies): string {
+  if (waits !== null) return 'sealed'
+  if (!active) return 'not active'
+  const answers = replicas.find(({ role }) => role === 'primary')?.answers ?? false
+  return answers ? 'takes writes' : 'its primary does not answer'
 }
 
 function sayMove(move: ShownMove, dryRun: boolean, io: CommandIo): void {
@@ -148,10 +163,10 @@ function sayMove(move: ShownMove, dryRun: boolean, io: CommandIo): void {
 }
 
 function describe(shown: ShownCopies, nowMs: number): string[] {
-  const { blog, epoch, reason, unmet, active, published, head, replicas, waits } = shown
+  const { blog, epoch, reason, unmet, published, head, replicas, waits } = shown
   const up = published < 0 ? 'nothing published' : `published up to ${published}`
   return [
-    `${blog}, epoch ${epoch}: ${active ? 'takes writes' : 'not active'}, head ${head ?? 'not known'}, ${up}`,
+    `${blog}, epoch ${epoch}: ${stateOf(shown)}, head ${head ?? 'not known'}, ${up}`,
     `  why        ${reason}`,
     ...(unmet === null ? [] : [`  unmet      ${unmet}`]),
     ...(waits === null ? [] : [`  waits      since ${waits.since}: ${waits.reason}`]),

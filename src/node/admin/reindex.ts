@@ -4,6 +4,7 @@ import {
   SearchStore,
   SearchStoreError,
 } from '../../replication/aggregation/search-store.ts'
+import { showCount } from '../../web/plain-words.ts'
 import { CommandError } from '../blogger/failure.ts'
 import type { CommandIo } from '../blogger/io.ts'
 import { readConfig } from '../config.ts'
@@ -33,7 +34,7 @@ export async function reindex(options: ReindexOptions, io: CommandIo): Promise<v
   if (options.json) return io.data(JSON.stringify(done))
   io.data(
     done.running
-      ? `The index is being made anew from ${done.blogs} blogs. Until it is done, searches here find less.`
+      ? `The index is being made anew from ${showCount(done.blogs, 'blog')}. Until it is done, searches here find less.`
       : 'The index is deleted. The peer does not run; its next start makes it anew.',
   )
 }

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { showCount } from '../../web/plain-words.ts'
 import { type CommandIo, plainLine } from '../blogger/io.ts'
 import { AdminClient } from './admin-client.ts'
 
@@ -47,7 +48,12 @@ const statusAnswer = z.looseObject({
     .object({
       ...{ policy: z.string(), waiting: z.number(), invitations: z.number() },
       reports: z
-        .array(z.looseObject({ name: z.string(), reports: z.number(), by: z.number() }))
+        .array(
+          z.looseObject({
+            ...{ name: z.string(), reports: z.number(), by: z.number() },
+            ...{ proofs: z.number().default(0), words: z.number().default(0) },
+          }),
+        )
         .default([]),
     })
     .optional(),
@@ -76,9 +82,7 @@ function describe(status: z.infer<typeof statusAnswer>): string[] {
       : [
           `  authority  policy ${authority.policy}, ${authority.waiting} waiting, ${authority.invitations} invitations to use`,
         ]),
-    ...(authority?.reports ?? []).map(
-      (each) => `  REPORTED   ${each.name}: ${each.reports} reports by ${each.by} peers`,
-    ),
+    ...(authority?.reports ?? []).map((each) => `  REPORTED   ${describeReports(each)}`),
     ...members.map(
       (each) => `  peer       ${each.name} (${each.roles.join(', ')}): ${stateOf(each)}`,
     ),
@@ -90,9 +94,27 @@ function describe(status: z.infer<typeof statusAnswer>): string[] {
     ),
     ...blogs.map(
       (each) =>
-        `  blog       ${each.blog}: ${each.role}, seq ${each.head?.seq ?? 'none'}, ${each.published < 0 ? 'nothing published' : `published up to ${each.published}`}, ${each.replicas} copies${each.active ? '' : ', not active'}`,
+        `  blog       ${each.blog}: ${each.role}, seq ${each.head?.seq ?? 'none'}, ${each.published < 0 ? 'nothing published' : `published up to ${each.published}`}, ${showCount(each.replicas, 'copy', 'copies')}${each.active ? '' : ', not active'}`,
     ),
   ]
+}
+
+/** A report without proof says that something came wrong or late, and no more. */
+function describeReports(about: {
+  name: string
+  reports: number
+  by: number
+  proofs: number
+  words: number
+}): string {
+  const { name, reports, by, proofs, words } = about
+  const worth = [
+    proofs > 0 ? `${showCount(proofs, 'proof')}` : null,
+    reports > proofs + words ? `${reports - proofs - words} checked` : null,
+    words > 0 ? `${words} of word alone, which a busy server may earn too` : null,
+  ]
+  const detail = worth.filter((word) => word !== null).join(', ')
+  return `${name}: ${showCount(reports, 'report')} by ${showCount(by, 'peer')}: ${detail}`
 }
 
 function stateOf(member: z.infer<typeof statusAnswer>['members'][number]): string {

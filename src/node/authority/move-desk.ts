@@ -3,11 +3,13 @@ import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import type { Clock } from '../../replication/clock.ts'
 import type { Exchange } from '../../replication/exchange/exchange.ts'
 import type { BlogName } from '../../replication/log/entry.ts'
+import type { Replica } from '../../replication/log/peer-text.ts'
 import { majority } from '../../replication/log/receipt.ts'
 import type { NamedBlog } from '../../replication/registry/names.ts'
 import { findMember, type Member, type Roster } from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
 import type { Moves } from './moves.ts'
+import { answersNeeded } from './next-act.ts'
 import type { Need } from './next-set.ts'
 import type { Orders } from './orders.ts'
 import { takesCopies } from './placement.ts'
@@ -40,7 +42,7 @@ export type Drain = {
 
 /** Orders to move blogs: what can be done is ordered and done by `Moves`, what cannot is refused. */
 export class MoveDesk {
-  readonly #exchange: Pick<Exchange, 'alive' | 'council'>
+  readonly #exchange: Pick<Exchange, 'alive' | 'council' | 'sync'>
   readonly #orders: Orders
   readonly #moves: Moves
   readonly #sealing: Sealing
@@ -49,7 +51,7 @@ export class MoveDesk {
   readonly #log: ComponentLog
 
   constructor(parts: {
-    readonly exchange: Pick<Exchange, 'alive' | 'council'>
+    readonly exchange: Pick<Exchange, 'alive' | 'council' | 'sync'>
     readonly orders: Orders
     readonly moves: Moves
     readonly sealing: Sealing
@@ -144,7 +146,7 @@ export class MoveDesk {
       const some = blocked.slice(0, 5).join(', ')
       return refuse(
         'DRAIN_TOO_FEW',
-        `${blocked.length} blogs have no other spoke to go to (${some}${blocked.length > 5 ? ', …' : ''}): too few live copies would be left. Let another spoke join first.`,
+        `${blocked.length === 1 ? '1 blog has' : `${blocked.length} blogs have`} no other spoke to go to (${some}${blocked.length > 5 ? ', …' : ''}): too few live copies would be left. Let another spoke join first.`,
       )
     }
     if (!asked.dryRun) {
@@ -157,13 +159,14 @@ export class MoveDesk {
 
   /**
    * Ends the act of a blog now and lets another of its replicas lead, the primary alive or not.
-   * With `acceptLoss` one answer is enough: what only others held is given up, an act `loss` says so.
+   * With `acceptLoss` one answer is enough where too few come: what only the others hold is given up,
+   * an act `loss` says so.
    * Codes: NOT_READY, BLOG_UNKNOWN, MEMBER_UNKNOWN, SPOKE_NOT_LIVE, PROMOTE_NOT_A_REPLICA,
    * PROMOTE_WAITS (too few have answered; what they said is in the sentence).
    */
   async promote(asked: {
     readonly blog: string
-    /** null: who holds the most */
+    /** null: of the others, who holds the most */
     readonly spoke: string | null
     readonly reason: string
     readonly acceptLoss: boolean
@@ -183,12 +186,20 @@ export class MoveDesk {
       const ready = this.#checkReady(wanted)
       if (!ready.ok) return ready
     }
-    const live = blog.replicas.filter(({ peer }) => this.#exchange.alive.isLive(peer))
-    const isEnough = live.length >= majority(blog.replicas.length)
-    const others = live.filter(({ peer }) => peer !== blog.primary)
+    const live = await this.#answering(blog)
+    const { length: n } = blog.replicas
+    if (live.length < answersNeeded(n) && !(asked.acceptLoss && live.length > 0)) {
+      const silent = blog.replicas.filter((each) => !live.includes(each))
+      const who = silent.map(({ peer }) => roster.members.get(peer)?.name ?? peer).join(', ')
+      return refuse(
+        'PROMOTE_WAITS',
+        `${live.length} of ${n} replicas of ${blog.blog} answer, ${answersNeeded(n)} are needed; silent: ${who}. ${live.length > 0 ? '--accept-loss gives up what only these hold.' : 'Start one of them.'}`,
+      )
+    }
     const next = {
-      replicas: isEnough || live.length === 0 ? blog.replicas : live,
-      primary: wanted?.peer ?? others[0]?.peer ?? null,
+      replicas: live.length >= majority(n) ? blog.replicas : live,
+      primary: wanted?.peer ?? null,
+      ...(wanted?.peer === blog.primary ? {} : { instead: blog.primary }),
       ...{ reason: asked.reason, unmet: blog.unmet, evidence: null, acceptsLoss: asked.acceptLoss },
     }
     const need: Need = { next, learners: [], isPlanned: false }
@@ -205,6 +216,19 @@ export class MoveDesk {
       )
     }
     return accept(this.#shown(roster, now, null, true))
+  }
+
+  /** The replicas that answer now, of a spoke just killed too; heartbeats tell later. */
+  async #answering({ blog, replicas }: NamedBlog): Promise<readonly Replica[]> {
+    const { sync } = this.#exchange
+    const answers = replicas.map(({ peer }) =>
+      sync.heads(peer, [blog]).then(
+        () => true,
+        () => false,
+      ),
+    )
+    const areHere = await Promise.all(answers)
+    return replicas.filter((_, at) => areHere[at])
   }
 
   #look(): void {

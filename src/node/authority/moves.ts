@@ -3,26 +3,21 @@ import type { Clock } from '../../replication/clock.ts'
 import type { Exchange } from '../../replication/exchange/exchange.ts'
 import type { Trouble } from '../../replication/exchange/submit.ts'
 import type { BlogName } from '../../replication/log/entry.ts'
-import type { Replica } from '../../replication/log/peer-text.ts'
 import { majority } from '../../replication/log/receipt.ts'
-import { maxLearntAtOnce, maxPageEntries } from '../../replication/protocol.ts'
-import type { Assignment } from '../../replication/registry/assignment.ts'
 import type { NamedBlog, Names } from '../../replication/registry/names.ts'
-import type { Member, Roster } from '../../replication/registry/roster.ts'
+import type { Roster } from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
-import { Copies } from './copies.ts'
 import type { Demand } from './demand.ts'
+import { Learning } from './learning.ts'
 import type { NextSet } from './next-act.ts'
-import { finishOf, type Need, needOf, type Order, type Standing, type View } from './next-set.ts'
+import { finishOf, type Need, needOf, type Order } from './next-set.ts'
 import type { Orders } from './orders.ts'
-import { candidatesOf, fillSet, leaveSet, takesCopies } from './placement.ts'
 import type { Change, Sealing } from './seal.ts'
 import type { Survey } from './survey.ts'
+import { Views } from './views.ts'
 
 /** How often acts that are not known to be active are asked about, ms. */
 const surveyMs = 2_000
-/** How long a learner that did not answer is left alone, ms. */
-const deafMs = 5_000
 /** A blog that a replica says is sealed is not sealed again within this time, ms. */
 const reopenMs = 60_000
 /** Blogs that may be learning at once: each is asked about at every look. */
@@ -44,20 +39,14 @@ export class Moves {
   readonly #demand: Demand
   readonly #clock: Clock
   readonly #log: ComponentLog
-  readonly #replaceAfterMs: number
-  /** since when a peer is out, as this process has seen it */
-  readonly #outMs = new Map<PeerName, number>()
-  readonly #copies = new Copies()
+  readonly #views: Views
+  readonly #learning: Learning
   /** blogs that a replica says do not go on, and when that was believed last */
   readonly #reported = new Map<BlogName, Trouble>()
   readonly #reopenedMs = new Map<BlogName, number>()
-  /** blogs that `#copies` has as they were planned at the last look */
-  #planned: BlogName[] = []
   #isLooking = false
   #isLearning = false
   #surveyedMs = Number.NEGATIVE_INFINITY
-  /** learners that did not answer last, and until when they are left alone */
-  readonly #deafUntilMs = new Map<PeerName, number>()
 
   constructor(parts: {
     readonly exchange: Pick<Exchange, 'alive' | 'council' | 'learners'>
@@ -77,7 +66,8 @@ export class Moves {
     this.#demand = parts.demand
     this.#clock = parts.clock
     this.#log = parts.log
-    this.#replaceAfterMs = parts.replaceAfterMs
+    this.#views = new Views(parts)
+    this.#learning = new Learning(parts)
   }
 
   /** One step for each blog that needs one; while the last look goes on, nothing. */
@@ -97,8 +87,8 @@ export class Moves {
     const names = council.names()
     if (roster === null || names === null || !council.mayWrite()) return
     await this.#hear(roster, names)
-    this.#forgetPlans(names)
-    const viewOf = this.#views(roster, names)
+    this.#views.forgetPlans(names)
+    const viewOf = this.#views.of(roster, names)
     const ready = new Map<BlogName, Change>()
     const unfinished = await this.#sealing.unfinished()
     const learning: [NamedBlog, Need][] = []
@@ -121,8 +111,7 @@ export class Moves {
       const view = viewOf(blog)
       if (view.order?.primary.peer === blog.primary) await this.#orders.forget(blog.blog)
       const need = needOf(blog, view)
-      // So that those placed after it know of it: else all would go to the same few spokes.
-      if (need !== null) this.#plan(blog.blog, need.next)
+      if (need !== null) this.#views.plan(blog.blog, need.next)
       if (need === null || (need.isPlanned && !isActive)) continue
       if (need.learners.length === 0) ready.set(blog.blog, { ...need.next, act: blog.id })
       else if (learning.length < maxLearning) learning.push([blog, need])
@@ -167,22 +156,6 @@ export class Moves {
     await this.#demand.look(names, busy, { wanted, nowMs: this.#clock.now() })
   }
 
-  #plan(blog: BlogName, { replicas }: NextSet): void {
-    const peers = replicas.map(({ peer }) => peer)
-    this.#copies.set(blog, peers)
-    this.#planned.push(blog)
-  }
-
-  #forgetPlans(names: Names): void {
-    for (const blog of this.#planned.splice(0)) {
-      const { replicas = [] } = names.blogs.get(blog) ?? {}
-      this.#copies.set(
-        blog,
-        replicas.map(({ peer }) => peer),
-      )
-    }
-  }
-
   /** What takes long, and must not hold up the blogs whose primary is lost. */
   #background(what: string, work: Promise<void>): void {
     work.catch((error: Error) => this.#log.error(`${what}_failed`, { error }))
@@ -192,7 +165,7 @@ export class Moves {
     if (this.#isLearning || needs.length === 0) return
     this.#isLearning = true
     try {
-      await this.#sealing.change(await this.#learn(needs))
+      await this.#sealing.change(await this.#learning.copy(needs))
     } finally {
       this.#isLearning = false
     }
@@ -204,62 +177,6 @@ export class Moves {
     this.#surveyedMs = this.#clock.now()
     const acts = await Promise.all(blogs.map(({ seq }) => this.#survey.actAt(seq)))
     await this.#survey.look(acts.filter((act) => act !== null))
-  }
-
-  /** Lets learners copy. @returns the blogs whose learners are at most one page behind */
-  async #learn(
-    needs: readonly (readonly [NamedBlog, Need])[],
-  ): Promise<ReadonlyMap<BlogName, Change>> {
-    const acts = new Map<BlogName, Assignment>()
-    for (const [{ blog, seq }] of needs) {
-      const act = await this.#survey.actAt(seq)
-      if (act !== null) acts.set(blog, act)
-    }
-    const ends = await this.#survey.look([...acts.values()])
-    const byLearner = new Map<PeerName, Assignment[]>()
-    for (const [{ blog }, { learners }] of needs) {
-      const act = acts.get(blog)
-      if (act === undefined) continue
-      for (const { peer } of learners) byLearner.set(peer, [...(byLearner.get(peer) ?? []), act])
-    }
-    const reached = new Map<string, number>()
-    await Promise.all([...byLearner].map(([peer, wanted]) => this.#ask(peer, wanted, reached)))
-    const ready = new Map<BlogName, Change>()
-    for (const [{ blog, id }, { next, learners }] of needs) {
-      const end = ends.get(blog)
-      // One that did not answer, or has nothing yet, is not near however short the log is.
-      const isNear = ({ peer }: Replica) => {
-        const at = reached.get(`${blog} ${peer}`)
-        return end !== undefined && at !== undefined && at >= end - maxPageEntries
-      }
-      if (end !== undefined && learners.every(isNear)) ready.set(blog, { ...next, act: id })
-    }
-    return ready
-  }
-
-  async #ask(
-    peer: PeerName,
-    acts: readonly Assignment[],
-    reached: Map<string, number>,
-  ): Promise<void> {
-    const nowMs = this.#clock.now()
-    if ((this.#deafUntilMs.get(peer) ?? 0) > nowMs) return
-    try {
-      for (let at = 0; at < acts.length; at += maxLearntAtOnce) {
-        const some = acts.slice(at, at + maxLearntAtOnce)
-        const heads = await this.#exchange.learners.ask(
-          peer,
-          some.map(({ proof }) => proof),
-        )
-        for (const [index, { blog }] of some.entries()) {
-          const head = heads[index] ?? null
-          if (head !== null) reached.set(`${blog} ${peer}`, head)
-        }
-      }
-    } catch (error) {
-      this.#deafUntilMs.set(peer, nowMs + deafMs)
-      this.#log.warn('learner_failed', { peer, reason: (error as Error).message })
-    }
   }
 
   /**
@@ -276,81 +193,11 @@ export class Moves {
     const roster = council.roster()
     const names = council.names()
     if (roster === null || names === null) return () => null
-    const viewOf = this.#views(roster, names, {
+    const viewOf = this.#views.of(roster, names, {
       of: (blog, members) => asked.order ?? this.#orders.of(blog, members),
       isDraining: (peer) => peer === asked.draining || this.#orders.isDraining(peer),
     })
     return (blog) => needOf(blog, viewOf(blog))
-  }
-
-  /** What each blog's decision is made from; what all have in common is looked up once. */
-  #views(
-    roster: Roster,
-    names: Names,
-    orders: Pick<Orders, 'of' | 'isDraining'> = this.#orders,
-  ): (blog: NamedBlog) => View {
-    const { alive } = this.#exchange
-    this.#noteOut(roster)
-    const standingOf = (replica: Replica) => this.#standing(roster, replica, orders)
-    const nameOf = (peer: PeerName) => roster.members.get(peer)?.name ?? peer
-    let candidates: readonly Member[] | null = null
-    const candidatesNow = () => {
-      candidates ??= candidatesOf(
-        roster.members.values(),
-        (peer) => alive.isLive(peer) && !orders.isDraining(peer) && takesCopies(alive.mark(peer)),
-      )
-      return candidates
-    }
-    const copies = this.#copies.follow(names)
-    const membersOf = (replicas: readonly Replica[]) =>
-      replicas.flatMap(({ peer }) => roster.members.get(peer) ?? [])
-    const fill: View['fill'] = (stay, n) => {
-      const chosen = { stay: membersOf(stay), candidates: candidatesNow(), n, copies }
-      const { added, unmet } = fillSet(chosen)
-      return { added: added.map(({ peer, store }) => ({ peer, store })), unmet }
-    }
-    const leave: View['leave'] = (replicas, primary, n) => {
-      const some = {
-        replicas: membersOf(replicas),
-        primary,
-        candidates: candidatesNow(),
-        n,
-        copies,
-      }
-      return leaveSet(some).map(({ peer }) => peer)
-    }
-    const orderOf = (blog: BlogName) => {
-      const order = orders.of(blog, roster)
-      return order !== null && standingOf(order.primary) === 'live' ? order : null
-    }
-    return ({ blog }) => ({
-      ...{ standingOf, nameOf, fill, leave, wanted: this.#demand.wantedOf(blog, roster.wanted) },
-      order: orderOf(blog),
-    })
-  }
-
-  #standing(
-    { members }: Roster,
-    { peer, store }: Replica,
-    orders: Pick<Orders, 'isDraining'>,
-  ): Standing {
-    const member = members.get(peer)
-    // With another store it is another replica, whatever its name (REPLICATION, Words).
-    if (member === undefined || member.cutOff || member.store !== store) return 'gone'
-    if (this.#exchange.alive.isLive(peer)) {
-      if (orders.isDraining(peer)) return 'leaving'
-      return this.#exchange.alive.mark(peer) === 'replace' ? 'full' : 'live'
-    }
-    if (!member.away) return 'silent'
-    const outMs = this.#outMs.get(peer) ?? this.#clock.now()
-    return this.#clock.now() - outMs < this.#replaceAfterMs ? 'away' : 'gone'
-  }
-
-  #noteOut({ members }: Roster): void {
-    for (const { peer, away } of members.values()) {
-      if (!away || this.#exchange.alive.isLive(peer)) this.#outMs.delete(peer)
-      else if (!this.#outMs.has(peer)) this.#outMs.set(peer, this.#clock.now())
-    }
   }
 }
 

@@ -18,14 +18,23 @@ export type NextSet = {
   /** which wishes of placement it does not meet */
   readonly unmet: string | null
   readonly evidence: string | null
-  /** an operator's word: one answer is enough, what only the others held is given up */
+  /** an operator's word: where too few answer one is enough, what only the others hold is given up */
   readonly acceptsLoss?: boolean
+  /** who leads now, where another one shall */
+  readonly instead?: PeerName
   /** who shall not lead, and whose answer counts only where it is needed: the others do not reach it */
   readonly avoid?: PeerName
 }
 
 /** An act of the blog, in force. */
 export type ActInForce = AssignFields & { readonly id: EntryId }
+
+/** The act that ends another one, and whether it gives up what the silent ones hold. */
+export type NextAct = {
+  readonly assign: Decision & { readonly kind: 'assign' }
+  /** its evidence then says who had what */
+  readonly isLoss: boolean
+}
 
 /** r: how many of n replicas must answer a seal, so that they meet every w that published something. */
 export const answersNeeded = (n: number) => Math.ceil(n / 2)
@@ -35,7 +44,8 @@ export const answersNeeded = (n: number) => Math.ceil(n / 2)
  * with the highest (epoch of the log, seq) of all answers (REPLICATION 8, 9, 11). Pure.
  *
  * r replicas must have answered of the act that ends, and of each one before it back to the last
- * that is known to have been active. An answer below a receipt of its own replica is evidence, not
+ * that is known to have been active; where a loss is accepted and fewer have, one is enough, and
+ * only who has answered stays in the set. An answer below a receipt of its own replica is evidence, not
  * an answer.
  *
  * Codes: SEAL_TOO_FEW (who has not answered is named), SEAL_NO_HEAD, SEAL_NO_PRIMARY (nobody of the
@@ -48,15 +58,17 @@ export function planNextAct(
   line: readonly [ActInForce, ...ActInForce[]],
   answers: ReadonlyMap<PeerName, SealAnswer>,
   next: NextSet,
-): Verdict<Decision & { readonly kind: 'assign' }> {
+): Verdict<NextAct> {
   const [before] = line
   const counted = new Map<PeerName, Promised>()
+  let isLoss = false
   for (const { blog, replicas } of line) {
     const all = replicas.flatMap((replica) => promiseOf(blog, replica, answers) ?? [])
-    const needed = next.acceptsLoss === true ? 1 : answersNeeded(replicas.length)
+    const needed = answersNeeded(replicas.length)
     const others = all.filter(({ replica }) => replica.peer !== next.avoid)
     const given = others.length >= needed ? others : all
-    if (given.length < needed) {
+    if (given.length < needed && next.acceptsLoss === true && given.length > 0) isLoss = true
+    else if (given.length < needed) {
       const answered = new Set(given.map(({ replica }) => replica.peer))
       const silent = replicas.map(({ peer }) => peer).filter((peer) => !answered.has(peer))
       return refuse(
@@ -71,10 +83,20 @@ export function planNextAct(
   const first = line.at(-1) as ActInForce
   if (best === null && first.epoch > 1)
     return refuse('SEAL_NO_HEAD', `No replica that answered holds anything of ${before.blog}.`)
+  const asked = new Set(line.flatMap((act) => act.replicas.map(({ peer }) => peer)))
+  const replicas = isLoss
+    ? next.replicas.filter(({ peer }) => counted.has(peer) || !asked.has(peer))
+    : next.replicas
   const primary =
     best === null
-      ? starterOf(next.replicas, first.primary, counted)
-      : primaryOf(withoutOne(next, counted), next.primary, before, counted, receipts)
+      ? starterOf(replicas, first.primary, counted)
+      : primaryOf(
+          withoutOne({ ...next, replicas }, counted),
+          next.primary,
+          before,
+          counted,
+          receipts,
+        )
   if (primary === null) {
     return refuse(
       'SEAL_NO_PRIMARY',
@@ -82,13 +104,13 @@ export function planNextAct(
     )
   }
   const { blog, genesis, key, epoch, id } = before
-  const { replicas, reason, unmet } = next
-  const evidence =
-    next.acceptsLoss === true ? lossOf(line, answers, best?.head ?? null) : next.evidence
-  return accept({
+  const { reason, unmet } = next
+  const evidence = isLoss ? lossOf(line, answers, best?.head ?? null) : next.evidence
+  const assign: NextAct['assign'] = {
     ...{ kind: 'assign', blog, genesis, key, replicas, epoch: epoch + 1, ends: id, primary },
     ...{ head: best?.head ?? before.head, via: null, reason, unmet, evidence },
-  })
+  }
+  return accept({ assign, isLoss })
 }
 
 /** Who had what when an operator gave the rest up, a line each: the evidence of the acts. */
@@ -100,20 +122,20 @@ function lossOf(
   const receipts = [...answers.values()].flatMap((answer) => answer.receipts)
   const had = replicas.map((replica): Had => {
     const promise = promiseOf(blog, replica, answers)
-    if (promise !== null) return { peer: replica.peer, answers: true, head: promise.head }
+    if (promise !== null) return { replica, answers: true, head: promise.head }
     const given = receipts.filter((each) => each.log === blog && sameReplica(each.replica, replica))
     const last = given.sort((a, b) => b.head.seq - a.head.seq)[0]
-    return { peer: replica.peer, answers: false, head: last?.head ?? null }
+    return { replica, answers: false, head: last?.head ?? null }
   })
   return writeLoss(had, head)
 }
 
-/** The replicas that may lead: not the one to avoid, where another one has answered. */
+/** The replicas that may lead: not the one that shall not, where another one has answered. */
 function withoutOne(
-  { replicas, avoid }: NextSet,
+  { replicas, avoid, instead }: NextSet,
   counted: ReadonlyMap<PeerName, Promised>,
 ): readonly Replica[] {
-  const others = replicas.filter(({ peer }) => peer !== avoid)
+  const others = replicas.filter(({ peer }) => peer !== avoid && peer !== instead)
   return others.some(({ peer }) => counted.has(peer)) ? others : replicas
 }
 

@@ -32,6 +32,8 @@ export class Opening {
   readonly #silenceMs: number
   readonly #folderMark: () => Promise<string>
   #stopped = false
+  /** the highest number of a run that a holder knows of */
+  #seen = 0
 
   constructor(parts: Parts) {
     this.#exchange = parts.exchange
@@ -54,40 +56,53 @@ export class Opening {
 
   /** Tries until enough holders have answered; then this peer may write. */
   async open(): Promise<void> {
-    const { council } = this.#exchange
     const startMs = this.#clock.now()
-    let seen = 0
     for (let tries = 0; !this.#stopped; tries++) {
-      const run = await this.#nextRun(seen)
-      const roster = council.roster() as Roster
-      const holders = roster.terms.at(-1)?.holders ?? []
-      const answers = await this.#enterAll(run, roster)
-      const later = [...answers.values()].map((each) => each.run.count)
-      seen = Math.max(run.count, ...later)
-      const isSole = holders.length === 1
-      const isWaited = this.#clock.now() - startMs >= this.#silenceMs
-      if (answers.size > 0) await this.#takeOver(answers)
-      else if (isSole) await this.#askMembers(roster)
-      const entered = [...answers]
-        .filter(([, each]) => each.run.id === run.id)
-        .map(([peer]) => peer)
-      const self = { peer: this.#signer.peer, store: this.#exchange.storeId() }
-      const isOwn = holders.some((holder) => sameReplica(holder, self))
-      // A folder that was copied may have forgotten what it gave receipts for: it has no say.
-      const own = isOwn && (await this.#isSameFolder()) ? [self.peer] : []
-      const needed = Math.ceil(holders.length / 2)
-      const isOpen = seen === run.count && own.length + entered.length >= needed
-      if (isOpen && (!isSole || isWaited || (await this.#isCaughtUp(roster)))) {
-        council.begin(run)
-        await this.#adopt(answers)
-        await this.#keepMark()
-        this.#log.info('authority_writes', { run: run.count, holders: holders.length })
-        return
+      const isSole = this.#holders().length === 1
+      try {
+        if (await this.#isOpened(startMs, tries === 0)) return
+      } catch (error) {
+        // A disk that takes nothing now may do so later.
+        this.#log.error('opening_failed', { error: error as Error })
       }
-      if (tries === 0 && !isSole)
-        this.#log.warn('holders_silent', { answered: own.length + entered.length, needed })
       await wait(this.#clock, isSole ? againMs / 4 : againMs)
     }
+  }
+
+  #holders() {
+    return (this.#exchange.council.roster() as Roster).terms.at(-1)?.holders ?? []
+  }
+
+  /** One try. */
+  async #isOpened(startMs: number, isFirst: boolean): Promise<boolean> {
+    const { council } = this.#exchange
+    const run = await this.#nextRun(this.#seen)
+    const roster = council.roster() as Roster
+    const holders = this.#holders()
+    const answers = await this.#enterAll(run, roster)
+    const later = [...answers.values()].map((each) => each.run.count)
+    this.#seen = Math.max(run.count, ...later)
+    const isSole = holders.length === 1
+    const isWaited = this.#clock.now() - startMs >= this.#silenceMs
+    if (answers.size > 0) await this.#takeOver(answers)
+    else if (isSole) await this.#askMembers(roster)
+    const entered = [...answers].filter(([, each]) => each.run.id === run.id).map(([peer]) => peer)
+    const self = { peer: this.#signer.peer, store: this.#exchange.storeId() }
+    const isOwn = holders.some((holder) => sameReplica(holder, self))
+    // A folder that was copied may have forgotten what it gave receipts for: it has no say.
+    const own = isOwn && (await this.#isSameFolder()) ? [self.peer] : []
+    const needed = Math.ceil(holders.length / 2)
+    const isOpen = this.#seen === run.count && own.length + entered.length >= needed
+    if (isOpen && (!isSole || isWaited || (await this.#isCaughtUp(roster)))) {
+      council.begin(run)
+      await this.#adopt(answers)
+      await this.#keepMark()
+      this.#log.info('authority_writes', { run: run.count, holders: holders.length })
+      return true
+    }
+    if (isFirst && !isSole)
+      this.#log.warn('holders_silent', { answered: own.length + entered.length, needed })
+    return false
   }
 
   /** Whether this is the very folder that the last run wrote, not a copy of it. */

@@ -190,12 +190,15 @@ export class ReportDesk {
     reports: number
     by: number
     proofs: number
+    /** … and those in which nothing but a peer's word speaks for it */
+    words: number
   }[] {
     const roster = this.#parts.exchange.council.roster()
     return [...Map.groupBy(this.#kept, ({ report }) => report.peer)].map(([peer, about]) => ({
       ...{ peer, name: roster?.members.get(peer)?.name ?? peer, reports: about.length },
       by: new Set(about.map(({ report }) => report.by)).size,
       proofs: about.filter(({ worth }) => worth === 'proof').length,
+      words: about.filter(({ worth }) => worth === 'word').length,
     }))
   }
 }

@@ -8,10 +8,10 @@ import type { EntryId } from '../../replication/log/text.ts'
 import { maxActsAtOnce, maxSealsAtOnce } from '../../replication/protocol.ts'
 import type { Decision } from '../../replication/registry/act.ts'
 import type { Assignment } from '../../replication/registry/assignment.ts'
-import type { WrittenAct } from '../../replication/registry/council-logs.ts'
+import type { NextDecision, WrittenAct } from '../../replication/registry/council-logs.ts'
 import { signSeal } from '../../replication/registry/seal.ts'
 import type { ComponentLog } from '../logger.ts'
-import { type NextSet, planNextAct } from './next-act.ts'
+import { type NextAct, type NextSet, planNextAct } from './next-act.ts'
 import type { Survey } from './survey.ts'
 
 /** How long a replica may take to answer a seal, ms. */
@@ -121,7 +121,8 @@ export class Sealing {
     const answers = await this.#askAll(lines, (given) =>
       lines.every(([{ blog }], at) => {
         const line = lines[at] as Line
-        const next = wanted.get(blog) as Change
+        // What is to be given up is asked for as long as anything is.
+        const next = { ...(wanted.get(blog) as Change), acceptsLoss: false }
         return planNextAct(line, given.get(blog) ?? new Map(), next).ok
       }),
     )
@@ -176,7 +177,7 @@ export class Sealing {
     wanted: ReadonlyMap<BlogName, Change>,
   ): Promise<void> {
     const { council, store } = this.#exchange
-    const planned = new Map<EntryId, Decision & { readonly kind: 'assign' }>()
+    const decisions: NextAct[] = []
     for (const line of lines) {
       const [act] = line
       const given = answers.get(act.blog) ?? new Map()
@@ -184,46 +185,32 @@ export class Sealing {
       // The answers may show that the act was active: then the sets before it have no say.
       const counted = this.#survey.isActive(act) ? ([act] as const) : line
       const next = planNextAct(counted, given, wanted.get(act.blog) as Change)
-      if (next.ok) planned.set(act.id, next.value)
+      if (next.ok) decisions.push(next.value)
       else this.#waits(act.blog, next.code, next.reason)
     }
-    const decisions = [...planned.values()]
     const roster = council.roster()
     if (roster === null) return
-    for (let at = 0; at < decisions.length; at += maxActsAtOnce) {
-      const some = decisions.slice(at, at + maxActsAtOnce)
+    // A loss is a second act about its blog.
+    const atOnce = decisions.some(({ isLoss }) => isLoss)
+      ? Math.floor(maxActsAtOnce / 2)
+      : maxActsAtOnce
+    for (let at = 0; at < decisions.length; at += atOnce) {
+      const some = decisions.slice(at, at + atOnce)
       const written = await council.writeAll(namesLog, roster.council, () =>
-        some.filter(({ blog, ends }) => council.names()?.blogs.get(blog)?.id === ends),
+        some
+          .filter(({ assign }) => council.names()?.blogs.get(assign.blog)?.id === assign.ends)
+          .flatMap(({ assign, isLoss }) => (isLoss ? withLoss(assign) : [assign])),
       )
       if (!written.ok) {
-        for (const { blog } of some) this.#waits(blog, written.code, written.reason)
+        for (const { assign } of some) this.#waits(assign.blog, written.code, written.reason)
         continue
       }
-      await store.write(some.map(({ blog }) => ({ type: 'del', key: intentKey(blog) })))
-      for (const { blog } of some) {
-        this.#triedMs.delete(blog)
-        this.#stuck.delete(blog)
+      await store.write(some.map(({ assign }) => ({ type: 'del', key: intentKey(assign.blog) })))
+      for (const { assign } of some) {
+        this.#triedMs.delete(assign.blog)
+        this.#stuck.delete(assign.blog)
       }
       this.#announce(written.value)
-      await this.#writeLosses(written.value, wanted)
-    }
-  }
-
-  /** What was given up stands in an act of its own, which says which assignment gave it up. */
-  async #writeLosses(
-    written: readonly WrittenAct[],
-    wanted: ReadonlyMap<BlogName, Change>,
-  ): Promise<void> {
-    const { council, tell } = this.#exchange
-    for (const { act } of written) {
-      if (act.decision.kind !== 'assign') continue
-      const { blog, reason, evidence } = act.decision
-      if (wanted.get(blog)?.acceptsLoss !== true || evidence === null) continue
-      const loss = { kind: 'loss', blog, assign: act.id, reason, evidence } as const
-      const done = await council.write(namesLog, act.council, () => loss)
-      if (!done.ok) this.#log.warn('act_waits', { code: done.code, reason: done.reason })
-      else if (done.value !== null)
-        void tell.call(this.#exchange, namesLog, done.value.proof, []).catch(() => undefined)
     }
   }
 
@@ -236,7 +223,10 @@ export class Sealing {
   /** Not waited for: a dead replica must not hold up the blogs behind this one. */
   #announce(written: readonly WrittenAct[]): void {
     const told = written.flatMap(({ act, proof }) => {
-      if (act.decision.kind !== 'assign') return []
+      if (act.decision.kind !== 'assign') {
+        void this.#exchange.tell(namesLog, proof, []).catch(() => undefined)
+        return []
+      }
       const { blog, epoch, primary, replicas, reason } = act.decision
       const peers = replicas.map(({ peer }) => peer)
       this.#log.info('assign', { blog, epoch, primary, replicas: peers, reason })
@@ -244,4 +234,14 @@ export class Sealing {
     })
     this.#exchange.tellAll(told)
   }
+}
+
+/**
+ * The assignment, and what was given up for it in an act of its own, which says which assignment gave
+ * it up. Both are written at once: a loss that is accepted is never left unsaid.
+ */
+function withLoss(decision: Decision & { readonly kind: 'assign' }): NextDecision[] {
+  const { blog, reason, evidence } = decision
+  if (evidence === null) return [decision]
+  return [decision, (assign) => ({ kind: 'loss', blog, assign, reason, evidence })]
 }

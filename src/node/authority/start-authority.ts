@@ -90,7 +90,7 @@ export async function startAuthority(
   const isNew = council.roster() === null || council.names() === null
   if (isNew) await opening.found()
   await authority.found({ zone, edit, replicas, holder })
-  if (!isNew) void opening.open().catch((error: Error) => log.error('opening_failed', { error }))
+  if (!isNew) void opening.open()
   const reach = new Reach({ alive, clock, log, fetchHello, self })
   const admissions = new Admissions({ council, store, clock, log, reach, self, policy, tell })
   await admissions.load()

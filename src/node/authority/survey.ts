@@ -6,7 +6,12 @@ import { namesLog } from '../../replication/log/log.ts'
 import type { Receipt } from '../../replication/log/receipt.ts'
 import type { EntryId } from '../../replication/log/text.ts'
 import { maxHeadsAsked } from '../../replication/protocol.ts'
-import { type Assignment, readAssignment } from '../../replication/registry/assignment.ts'
+import { decodeAct } from '../../replication/registry/act.ts'
+import {
+  type Assignment,
+  readAssignment,
+  toAssignment,
+} from '../../replication/registry/assignment.ts'
 import type { NamedBlog } from '../../replication/registry/names.ts'
 
 const activeKey = (blog: string) => `active/${blog}`
@@ -65,8 +70,13 @@ export class Survey {
   async actAt(seq: number): Promise<Assignment | null> {
     const { council } = this.#exchange
     const proof = await council.proof(namesLog, seq)
-    const read = proof === null ? null : readAssignment(proof, council.roster())
-    return read?.ok === true ? read.value : null
+    const act = proof === null ? null : decodeAct(proof.text)
+    if (proof === null || !act?.ok || act.value.decision.kind !== 'assign') return null
+    // The newest act of a blog is known by its id: it was checked when it came into force.
+    const named = council.names()?.blogs.get(act.value.decision.blog)
+    if (named?.id === act.value.id) return toAssignment(act.value, proof)
+    const read = readAssignment(proof, council.roster())
+    return read.ok ? read.value : null
   }
 
   /**

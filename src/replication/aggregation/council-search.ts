@@ -144,10 +144,15 @@ export class CouncilSearch {
     const { council, keys, genesisOf, clock } = this.#parts
     const found: FoundPost[] = []
     const seen = new Set<string>()
-    for (const row of rows) {
+    // All at once: to a newcomer that knows none of the blogs each is a question to others.
+    const all = await Promise.all(
+      rows.map(async (row) => {
+        const proved = fromProvedPostRow(row)
+        return { row, proved, genesis: await genesisOf(proved.blog) }
+      }),
+    )
+    for (const { row, proved, genesis } of all) {
       const at = `entry ${row.seq} of ${row.blog}`
-      const proved = fromProvedPostRow(row)
-      const genesis = await genesisOf(proved.blog)
       // Nothing can be said of it now: it is left out, and is no lie.
       if (genesis === 'unknown' || genesis === 'unreachable') continue
       const checked = await checkProvedPost(proved, { council: council() ?? '', genesis, keys })

@@ -295,11 +295,13 @@ export class Fronts {
       const answered = await ask(network, page.peer, SEARCH, body, postsAnswer).catch(() => null)
       if (answered === null) return
       const before = left.length
+      const blogs = new Set(answered.posts.map(({ blog }) => blog))
+      const genesisOf = await this.#genesisOf(left.filter(({ blog }) => blogs.has(blog)))
       for (const row of answered.posts) {
         const post = left.find(({ blog, seq }) => blog === row.blog && seq === row.seq)
         if (post === undefined) continue
         left = left.filter((each) => each !== post)
-        const checked = await this.#check(post, fromProvedPostRow(row))
+        const checked = await this.#check(post, fromProvedPostRow(row), genesisOf)
         if (checked.ok) found.set(post.id, this.#keep(post.id, checked.value))
         else if (checked.code === 'BLOG_UNREACHABLE') found.set(post.id, 'undecided')
         else found.set(post.id, await this.#elsewhere(page, post))
@@ -310,14 +312,26 @@ export class Fronts {
     }
   }
 
+  /** Of all blogs at once: to a newcomer that knows none of them each is a question to others. */
+  async #genesisOf(
+    posts: readonly FrontPost[],
+  ): Promise<ReadonlyMap<BlogName, EntryId | 'unknown' | 'unreachable'>> {
+    const { genesisOf } = this.#parts
+    const blogs = new Set(posts.map(({ blog }) => blog))
+    return new Map(
+      await Promise.all([...blogs].map(async (blog) => [blog, await genesisOf(blog)] as const)),
+    )
+  }
+
   async #check(
     post: FrontPost,
     proved: ReturnType<typeof fromProvedPostRow>,
+    genesisOf: ReadonlyMap<BlogName, EntryId | 'unknown' | 'unreachable'>,
   ): Promise<Verdict<CheckedPost>> {
-    const { genesisOf, roster, keys } = this.#parts
+    const { roster, keys } = this.#parts
     if (idOf(proved.entry.text) !== post.id)
       return refuse('FRONT_OTHER_POST', 'This is not the post that the page names.')
-    const genesis = await genesisOf(post.blog)
+    const genesis = genesisOf.get(post.blog) ?? 'unreachable'
     if (genesis === 'unreachable')
       return refuse('BLOG_UNREACHABLE', `Whose ${post.blog} is cannot be found out now.`)
     if (genesis === 'unknown') return refuse('BLOG_UNKNOWN', `There is no blog ${post.blog}.`)

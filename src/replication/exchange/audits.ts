@@ -25,10 +25,8 @@ const auditAnswer = z.object({ answer: signedShape })
 
 /** How long a replica may take for an answer, ms: it has the entry at hand. */
 const answerMs = 3_000
-/** Rounds with a bad answer after which it is reported: a disk may be healing, a network broken. */
+/** Rounds in which one question is answered badly after which that is reported: a disk may be healing, a machine busy. */
 const maxMisses = 3
-/** … within this time, ms. */
-const missesMs = 600_000
 /** Questions asked of one peer in a round. */
 const perRound = 3
 
@@ -39,8 +37,8 @@ const perRound = 3
  */
 export class Audits {
   readonly #parts: Parts
-  /** when a peer left a question unanswered, or said that it has nothing: at most once a round */
-  readonly #misses = new Map<PeerName, readonly number[]>()
+  /** what a peer did not answer, or said that it does not have: asked again until it has */
+  readonly #open = new Map<PeerName, OpenQuestion>()
   readonly counts = { asked: 0, failed: 0 }
 
   constructor(parts: Parts) {
@@ -73,14 +71,15 @@ export class Audits {
         shared.set(peer, [...(shared.get(peer) ?? []), { kept, receipt }])
       }
     }
+    for (const peer of this.#open.keys()) if (!shared.has(peer)) this.#open.delete(peer)
     const connected = new Set(network.connected())
     await Promise.all(
       [...shared].map(async ([peer, all]) => {
         // Who is not there is a matter of heartbeats.
         if (!connected.has(peer)) return
+        const receipts = all.map(({ receipt }) => receipt)
         for (let n = 0; n < perRound; n++) {
-          const { receipt } = all[this.#below(all.length)] as (typeof all)[number]
-          if (!(await this.#question(peer, receipt))) break
+          if (!(await this.#question(peer, receipts))) break
         }
       }),
     )
@@ -91,11 +90,15 @@ export class Audits {
   }
 
   /** @returns whether it was answered rightly */
-  async #question(peer: PeerName, receipt: Receipt): Promise<boolean> {
-    const { ingest, clock, network, nonce: newNonce, reports } = this.#parts
+  async #question(peer: PeerName, receipts: readonly Receipt[]): Promise<boolean> {
+    const { ingest, network, nonce: newNonce, reports } = this.#parts
+    const open = this.#open.get(peer)
+    const asked = receipts.find(({ log }) => log === open?.log)
+    const receipt = asked ?? (receipts[this.#below(receipts.length)] as Receipt)
     const { log } = receipt
     const head = (await ingest.record(log))?.head.seq ?? -1
-    const seq = this.#below(Math.min(head, receipt.head.seq) + 1)
+    const last = Math.min(head, receipt.head.seq)
+    const seq = asked && open && open.seq <= last ? open.seq : this.#below(last + 1)
     const own = await ingest.read(log, seq).catch(() => null)
     if (own === null) return true
     const nonce = newNonce()
@@ -108,14 +111,16 @@ export class Audits {
       // No answer is a bad one: it may be the network's, so it counts only after others.
     }
     const verdict = judgeAnswer(answer, { peer, log, seq, nonce, text: own.text })
-    if (verdict === 'right') return true
+    const before = open?.log === log && open.seq === seq ? open.misses : 0
+    if (verdict === 'right') {
+      if (before > 0) this.#open.delete(peer)
+      return true
+    }
     this.counts.failed++
-    const nowMs = clock.now()
-    const before = (this.#misses.get(peer) ?? []).filter((atMs) => nowMs - atMs < missesMs)
-    this.#misses.set(peer, [...before, nowMs])
+    this.#open.set(peer, { log, seq, misses: before + 1 })
     // A wrong answer is signed: there is nothing to wait for.
-    if (verdict !== 'wrong' && before.length + 1 < maxMisses) return false
-    this.#misses.delete(peer)
+    if (verdict !== 'wrong' && before + 1 < maxMisses) return false
+    this.#open.delete(peer)
     const id: EntryId = idOf(own.text)
     reports.file({
       ...{ peer, kind: 'audit', log, seq, id, asked: nonce, found: found[verdict], served: null },
@@ -125,6 +130,8 @@ export class Audits {
     return false
   }
 }
+
+type OpenQuestion = { readonly log: string; readonly seq: number; readonly misses: number }
 
 const found = {
   wrong: 'the hash of other bytes',

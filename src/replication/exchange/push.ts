@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { PeerName } from '../../auth/peer-signature.ts'
 import { refuse } from '../../auth/verdict.ts'
 import { type Clock, wait } from '../clock.ts'
+import { ReplicationError } from '../errors.ts'
 import type { BlogName } from '../log/entry.ts'
 import type { Ingest } from '../log/ingest.ts'
 import type { LogName } from '../log/log.ts'
@@ -57,6 +58,8 @@ const done = z.object({ ok: z.literal(true) })
 
 /** Pages that are on their way to one peer at once. */
 const pagesAtOnce = 8
+/** How long a peer that cannot be reached is left alone, ms: a thousand blogs may have news for it. */
+const unreachableMs = 1_000
 /** Receipts that are checked before others get their turn. */
 const receiptsAtOnce = 50
 /** Why a good receipt may not count here: the rest of its frame still may. */
@@ -86,6 +89,8 @@ export class Push {
   readonly #running = new Set<string>()
   /** pages on their way to a peer, and who waits for a turn */
   readonly #turns = new Map<PeerName, { taken: number; readonly waiting: (() => void)[] }>()
+  /** peers that could not be reached, and until when they are left alone */
+  readonly #unreachableUntilMs = new Map<PeerName, number>()
   /** acts that a peer is known to know */
   readonly #told = new Set<string>()
   /** receipts on their way to a peer, by log */
@@ -254,8 +259,11 @@ export class Push {
       const from = (given?.head.seq ?? firstGuess(kept)) + 1
       const done = await this.#turn(peer)
       try {
-        failures = (await this.#page(peer, kept, from)) ? 0 : failures + 1
+        const isSent = !this.#isLeftAlone(peer) && (await this.#page(peer, kept, from))
+        failures = isSent ? 0 : failures + 1
       } catch (error) {
+        if (error instanceof ReplicationError && error.code === 'PEER_UNREACHABLE')
+          this.#unreachableUntilMs.set(peer, this.#clock.now() + unreachableMs)
         if (refusalOf(error) === 'ACT_UNKNOWN') this.#told.delete(`${kept.assignment.id} ${peer}`)
         failures++
       } finally {
@@ -269,6 +277,11 @@ export class Push {
         this.#clock.after(waitMs, resolve)
       })
     }
+  }
+
+  #isLeftAlone(peer: PeerName): boolean {
+    const isLate = this.#clock.now() < (this.#unreachableUntilMs.get(peer) ?? 0)
+    return isLate && !this.#network.connected().includes(peer)
   }
 
   /**

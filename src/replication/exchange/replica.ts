@@ -12,6 +12,7 @@ import type { LogStore } from '../log/store.ts'
 import type { Signed } from '../log/text.ts'
 import { proofShape } from '../network.ts'
 import { recordPeriodMs } from '../protocol.ts'
+import { decodeAct } from '../registry/act.ts'
 import {
   type Assignment,
   namedEntries,
@@ -195,6 +196,9 @@ export class Replicas {
    */
   async learn(row: ProofRow): Promise<Verdict<Kept>> {
     const proof = fromProofRow(row)
+    // It comes by several ways, and again with each seal and push: what was checked once holds.
+    const followed = this.#followed(proof.text)
+    if (followed !== null) return accept(followed)
     const read = readAssignment(proof, this.#roster())
     if (!read.ok) return read
     const assignment = read.value
@@ -215,6 +219,14 @@ export class Replicas {
       this.#events?.assigned(kept)
       return accept(kept)
     })
+  }
+
+  /** The assignment that is followed here, if the text is its act. */
+  #followed(text: Uint8Array): Kept | null {
+    const act = decodeAct(text)
+    if (!act.ok || act.value.decision.kind !== 'assign') return null
+    const kept = this.#kept.get(act.value.decision.blog)
+    return kept?.assignment.id === act.value.id ? kept : null
   }
 
   async #keep(assignment: Assignment): Promise<Kept> {

@@ -57,24 +57,21 @@ export class Seals {
     this.#replicas = parts.replicas
   }
 
-  /** A replica's side: each seal by itself, in the order in which they came. */
+  /** A replica's side: each seal by itself. Side by side, so that their promises share a sync. */
   async answer(
     from: PeerName,
     seals: readonly (readonly [SignedRow, ProofRow])[],
   ): Promise<unknown> {
-    const answers: unknown[] = []
-    for (const [seal, proof] of seals) {
+    const answers = seals.map(async ([seal, proof]) => {
       const given = await this.#promise(from, fromSignedRow(seal), proof)
-      answers.push(
-        given.ok
-          ? {
-              promise: signedRow(given.value.promise.signed),
-              receipts: given.value.receipts.map(({ signed }) => signedRow(signed)),
-            }
-          : refusalAnswer(given),
-      )
-    }
-    return { answers }
+      return given.ok
+        ? {
+            promise: signedRow(given.value.promise.signed),
+            receipts: given.value.receipts.map(({ signed }) => signedRow(signed)),
+          }
+        : refusalAnswer(given)
+    })
+    return { answers: await Promise.all(answers) }
   }
 
   async #promise(from: PeerName, signed: Signed, proof: ProofRow): Promise<Verdict<SealAnswer>> {

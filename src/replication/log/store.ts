@@ -33,6 +33,12 @@ export type Write =
   | { readonly type: 'put'; readonly key: string; readonly value: Uint8Array }
   | { readonly type: 'del'; readonly key: string }
 
+type Waiting = {
+  readonly operations: Write[]
+  readonly resolve: () => void
+  readonly reject: (error: unknown) => void
+}
+
 /** An entry or act as it lies in a log. */
 export type Stored = Signed & {
   /** whether its own signature was checked, not only covered by a later one's chain */
@@ -83,6 +89,9 @@ const after = (prefix: string) => `${prefix}\uffff`
 /** All that one peer keeps on disk. Reads and writes bytes; the decisions are made elsewhere. */
 export class LogStore {
   readonly #disk: Disk
+  /** synced writes that wait for the one under way */
+  #waiting: Waiting[] = []
+  #isSyncing = false
   #damaged: (log: LogName, seq: number) => void = () => {}
 
   constructor(disk: Disk) {
@@ -94,8 +103,41 @@ export class LogStore {
     this.#damaged = listener
   }
 
-  /** Writes all or nothing; returns after the sync. Throws STORE_WRITE_FAILED, DISK_FULL. */
-  async write(operations: Write[], { sync }: { sync: boolean } = { sync: true }): Promise<void> {
+  /**
+   * Writes all or nothing; returns after the sync. What comes while another write is being synced
+   * goes with the next one, since a sync costs the same for one blog as for a hundred.
+   * Throws STORE_WRITE_FAILED, DISK_FULL.
+   */
+  write(operations: Write[], { sync }: { sync: boolean } = { sync: true }): Promise<void> {
+    if (!sync) return this.#batch(operations, sync)
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    this.#waiting.push({ operations, resolve, reject })
+    if (!this.#isSyncing) void this.#syncWaiting()
+    return promise
+  }
+
+  async #syncWaiting(): Promise<void> {
+    this.#isSyncing = true
+    while (this.#waiting.length > 0) {
+      const group = this.#waiting.splice(0)
+      try {
+        await this.#batch(
+          group.flatMap(({ operations }) => operations),
+          true,
+        )
+        for (const { resolve } of group) resolve()
+      } catch (error) {
+        // What one of them may not write, on a full disk, must not keep the others from it.
+        for (const { operations, resolve, reject } of group) {
+          if (group.length === 1) reject(error)
+          else await this.#batch(operations, true).then(resolve, reject)
+        }
+      }
+    }
+    this.#isSyncing = false
+  }
+
+  async #batch(operations: Write[], sync: boolean): Promise<void> {
     try {
       await this.#disk.batch(operations, { sync })
     } catch (cause) {

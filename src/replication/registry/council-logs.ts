@@ -25,6 +25,9 @@ export type AskHolder = (
   run: Run,
 ) => Promise<readonly Signed[] | 'fenced'>
 
+/** What an act shall say; or what it shall say of the act before it in the same batch, by its id. */
+export type NextDecision = Decision | ((before: EntryId) => Decision)
+
 /** An act that has come into force, and what shows it. */
 export type WrittenAct = { readonly act: Act; readonly proof: ProofOfAct }
 
@@ -166,15 +169,16 @@ export class CouncilLogs {
   }
 
   /**
-   * The same for several acts of `@names` at once, each about another blog: one sync, and one
-   * question to each holder. All come into force, or none is shown.
+   * The same for several acts of `@names` at once, no two of them assignments of one blog: one sync,
+   * and one question to each holder. All come into force, or none does, also when this process ends
+   * in the middle.
    *
    * @param decide - at most `maxActsAtOnce` decisions, made when all earlier acts are in the log
    */
   writeAll(
     log: LogName,
     council: string,
-    decide: () => readonly Decision[],
+    decide: () => readonly NextDecision[],
   ): Promise<Verdict<readonly WrittenAct[]>> {
     const run = this.#writing.then(() => this.#writeAll(log, council, decide))
     this.#writing = run.catch(() => undefined)
@@ -184,7 +188,7 @@ export class CouncilLogs {
   async #writeAll(
     log: LogName,
     council: string,
-    decide: () => readonly Decision[],
+    decide: () => readonly NextDecision[],
   ): Promise<Verdict<readonly WrittenAct[]>> {
     if (this.#run === null) return mayNotWrite
     for (;;) {
@@ -199,7 +203,8 @@ export class CouncilLogs {
     const roster = this.#roster?.head ?? null
     let head = before?.head ?? null
     const signed: Signed[] = []
-    for (const decision of decide()) {
+    for (const each of decide()) {
+      const decision = typeof each === 'function' ? each((head as Head).id) : each
       const next = signAct(this.#signer, { council, log, head, roster, dateMs }, decision)
       if (!next.ok) return next
       signed.push(next.value.signed)

@@ -1,7 +1,14 @@
-import type { PeerName } from '../../auth/peer-signature.ts'
 import type { BlogName } from '../log/entry.ts'
 import type { Head } from '../log/log.ts'
-import { isHead, readHead, writeHead } from '../log/peer-text.ts'
+import {
+  isHead,
+  isReplica,
+  type Replica,
+  readHead,
+  readReplica,
+  writeHead,
+  writeReplica,
+} from '../log/peer-text.ts'
 import type { Act, Decision } from './act.ts'
 
 /** What an operator gave up of a blog, as an act `loss` says (REPLICATION, What it promises). */
@@ -14,6 +21,8 @@ export type Loss = {
   readonly seq: number
   /** entries that somebody had given a receipt for and nobody that answered had; null: none is known */
   readonly lost: Lost | null
+  /** who did not answer: when none is known to be lost, these may have had more */
+  readonly silent: readonly Replica[]
 }
 /** The first seq that was given up, and the last entry that is known of. */
 export type Lost = { readonly from: number; readonly last: Head }
@@ -24,7 +33,7 @@ export const isLossAct = (act: Act): act is LossAct => act.decision.kind === 'lo
 
 /** What one replica of the blog has, when the rest is given up. */
 export type Had = {
-  readonly peer: PeerName
+  readonly replica: Replica
   /** whether it answered; else `head` is from a receipt that others know */
   readonly answers: boolean
   readonly head: Head | null
@@ -32,15 +41,17 @@ export type Had = {
 
 /** The evidence of a loss, a line for each replica and one for the head to go on from. Pure. */
 export function writeLoss(replicas: readonly Had[], head: Head | null): string {
-  const lines = replicas.map(({ peer, answers, head: its }) => {
-    if (answers) return `${peer} ${holds} ${its === null ? 'nothing' : writeHead(its)}`
+  const lines = replicas.map(({ replica, answers, head: its }) => {
+    const who = writeReplica(replica)
+    if (answers) return `${who} ${holds} ${its === null ? 'nothing' : writeHead(its)}`
     const known = its === null ? 'no receipt of it is known' : `${gave} ${writeHead(its)}`
-    return `${peer} does not answer; ${known}`
+    return `${who} ${isSilent}; ${known}`
   })
   return [...lines, `${goesOn} ${head === null ? 'the genesis' : writeHead(head)}`].join('\n')
 }
 
 const holds = 'holds'
+const isSilent = 'does not answer'
 const gave = 'gave a receipt for'
 const goesOn = 'goes on from'
 
@@ -61,6 +72,14 @@ export function lostEntries(evidence: string): Lost | null {
   return end === null || last === undefined || last.seq <= end ? null : { from: end + 1, last }
 }
 
+/** Who did not answer when entries were given up, as its evidence says. Pure. */
+export function silentReplicas(evidence: string): readonly Replica[] {
+  return evidence.split('\n').flatMap((line) => {
+    const [who = '', rest] = line.split(` ${isSilent}; `)
+    return rest !== undefined && isReplica(who) === null ? [readReplica(who)] : []
+  })
+}
+
 /** What acts `loss` come down to, in whatever order they come. */
 export class KnownLosses {
   readonly #blogs = new Map<BlogName, Loss[]>()
@@ -76,7 +95,8 @@ export class KnownLosses {
     if (this.seqs.includes(seq)) return
     this.seqs.push(seq)
     const { blog, reason, evidence } = decision
-    const loss = { blog, reason, dateMs, seq, lost: lostEntries(evidence) }
+    const lost = lostEntries(evidence)
+    const loss = { blog, reason, dateMs, seq, lost, silent: silentReplicas(evidence) }
     this.#blogs.set(
       blog,
       [...this.of(blog), loss].sort((a, b) => b.seq - a.seq),

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest'
+import type { Verdict } from '../../../src/auth/verdict.ts'
 import {
   type ActInForce,
   answersNeeded,
+  type NextAct,
   type NextSet,
   planNextAct,
 } from '../../../src/node/authority/next-act.ts'
@@ -42,6 +44,13 @@ type Answered = { seq: number | null; follows?: number; receipts?: [number, numb
 const plan = (...answers: [string, SealAnswer][]) =>
   planNextAct([blog], new Map(answers) as never, same)
 
+/** What the next act says, when it gives nothing up. */
+function assignOf(verdict: Verdict<NextAct>) {
+  const { assign, isLoss } = must(verdict)
+  expect(isLoss).toBe(false)
+  return assign
+}
+
 describe('answersNeeded', () => {
   it.each([1, 2, 3, 4, 5, 31])('meets every majority of %i', (n) => {
     expect(answersNeeded(n) + majority(n)).toBeGreaterThan(n)
@@ -50,7 +59,7 @@ describe('answersNeeded', () => {
 
 describe('planNextAct', () => {
   it('goes on from the highest seq of one epoch, with who holds it, and the same replicas', () => {
-    expect(must(plan(answer(2, { seq: 5 }), answer(3, { seq: 6 })))).toMatchObject({
+    expect(assignOf(plan(answer(2, { seq: 5 }), answer(3, { seq: 6 })))).toMatchObject({
       ...{ kind: 'assign', epoch: 5, ends: blog.id, primary: peer(3).peer, head: headAt(6) },
       ...{ replicas: blog.replicas, genesis: blog.genesis, key: blog.key, reason: 'silent' },
     })
@@ -58,7 +67,7 @@ describe('planNextAct', () => {
 
   it('goes on from the later epoch, not from the higher seq of an earlier one', () => {
     const planned = plan(answer(2, { seq: 9, follows: 3 }), answer(3, { seq: 6, follows: 4 }))
-    expect(must(planned)).toMatchObject({ primary: peer(3).peer, head: headAt(6) })
+    expect(assignOf(planned)).toMatchObject({ primary: peer(3).peer, head: headAt(6) })
   })
 
   it('of two heads that the author has signed for one seq takes the one with more receipts', () => {
@@ -79,7 +88,7 @@ describe('planNextAct', () => {
       [[by, forked], fine],
       [fine, [by, forked]],
     ] as never[][])
-      expect(must(plan(...answers))).toMatchObject({ primary: peer(3).peer, head: headAt(6) })
+      expect(assignOf(plan(...answers))).toMatchObject({ primary: peer(3).peer, head: headAt(6) })
   })
 
   it.each<[string, [string, SealAnswer][], string]>([
@@ -120,7 +129,7 @@ describe('planNextAct', () => {
     const first = { ...blog, ...assignFields(), id: fakeId('e1') }
     const answers = new Map([answer(2, nothing), answer(3, nothing)])
     const next = { ...same, replicas: [replica(2), replica(3)] }
-    expect(must(planNextAct([first], answers as never, next))).toMatchObject({
+    expect(assignOf(planNextAct([first], answers as never, next))).toMatchObject({
       ...{ epoch: 2, primary: peer(2).peer, head: first.head, replicas: next.replicas },
     })
   })
@@ -130,7 +139,7 @@ describe('planNextAct', () => {
     const first = { ...blog, ...assignFields(), id: fakeId('e1') }
     const second = { ...blog, epoch: 2, ends: first.id, primary: peer(2).peer, id: fakeId('e2') }
     const answers = new Map([answer(1, nothing), answer(2, nothing)])
-    expect(must(planNextAct([second, first], answers as never, same))).toMatchObject({
+    expect(assignOf(planNextAct([second, first], answers as never, same))).toMatchObject({
       ...{ epoch: 3, primary: first.primary, head: second.head },
     })
   })
@@ -151,7 +160,7 @@ describe('planNextAct', () => {
         answer(2, { seq: 6, follows: 3 }),
         answer(4, { seq: 6, follows: 3 }),
       )
-      expect(must(planned)).toMatchObject({ head: headAt(7), primary: peer(4).peer })
+      expect(assignOf(planned)).toMatchObject({ head: headAt(7), primary: peer(4).peer })
     })
   })
 
@@ -159,16 +168,16 @@ describe('planNextAct', () => {
     const wish = { ...same, primary: peer(2).peer }
     const both = [answer(2, { seq: 5 }), answer(3, { seq: 6 })] as const
     const wanted = planNextAct([blog], new Map(both) as never, wish)
-    expect(must(wanted)).toMatchObject({ primary: peer(2).peer, head: headAt(6) })
+    expect(assignOf(wanted)).toMatchObject({ primary: peer(2).peer, head: headAt(6) })
     const without = [answer(1, { seq: 6 }), answer(3, { seq: 6 })] as const
     const other = planNextAct([blog], new Map(without) as never, wish)
-    expect(must(other)).toMatchObject({ primary: peer(1).peer })
+    expect(assignOf(other)).toMatchObject({ primary: peer(1).peer })
   })
 
   it('lets a learner lead, which no seal asks', () => {
     const next = { ...same, replicas: [replica(2), replica(4)], primary: peer(4).peer }
     const both = [answer(1, { seq: 5 }), answer(2, { seq: 5 })] as const
-    expect(must(planNextAct([blog], new Map(both) as never, next))).toMatchObject({
+    expect(assignOf(planNextAct([blog], new Map(both) as never, next))).toMatchObject({
       ...{ primary: peer(4).peer, replicas: next.replicas },
     })
   })
@@ -176,27 +185,37 @@ describe('planNextAct', () => {
   it('goes on without the one that the others do not reach, where they are enough', () => {
     const next = { ...same, avoid: peer(1).peer }
     const three = [answer(1, { seq: 9 }), answer(2, { seq: 5 }), answer(3, { seq: 6 })] as const
-    expect(must(planNextAct([blog], new Map(three) as never, next))).toMatchObject({
+    expect(assignOf(planNextAct([blog], new Map(three) as never, next))).toMatchObject({
       ...{ head: headAt(6), primary: peer(3).peer },
     })
     const two = [answer(1, { seq: 9 }), answer(2, { seq: 5 })] as const
-    expect(must(planNextAct([blog], new Map(two) as never, next))).toMatchObject({
+    expect(assignOf(planNextAct([blog], new Map(two) as never, next))).toMatchObject({
       ...{ head: headAt(9), primary: peer(2).peer },
     })
   })
 
-  it('gives up what only the silent held when that is accepted', () => {
-    const one = new Map([answer(2, { seq: 6 })]) as never
+  it('gives up what only the silent hold when that is accepted, and goes on with who answered', () => {
     const accepted = { ...same, acceptsLoss: true }
-    expect(must(planNextAct([blog], one, accepted))).toMatchObject({ head: headAt(6) })
-    const known = new Map([answer(2, { seq: 6, receipts: [[3, 7]] })]) as never
-    expect(must(planNextAct([blog], known, accepted)).evidence?.split('\n')).toEqual([
-      `${peer(1).peer} does not answer; no receipt of it is known`,
-      `${peer(2).peer} holds 6 ${headAt(6).id}`,
-      `${peer(3).peer} does not answer; gave a receipt for 7 ${headAt(7).id}`,
+    const one = new Map([answer(2, { seq: 6, receipts: [[3, 7]] })]) as never
+    const { assign, isLoss } = must(planNextAct([blog], one, accepted))
+    expect(isLoss).toBe(true)
+    expect(assign).toMatchObject({ head: headAt(6), primary: peer(2).peer, replicas: [replica(2)] })
+    const [who, second, third] = [1, 2, 3].map((n) => `${peer(n).peer} ${replica(n).store}`)
+    expect(assign.evidence?.split('\n')).toEqual([
+      `${who} does not answer; no receipt of it is known`,
+      `${second} holds 6 ${headAt(6).id}`,
+      `${third} does not answer; gave a receipt for 7 ${headAt(7).id}`,
       `goes on from 6 ${headAt(6).id}`,
     ])
     expect(codeOf(planNextAct([blog], new Map(), accepted))).toBe('SEAL_TOO_FEW')
+  })
+
+  it('gives nothing up where enough have answered, whatever is accepted', () => {
+    const accepted = { ...same, acceptsLoss: true }
+    const two = new Map([answer(2, { seq: 6 }), answer(3, { seq: 6 })]) as never
+    expect(assignOf(planNextAct([blog], two, accepted))).toMatchObject({
+      ...{ replicas: same.replicas, evidence: same.evidence },
+    })
   })
 
   it('waits when nobody of the next set has answered', () => {

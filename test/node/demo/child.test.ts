@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Child } from '../../../src/node/demo/child.ts'
+import { freePort } from '../../support/council.ts'
 
 let folder = ''
 beforeAll(async () => {
@@ -26,12 +27,13 @@ function isRunning(pid: number): boolean {
 
 describe('Child', () => {
   it('is a process of its own, which says when it is ready and is gone when disposed', async () => {
-    const child = start('front door', [...door, '28381'])
+    const port = await freePort()
+    const child = start('front door', [...door, `${port}`])
     let lost = false
     child.onLost(() => {
       lost = true
     })
-    expect(await child.ready(30_000)).toEqual({ host: '127.0.0.1', port: 28_381 })
+    expect(await child.ready(30_000)).toEqual({ host: '127.0.0.1', port })
     expect(isRunning(child.pid)).toBe(true)
     await child[Symbol.asyncDispose]()
     expect(isRunning(child.pid)).toBe(false)
@@ -39,7 +41,7 @@ describe('Child', () => {
   })
 
   it('stays down when it was killed, and says so', async () => {
-    await using child = start('front door', [...door, '28382'])
+    await using child = start('front door', [...door, `${await freePort()}`])
     const lost = new Promise<void>((resolve) => child.onLost(resolve))
     await child.ready(30_000)
     process.kill(child.pid, 'SIGKILL')
@@ -48,7 +50,7 @@ describe('Child', () => {
   })
 
   it('is killed when it cannot stop by itself', async () => {
-    const child = start('front door', [...door, '28383'])
+    const child = start('front door', [...door, `${await freePort()}`])
     await child.ready(30_000)
     process.kill(child.pid, 'SIGSTOP')
     await child[Symbol.asyncDispose]()

@@ -79,13 +79,17 @@ function startSpoke(host: string, port: number) {
   return listen(server, host, port)
 }
 
+/** What the door waits for a silent server, ms: a busy machine may stand still for a part of it. */
+const patienceMs = 1_500
+
 async function startDoor(
   servers: readonly string[],
   targetPort: number,
   now: () => number = Date.now,
 ) {
-  const names = new CouncilNames(servers, now, { timeoutMs: 250 })
-  const door = new FrontDoor({ names }, { host: '127.0.0.1', port: 0, targetPort, silenceMs: 300 })
+  const names = new CouncilNames(servers, now, { timeoutMs: patienceMs })
+  const init = { host: '127.0.0.1', port: 0, targetPort, silenceMs: patienceMs }
+  const door = new FrontDoor({ names }, init)
   const { port } = await door.start()
   cleanup.push(() => door[Symbol.asyncDispose]())
   return port

@@ -14,13 +14,14 @@ import {
   fakeId,
   forge,
   peer,
+  replica,
   TestCouncil,
   TestDisk,
 } from '../test-council.ts'
 import { maria, TestPeer } from './test-peer.ts'
 
 const head = (seq: number) => ({ seq, id: fakeId('ab') })
-const evidence = writeLoss([{ peer: peer(1).peer, answers: false, head: head(7) }], head(3))
+const evidence = writeLoss([{ replica: replica(1), answers: false, head: head(7) }], head(3))
 const loss = (reason: string): Decision => ({
   ...{ kind: 'loss', blog: maria, assign: fakeId('ee'), reason, evidence },
 })

@@ -61,6 +61,12 @@ describe('a push, as a replica takes it', () => {
     expect(again.receipt).toEqual(receipt)
   })
 
+  it('is taken with a proof that is not whole once its act is followed: what was checked holds', async () => {
+    await self.learn(act.proof)
+    const short = proofRow({ ...act.proof, receipts: [] })
+    expect(await send({ proof: short })).toHaveProperty('receipt')
+  })
+
   it('is answered by what is missing', async () => {
     expect(await send({ entries: log.entries.slice(2).map(rowOf) })).toEqual({ need: 0 })
     await send({ entries: log.entries.slice(0, 2).map(rowOf) })
@@ -148,6 +154,26 @@ describe('Push.toAll', () => {
     await run()
     remote(2, ({ proof }) => (proof === null ? unknown : receipt(2)))
     await run(2_000)
+    expect(self.replicas.get(maria)?.receipts.of(peer(2).peer)?.head.seq).toBe(4)
+  })
+
+  it('leaves a peer that cannot be reached alone for a second, whatever blog has news for it', async () => {
+    const other = await TestLog.begin(council.council, author, { blog: 'asamblea' })
+    const blog = 'asamblea' as typeof maria
+    const kept = await self.learn(assign(council, other, { blog, head: other.head }).proof)
+    const following = { epoch: 1, head: other.head }
+    await self.ingest.offer('asamblea', other.offers, { way: 'submit', following })
+    await self.replicas.give(kept)
+    const tries = () => self.sent.filter(([to]) => to === peer(2).peer).length
+    await run()
+    self.push.toAll(kept)
+    await settle()
+    expect(tries()).toBe(1)
+    await self.clock.pass(2_000)
+    expect(tries()).toBe(2)
+    // A connection says that it is there.
+    remote(2, () => receipt(2))
+    await self.clock.pass(10_000)
     expect(self.replicas.get(maria)?.receipts.of(peer(2).peer)?.head.seq).toBe(4)
   })
 

@@ -1,7 +1,8 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Item } from '../../../src/replication/log/log.ts'
+import { LogStore } from '../../../src/replication/log/store.ts'
 import { idOf } from '../../../src/replication/log/text.ts'
-import { fakeId, forge, peer, startMs, storeOf, TestDisk } from '../test-council.ts'
+import { fakeId, forge, peer, settle, startMs, storeOf, TestDisk } from '../test-council.ts'
 
 const item = (log: string, seq: number, text = `${log} ${seq}`): Item => ({
   ...{ log, seq, council: 'c', prev: null, id: fakeId('ab'), dateMs: startMs },
@@ -143,6 +144,59 @@ describe('LogStore', () => {
   it('says so when the disk takes no write', async () => {
     disk.fails = true
     await expect(put(item('maria', 0))).rejects.toMatchObject({ code: 'STORE_WRITE_FAILED' })
+  })
+
+  describe('while a write is being synced', () => {
+    /** A store that tells how many keys each batch of its disk had; the first one waits for `goOn`. */
+    const slowly = () => {
+      const sizes: number[] = []
+      const first = Promise.withResolvers<void>()
+      const store = new LogStore({
+        ...disk.disk,
+        batch: async (operations, options) => {
+          sizes.push(operations.length)
+          if (sizes.length === 1) await first.promise
+          if (operations.some(({ key }) => key === 'refused'))
+            throw Object.assign(new Error('full'), { code: 'DISK_FULL' })
+          await disk.disk.batch(operations, options)
+        },
+      })
+      const write = (key: string, value: number = 1) => store.write([store.putValue(key, value)])
+      return { store, sizes, write, goOn: first.resolve }
+    }
+
+    it('takes what comes meanwhile together, in its order', async () => {
+      const { store, sizes, write, goOn } = slowly()
+      const writes = [write('a'), write('b', 1), write('c'), write('b', 2)]
+      goOn()
+      await Promise.all(writes)
+      expect(sizes).toEqual([1, 3])
+      expect(await store.value('b')).toBe(2)
+    })
+
+    it('says of none that it is written before the disk has synced it', async () => {
+      const { store, write, goOn } = slowly()
+      const done: string[] = []
+      const writes = ['a', 'b'].map((key) => write(key).then(() => done.push(key)))
+      await settle()
+      expect(done).toEqual([])
+      expect(await store.value('a')).toBeUndefined()
+      goOn()
+      await Promise.all(writes)
+      expect(await store.value('b')).toBe(1)
+    })
+
+    it('writes the others where one of them is refused', async () => {
+      const { store, write, goOn } = slowly()
+      const before = write('a')
+      const refused = write('refused')
+      const others = [write('b'), write('c')]
+      goOn()
+      await expect(refused).rejects.toMatchObject({ code: 'DISK_FULL' })
+      await Promise.all([before, ...others])
+      expect([await store.value('b'), await store.value('c')]).toEqual([1, 1])
+      expect(await store.value('refused')).toBeUndefined()
+    })
   })
 
   it('says so when a value on disk is damaged', async () => {

@@ -6,13 +6,14 @@ import {
   KnownLosses,
   type LossAct,
   lostEntries,
+  silentReplicas,
   writeLoss,
 } from '../../../src/replication/registry/loss.ts'
-import { assignFields, fakeId, must, peer, TestCouncil } from '../test-council.ts'
+import { assignFields, fakeId, must, peer, replica, storeOf, TestCouncil } from '../test-council.ts'
 
 const head = (seq: number) => ({ seq, id: fakeId('ab') })
 const had = (n: number, answers: boolean, seq: number | null): Had => ({
-  ...{ peer: peer(n).peer, answers, head: seq === null ? null : head(seq) },
+  ...{ replica: replica(n), answers, head: seq === null ? null : head(seq) },
 })
 
 describe('lostEntries', () => {
@@ -31,12 +32,27 @@ describe('lostEntries', () => {
   it.each([
     '',
     'Both disks burnt.',
-    `${peer(1).peer} does not answer; gave a receipt for 7 ${fakeId('ab')}`,
+    `${peer(1).peer} ${storeOf(1)} does not answer; gave a receipt for 7 ${fakeId('ab')}`,
     'goes on from 3 x',
-    `goes on from 3 ${fakeId('ab')}\n${peer(1).peer} does not answer; gave a receipt for many`,
+    `goes on from 3 ${fakeId('ab')}\n${peer(1).peer} ${storeOf(1)} does not answer; gave a receipt for many`,
   ])('says nothing where the evidence has another form: %j', (evidence) => {
     expect(lostEntries(evidence)).toBeNull()
   })
+})
+
+describe('silentReplicas', () => {
+  it('names who did not answer, with the store that it had then', () => {
+    const evidence = writeLoss([had(1, false, 7), had(2, true, 3), had(3, false, null)], head(3))
+    expect(silentReplicas(evidence)).toEqual([
+      had(1, false, 7).replica,
+      had(3, false, null).replica,
+    ])
+  })
+
+  it.each(['', 'Both disks burnt.', 'nobody does not answer; no receipt of it is known'])(
+    'names nobody where the evidence has another form: %j',
+    (evidence) => expect(silentReplicas(evidence)).toEqual([]),
+  )
 })
 
 describe('KnownLosses', () => {

@@ -4,6 +4,7 @@ import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import type { Clock } from '../clock.ts'
 import type { BlogName } from '../log/entry.ts'
 import type { Head } from '../log/log.ts'
+import { maxHits } from './search-messages.ts'
 import { formatQuery, type ParsedQuery } from './search-query.ts'
 import type { BlogChange, Hit, IndexedBlog, Order } from './search-store.ts'
 import type { FoundPage, FromSearch, Position, ToSearch } from './search-worker.ts'
@@ -20,8 +21,6 @@ export const maxUnwrittenCharacters = 2_000_000
 export const maxSearches = 64
 /** … of one who asks. */
 export const maxSearchesPerAsker = 8
-/** Hits of one page. */
-export const maxHits = 50
 /** After so long a write that failed is tried again, and a thread that ended is started again, ms. */
 export const againMs = 1_000
 /** Memory of the thread's own, MiB; SQLite's is apart from it. */

@@ -50,12 +50,14 @@ export class CouncilView implements Pick<WebSpoke, 'front' | 'search' | 'council
   readonly front = (): Front | Promise<Front> => this.#front.get()
 
   readonly councilBlogs = async (after: string | null) => {
-    const { blogs, next, by } = await this.#parts.aggregation.blogs(after, blogsPerPage)
-    const listed = blogs.map((each): HomeBlog => ({ ...each, blog: each.blog as BlogName }))
-    const coverage = this.#coverageOf(
-      by === null ? { kind: 'own', reason: '' } : { kind: 'council', by: by.peer, ...by },
-    )
-    return { blogs: listed, next, coverage }
+    const listed = await this.#parts.aggregation.blogs(after, blogsPerPage)
+    if (!listed.ok) return listed
+    const { blogs, next, coverage } = listed.value
+    return accept({
+      blogs: blogs.map((each): HomeBlog => ({ ...each, blog: each.blog as BlogName })),
+      next,
+      coverage: this.#coverageOf(coverage),
+    })
   }
 
   readonly search = async ({
@@ -128,7 +130,7 @@ export class CouncilView implements Pick<WebSpoke, 'front' | 'search' | 'council
   }
 
   #coverageOf(coverage: SearchCoverage): Coverage {
-    if (coverage.kind === 'own') return { kind: 'own', reason: this.#whyOwn() }
+    if (coverage.kind === 'own') return coverage
     const { spokes, of, blogs, by, at } = coverage
     return {
       kind: 'council',
@@ -150,6 +152,7 @@ export class CouncilView implements Pick<WebSpoke, 'front' | 'search' | 'council
     return this.#parts.exchange.council.roster()?.members.get(peer as never)?.name ?? peer
   }
 
+  /** Why the front page is this spoke's own; of searches and blogs says it who has asked. */
   #whyOwn(): string {
     return this.#parts.aggregation.circle().inner.length === 0
       ? 'nobody in this council gathers the posts of all'

@@ -6,10 +6,10 @@ import {
   type ServerResponse,
 } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
-import type { Duplex } from 'node:stream'
 import { getRequestListener } from '@hono/node-server'
 import { type Connection, groupOf } from '../web/client.ts'
 import type { PageAnswer, PageRequest } from '../web/kept-pages.ts'
+import { answerBroken, maxHeaderBytes } from './broken-requests.ts'
 
 /** How long a request may take to arrive whole, and its headers, ms. */
 const requestMs = 30_000
@@ -24,8 +24,7 @@ const stallMs = 30_000
 const pieceMs = 120_000
 /** Bytes that are read of a request after it was answered, so that the answer arrives. */
 const maxUnreadBytes = 16_777_216
-/** Bytes and number of a request's headers. */
-const maxHeaderBytes = 16_384
+/** Number of a request's headers. */
 const maxHeaders = 100
 /** Connections at once, in all and of one client. A trusted proxy has as many as it needs. */
 const maxConnections = 2_000
@@ -109,39 +108,6 @@ export class HttpServer {
     this.#server.closeAllConnections()
     await closed
   }
-}
-
-/**
- * Answers what is no HTTP, or too much of it, as Node does by itself; but whoever sends too long
- * headers is a browser with too many cookies. A blog can set some for all of the zone, and without
- * this its reader could open no page of the council until they expire.
- */
-export function answerBroken(error: NodeJS.ErrnoException, socket: Duplex): void {
-  // An answer is under way on it: anything more would stand in the middle of that.
-  const { _httpMessage: answer } = socket as { _httpMessage?: { headersSent: boolean } | null }
-  if (!socket.writable || answer?.headersSent === true) {
-    socket.destroy(error)
-    return
-  }
-  socket.end(brokenAnswers[error.code ?? ''] ?? plainAnswer('400 Bad Request'), () =>
-    socket.destroy(),
-  )
-}
-
-function plainAnswer(status: string, body = '', headers = ''): string {
-  return `HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${headers}\r\n${body}`
-}
-
-const tooManyCookies =
-  'Your browser sent more cookies than this server reads: some page has left them there to keep you out. They are removed now. Load this page again; if it does not help, delete the cookies of this address in the settings of your browser.\n'
-const brokenAnswers: Readonly<Record<string, string>> = {
-  HPE_HEADER_OVERFLOW: plainAnswer(
-    '431 Request Header Fields Too Large',
-    tooManyCookies,
-    'Content-Type: text/plain; charset=utf-8\r\nCache-Control: no-store\r\nClear-Site-Data: "cookies"\r\n',
-  ),
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: plainAnswer('413 Payload Too Large'),
-  ERR_HTTP_REQUEST_TIMEOUT: plainAnswer('408 Request Timeout'),
 }
 
 const defaultLimits: HttpLimits = {

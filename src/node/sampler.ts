@@ -148,8 +148,9 @@ export async function judgeServed(
   const [textPath, signaturePath] = [`/log/${seq}.txt`, `/log/${seq}.txt.asc`]
   const given = { text: get(textPath), signature: get(signaturePath) }
   if (given.text.status !== 200) {
-    // Only who signed that it holds the entry owes it to anybody.
-    if (isHeld) add(textPath, `status ${given.text.status}`, null)
+    // Only who signed that it holds the entry owes it to anybody; to be busy, or to say that what it
+    // has is damaged, is honest.
+    if (isHeld && !isExcused(given.text.status)) add(textPath, `status ${given.text.status}`, null)
   } else if (Buffer.compare(given.text.body, text) !== 0) {
     const isAuthors =
       sameKind(given.text.body, entry) &&
@@ -177,6 +178,9 @@ export async function judgeServed(
   }
   return findings
 }
+
+/** Whether a status says that a server cannot now, rather than that it has nothing. */
+const isExcused = (status: number) => status === 408 || status === 429 || status >= 500
 
 function sameKind(served: Uint8Array, { log, seq }: Entry): boolean {
   const entry = decodeEntry(served)

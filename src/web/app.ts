@@ -57,7 +57,8 @@ export type Surroundings = {
  * Everything that a spoke answers over HTTP. What is asked of it follows from the Host header:
  * `mountOf` puts the host in front of the path, so each part below mounts its routes once.
  *
- * @param report - hears of every failure that ended a request with 500 or 503, for the log
+ * @param report - hears of every failure that ended a request with 500 or 503, for the log, but not
+ *   of clients that leave in the middle of what they send
  */
 export function createApp(
   spoke: WebSpoke,
@@ -161,11 +162,16 @@ export function createApp(
   })
   app.notFound((c) => answerError(c, spoke, 'PAGE_NOT_FOUND', 'There is nothing at this address.'))
   app.onError((error, c) => {
-    report(error)
+    // Anybody may go before all is sent; nothing here is wrong, and nobody hears the answer.
+    if (!isGone(error)) report(error)
     return answerFailure(c, spoke, error)
   })
   return app
 }
+
+/** What Node ends the body of a request with whose client has closed the connection. */
+const isGone = (error: NodeJS.ErrnoException) =>
+  error.code === 'ECONNRESET' && error.message === 'aborted'
 
 /** How often one client may send the forms of the pages for authors. */
 function limitForms(app: Hono, spoke: WebSpoke, rates: RateLimits): void {

@@ -1,5 +1,6 @@
 import { Hono } from 'hono'
 import { html, raw } from 'hono/html'
+import { accept, type Verdict } from '../auth/verdict.ts'
 import { councilMasthead } from './council-frame.ts'
 import { coverageNote } from './coverage.ts'
 import { answerError } from './errors.ts'
@@ -9,7 +10,7 @@ import { blogUrl, feedPaths, homeUrl, spokeUrl, zonePageUrl } from './links.ts'
 import { sendAged } from './page-age.ts'
 import { showCount } from './plain-words.ts'
 import { limitRate, type RateLimits } from './rate-limit.ts'
-import type { HomeBlog, WebSpoke } from './spoke.ts'
+import type { HomeBlog, ListedBlogs, WebSpoke } from './spoke.ts'
 
 /** Blogs in the OPML file, by name; a feed reader has no use for more. */
 const maxOpmlBlogs = 10_000
@@ -28,17 +29,23 @@ export function allBlogsPages(spoke: WebSpoke, rates: RateLimits) {
         const reason = 'Want ?after=<blog>, as the link to more blogs has it.'
         return answerError(c, spoke, 'QUERY_MALFORMED', reason)
       }
-      return sendAged(c, blogsPage(spoke, after, await spoke.councilBlogs(after)))
+      const listed = await spoke.councilBlogs(after)
+      if (!listed.ok) return answerError(c, spoke, listed.code, listed.reason, listed.retryMs)
+      return sendAged(c, blogsPage(spoke, after, listed.value))
     })
     .get(opmlPath, limitRate(spoke, rates, 'search'), async (c) => {
-      const xml = await opmlOf(spoke, await manyBlogs(spoke))
+      const blogs = await manyBlogs(spoke)
+      if (!blogs.ok) return answerError(c, spoke, blogs.code, blogs.reason, blogs.retryMs)
+      const xml = await opmlOf(spoke, blogs.value)
       return c.body(String(xml), 200, { 'Content-Type': 'text/x-opml; charset=utf-8' })
     })
 }
 
-type Listed = Awaited<ReturnType<WebSpoke['councilBlogs']>>
-
-function blogsPage(spoke: WebSpoke, after: string | null, { blogs, next, coverage }: Listed): Html {
+function blogsPage(
+  spoke: WebSpoke,
+  after: string | null,
+  { blogs, next, coverage }: ListedBlogs,
+): Html {
   const none = after === null ? 'No blogs yet.' : 'There are no more blogs.'
   const more =
     next === null
@@ -73,13 +80,15 @@ function blogList(spoke: WebSpoke, blogs: readonly HomeBlog[]): Html {
 ${items}</ul>`
 }
 
-async function manyBlogs(spoke: WebSpoke): Promise<readonly HomeBlog[]> {
+async function manyBlogs(spoke: WebSpoke): Promise<Verdict<readonly HomeBlog[]>> {
   const blogs: HomeBlog[] = []
   for (let after: string | null = null; ; ) {
-    const listed: Listed = await spoke.councilBlogs(after)
-    blogs.push(...listed.blogs)
-    if (listed.next === null || blogs.length >= maxOpmlBlogs) return blogs.slice(0, maxOpmlBlogs)
-    after = listed.next
+    const listed: Verdict<ListedBlogs> = await spoke.councilBlogs(after)
+    // Half a list would look to a feed reader as if the other blogs were gone.
+    if (!listed.ok) return listed
+    blogs.push(...listed.value.blogs)
+    after = listed.value.next
+    if (after === null || blogs.length >= maxOpmlBlogs) return accept(blogs.slice(0, maxOpmlBlogs))
   }
 }
 

@@ -12,7 +12,15 @@ import {
   maxFeedPosts,
   tagUri,
 } from './feed-format.ts'
-import { blogUrl, feedPaths, langPath, postPath, tagPath, zonePageUrl } from './links.ts'
+import {
+  blogUrl,
+  feedPaths,
+  langPath,
+  noLanguage,
+  postPath,
+  tagPath,
+  zonePageUrl,
+} from './links.ts'
 import type { RenderCache } from './markdown.ts'
 import { showLanguage } from './plain-words.ts'
 import { limitRate, type RateLimits } from './rate-limit.ts'
@@ -66,10 +74,7 @@ async function ofTag(c: Context, spoke: WebSpoke, rendered: RenderCache) {
 
 async function ofLanguage(c: Context, spoke: WebSpoke, rendered: RenderCache) {
   const lang = c.req.param('lang') ?? ''
-  if (!isLanguageTag(lang)) {
-    const reason = 'Want a language tag like es, pt-BR or zh-Hans behind /lang/.'
-    return answerError(c, spoke, 'PAGE_NOT_FOUND', reason)
-  }
+  if (!isLanguageTag(lang)) return answerError(c, spoke, 'PAGE_NOT_FOUND', noLanguage)
   const title = `${showLanguage(lang)} · ${spoke.zone}`
   const channel = { under: langPath(lang), pagePath: `/?lang=${lang}`, title, lang }
   return found(c, spoke, rendered, channel, { lang })

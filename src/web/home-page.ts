@@ -9,7 +9,7 @@ import { alternateFeeds, feedList } from './feed-links.ts'
 import { keyHelpPath } from './help-page.ts'
 import { inLanguage } from './language.ts'
 import { type Html, page } from './layout.ts'
-import { type LinkSource, langPath, spokeUrl, zonePageUrl } from './links.ts'
+import { type LinkSource, langPath, noLanguage, spokeUrl, zonePageUrl } from './links.ts'
 import { sendAged } from './page-age.ts'
 import { showLanguage } from './plain-words.ts'
 import { limitRate, type RateLimits } from './rate-limit.ts'
@@ -32,11 +32,21 @@ type Shown = {
  */
 export function homePages(spoke: WebSpoke, rates: RateLimits) {
   const limit = limitRate(spoke, rates, 'search')
-  return new Hono().get(
-    '/',
-    (c, next) => (c.req.query('lang') === undefined ? next() : limit(c, next)),
-    (c) => sendFront(c, spoke),
-  )
+  return new Hono()
+    .get(
+      '/',
+      (c, next) => (c.req.query('lang') === undefined ? next() : limit(c, next)),
+      (c) => sendFront(c, spoke),
+    )
+    .get('/lang/:lang', (c) => leadToLanguage(c, spoke))
+}
+
+/** Feeds of a language stand below `/lang/`, and people cut their addresses. */
+function leadToLanguage(c: Context, spoke: WebSpoke) {
+  const lang = c.req.param('lang') ?? ''
+  return isLanguageTag(lang)
+    ? c.redirect(languagePath(lang), 308)
+    : answerError(c, spoke, 'PAGE_NOT_FOUND', noLanguage)
 }
 
 async function sendFront(c: Context, spoke: WebSpoke) {

@@ -45,6 +45,9 @@ export function langPath(lang: string): string {
   return `/lang/${lang}`
 }
 
+/** What is wrong with an address below `/lang/` that has no language. */
+export const noLanguage = 'Want a language tag like es, pt-BR or zh-Hans behind /lang/.'
+
 /** In the form that the council chose; a browser keeps keys per origin, so there is one only. */
 export function editHost(spoke: LinkSource, blog: string): string {
   return `${spoke.editForm() === 'dotted' ? `edit.${blog}` : `edit--${blog}`}.${spoke.zone}`

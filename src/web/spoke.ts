@@ -16,6 +16,13 @@ import type { Loss } from '../replication/registry/loss.ts'
 import type { RevokedKey } from '../replication/registry/revoked-keys.ts'
 import type { Roster } from '../replication/registry/roster.ts'
 
+/** `next`: what to hand in as `after` for more; null: these are the last ones. */
+export type ListedBlogs = {
+  readonly blogs: readonly HomeBlog[]
+  readonly next: string | null
+  readonly coverage: Coverage
+}
+
 /** What the pages need from the spoke that serves them. Web knows neither libp2p nor the disk. */
 export type WebSpoke = {
   readonly zone: string
@@ -47,16 +54,11 @@ export type WebSpoke = {
   readonly front: () => Front | Promise<Front>
   /**
    * One page of what is found. Codes beside those of a bad query: SEARCH_CURSOR, for a cursor that
-   * no page had.
+   * no page had; SEARCH_BUSY.
    */
   readonly search: (asked: SearchAsked) => Promise<Verdict<Found>>
-  /** All blogs, by name, some at a time, from the one behind `after` on. */
-  readonly councilBlogs: (after: string | null) => Promise<{
-    readonly blogs: readonly HomeBlog[]
-    /** what to hand in as `after` for more; null: these are the last ones */
-    readonly next: string | null
-    readonly coverage: Coverage
-  }>
+  /** All blogs, by name, some at a time, from the one behind `after` on. Code SEARCH_BUSY. */
+  readonly councilBlogs: (after: string | null) => Promise<Verdict<ListedBlogs>>
   /** Takes a signed entry from anybody and brings it to its blog's primary (DESIGN 4). */
   readonly submit: (text: Uint8Array, signature: string) => Promise<SubmitAnswer>
   /**

@@ -79,6 +79,26 @@ describe('the front page and the search of a council', () => {
     expect(late.gathering.gathered).toBeNull()
   })
 
+  it('answer many readers at once from all blogs, or tell them to come back', async () => {
+    await using council = await startCouncil({ spokes: 4, replicas: 2, aggregators: ['b', 'c'] })
+    const maria = await council.claim('maria', await makeSigner(), council.peer('a'))
+    await maria.publish('assembly', council.peer('a'))
+    const asker = council.peer('d')
+    await shows(asker, '/search?q=about', '/assembly"', 'From all 4 servers')
+    const searches = Array.from({ length: 50 }, (_, n) => `/search?q=about+-+word${n}`)
+    const lists = Array.from({ length: 20 }, (_, n) => `/blogs?after=a${n}`)
+    const answers = await Promise.all([...searches, ...lists].map((path) => asker.ask(path, zone)))
+    for (const { status, retryMs, body } of answers) {
+      if (status === 503) expect(retryMs).toBe(1_000)
+      else
+        expect([status, body.toString()]).toEqual([
+          200,
+          expect.stringContaining('From all 4 servers'),
+        ])
+    }
+    expect(answers.filter(({ status }) => status === 200).length).toBeGreaterThan(20)
+  })
+
   it('follow a new version, and a post that is taken back', async () => {
     await using council = await startCouncil({ spokes: 3, replicas: 2, aggregators: ['b', 'c'] })
     const signer = await makeSigner()

@@ -4,6 +4,8 @@ import { connect, type Socket } from 'node:net'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterEach, describe, expect, it } from 'vitest'
 import { type HttpLimits, HttpServer } from '../../src/node/http-server.ts'
+import { createApp } from '../../src/web/app.ts'
+import { memorySpoke, zone } from '../web/memory-spoke.ts'
 
 const big = 64 * 1024 * 1024
 const piece = new Uint8Array(64 * 1024)
@@ -262,11 +264,41 @@ describe('HttpServer', () => {
       withCookie(60_000),
       /^HTTP\/1\.1 431 [\s\S]*\nClear-Site-Data: "cookies"\r\n[\s\S]*are removed/,
     ],
-    ['what is no HTTP', 'hello\r\n\r\n', /^HTTP\/1\.1 400 /],
+    [
+      'headers over it that are no cookies',
+      `GET / HTTP/1.1\r\nHost: x\r\nX-A: ${'a'.repeat(17_000)}\r\n\r\n`,
+      /^HTTP\/1\.1 431 (?![\s\S]*Clear-Site-Data)[\s\S]*headers of the request are longer/,
+    ],
+    [
+      'an address of 20,000 characters, and logs nobody out',
+      `GET /${'a'.repeat(20_000)} HTTP/1.1\r\nHost: x\r\nCookie: a=1\r\n\r\n`,
+      /^HTTP\/1\.1 414 (?![\s\S]*Clear-Site-Data)[\s\S]*The address is longer/,
+    ],
+    [
+      'an address of 200,000 characters',
+      `GET /${'a'.repeat(200_000)} HTTP/1.1\r\nHost: x\r\n\r\n`,
+      /^HTTP\/1\.1 414 (?![\s\S]*Clear-Site-Data)[\s\S]*The address is longer/,
+    ],
+    [
+      'words as they are typed, by leading on to what they mean',
+      'GET /search?q=人人 HTTP/1.1\r\nHost: x\r\n\r\n',
+      /^HTTP\/1\.1 308 [\s\S]*\nLocation: \/search\?q=%E4%BA%BA%E4%BA%BA\r\n/,
+    ],
+    [
+      'an address that is none',
+      'GET /\u0007 HTTP/1.1\r\nHost: x\r\n\r\n',
+      /^HTTP\/1\.1 400 [\s\S]*percent signs/,
+    ],
+    ['what is no HTTP', 'hello\r\n\r\n', /^HTTP\/1\.1 400 [\s\S]*This is no request/],
+    [
+      'an unknown method',
+      'FROB / HTTP/1.1\r\nHost: x\r\n\r\n',
+      /^HTTP\/1\.1 400 [\s\S]*asked for by GET/,
+    ],
     [
       'a length that is none',
       'GET / HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n',
-      /^HTTP\/1\.1 400 /,
+      /^HTTP\/1\.1 400 [\s\S]*RFC 9112/,
     ],
     ['a header without a name', 'GET / HTTP/1.1\r\nHost: x\r\n: x\r\n\r\n', /^HTTP\/1\.1 400 /],
   ])('answers %s, and closes', async (_, bytes, answer) => {
@@ -278,6 +310,25 @@ describe('HttpServer', () => {
     await left(server, 0)
     await expect.poll(() => Buffer.concat(said).toString()).toMatch(answer)
     await others(server)
+  })
+
+  it('takes an upload that is broken off for no failure', async () => {
+    const failures: unknown[] = []
+    const app = createApp(memorySpoke({}), (error) => failures.push(error))
+    const answered = Promise.withResolvers<number>()
+    const answer = async (request: Request) => {
+      const { status } = await app.fetch(request)
+      answered.resolve(status)
+      return new Response(null, { status })
+    }
+    const server = await HttpServer.listen(answer, { host: '127.0.0.1', port: 0 })
+    stack.push(() => server[Symbol.asyncDispose]())
+    const head = `POST /log HTTP/1.1\r\nHost: ${zone}\r\nContent-Length: 5000\r\n\r\nhalf`
+    const socket = await client(server, head)
+    await expect.poll(() => server.connections()).toBe(1)
+    socket.destroy()
+    expect(await answered.promise).toBe(500)
+    expect(failures).toEqual([])
   })
 
   it('closes more connections of one client than it may have, and keeps those there are', async () => {

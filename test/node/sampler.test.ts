@@ -78,6 +78,7 @@ describe('judgeServed', () => {
       '/log/3.txt: another text',
     ],
     ['no text', { '/log/3.txt': gone }, '/log/3.txt: status 404'],
+    ['no right to it', { '/log/3.txt': served('', 403) }, '/log/3.txt: status 403'],
     [
       'another entry’s signature',
       { '/log/3.txt.asc': served(log.at(2).offer.signature) },
@@ -107,6 +108,13 @@ describe('judgeServed', () => {
   ])('finds %s', async (_, change, found) => {
     expect(await judge(change)).toEqual([found])
   })
+
+  it.each([408, 429, 500, 503, 507])(
+    'finds nothing in a spoke that cannot answer now, by status %i',
+    async (status) => {
+      expect(await judge({ '/log/3.txt': served('', status) })).toEqual([])
+    },
+  )
 
   it.each<[string, Record<string, Served>, Partial<Check>?]>([
     ['what is right', {}],

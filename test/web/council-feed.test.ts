@@ -138,9 +138,17 @@ describe('councilFeeds', () => {
   it.each([
     ...['/tag/%2C/feed.atom', '/tag/a%20/feed.rss', '/tag//feed.json'],
     ...[`/tag/${'a'.repeat(41)}/feed.atom`, '/lang/ES/feed.atom', '/lang/%ff/feed.rss'],
-    ...['/lang/feed.atom', '/tag/a/feed.xml', '/lang/es/x'],
+    ...['/lang/feed.atom', '/tag/a/feed.xml', '/lang/es/x', '/lang/ES', '/lang/%ff'],
   ])('has nothing at %s', async (path) => {
     expect((await get(spoke, host('') + path)).status).toBe(404)
+  })
+
+  it('leads whoever cuts the address of a language’s feed to its page', async () => {
+    for (const from of [host(''), host('b.spoke')]) {
+      const answer = await get(spoke, `${from}/lang/zh-Hans`)
+      expect([answer.status, answer.headers.get('location')]).toEqual([308, '/?lang=zh-Hans'])
+      expect((await get(spoke, `${from}/?lang=zh-Hans`)).status).toBe(200)
+    }
   })
 
   it('names only the zone, whichever spoke is asked', async () => {

@@ -274,10 +274,12 @@ describe('the age of what a page shows', () => {
         ? { ok: true, value: { ...found.value, coverage: { ...coverage, atMs: 0 } } }
         : found
     },
-    councilBlogs: async (after) => ({
-      ...(await spoke.councilBlogs(after)),
-      coverage: { ...coverage, atMs: 0 },
-    }),
+    councilBlogs: async (after) => {
+      const listed = await spoke.councilBlogs(after)
+      return listed.ok
+        ? { ok: true, value: { ...listed.value, coverage: { ...coverage, atMs: 0 } } }
+        : listed
+    },
   })
   const app = createApp(gathered, (error) => {
     throw error

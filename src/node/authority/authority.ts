@@ -17,6 +17,7 @@ import type { ComponentLog } from '../logger.ts'
 import { decideClaim, skeletonOf } from './claims.ts'
 import { Copies } from './copies.ts'
 import { candidatesOf, placeClaim } from './placement.ts'
+import { noNames } from './refusals.ts'
 
 /**
  * The peer that writes `@roster` and `@names`: founds the council and gives out names. Whom it
@@ -130,9 +131,7 @@ export class Authority {
     if (!written.ok) return written
     if (written.value === null) {
       const given = await this.#given(entry)
-      return given === null
-        ? refuse('NOT_READY', 'The authority has no @names yet.')
-        : accept(given)
+      return given === null ? noNames : accept(given)
     }
     const { act, proof } = written.value
     if (act.decision.kind === 'assign') {

@@ -12,6 +12,7 @@ import {
   type Roster,
 } from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
+import { unknownMember } from './refusals.ts'
 
 /** What a cut-off or its end comes to. */
 export type CutOff = {
@@ -74,10 +75,7 @@ export class CutOffs {
     const roster = council.roster()
     const found = roster === null ? null : findMember(roster, which)
     if (roster === null || found === null) {
-      return refuse(
-        'MEMBER_UNKNOWN',
-        `No peer of this council is called ${which}: ./council status`,
-      )
+      return unknownMember(which)
     }
     const { peer } = found
     const evidence =

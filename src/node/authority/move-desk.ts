@@ -13,6 +13,7 @@ import { answersNeeded } from './next-act.ts'
 import type { Need } from './next-set.ts'
 import type { Orders } from './orders.ts'
 import { takesCopies } from './placement.ts'
+import { noNames, unknownMember } from './refusals.ts'
 import type { Sealing } from './seal.ts'
 import type { Survey } from './survey.ts'
 
@@ -128,8 +129,8 @@ export class MoveDesk {
   }): Promise<Verdict<Drain>> {
     const roster = this.#exchange.council.roster()
     const member = roster === null ? null : findMember(roster, asked.spoke)
-    if (roster === null) return notReady
-    if (member === null) return unknownSpoke(asked.spoke)
+    if (roster === null) return noNames
+    if (member === null) return unknownMember(asked.spoke)
     const { peer } = member
     if (asked.undo) {
       if (!asked.dryRun) await this.#orders.keep(peer)
@@ -242,12 +243,12 @@ export class MoveDesk {
     const { council } = this.#exchange
     const roster = council.roster()
     const names = council.names()
-    if (roster === null || names === null) return notReady
+    if (roster === null || names === null) return noNames
     const blog = names.blogs.get(name as BlogName)
     if (blog === undefined)
       return refuse('BLOG_UNKNOWN', `There is no blog "${name}" in this council.`)
     const member = findMember(roster, spoke ?? blog.primary)
-    return member === null ? unknownSpoke(spoke ?? blog.primary) : accept({ blog, roster, member })
+    return member === null ? unknownMember(spoke ?? blog.primary) : accept({ blog, roster, member })
   }
 
   #checkReady({ peer, name, roles, cutOff, away }: Member): Verdict<void> {
@@ -311,7 +312,3 @@ export class MoveDesk {
     }
   }
 }
-
-const notReady = refuse('NOT_READY', 'The authority has no @names yet.')
-const unknownSpoke = (which: string) =>
-  refuse('MEMBER_UNKNOWN', `No peer of this council is called ${which}: ./council status`)

@@ -20,6 +20,7 @@ import type { Roster } from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
 import type { Move, MoveDesk } from './move-desk.ts'
 import type { Orders } from './orders.ts'
+import { noNames } from './refusals.ts'
 
 /** A blog is moved at its author's word once in this time, ms: every move is acts, for ever. */
 const orderPauseMs = 600_000
@@ -67,8 +68,7 @@ export class OrderDesk {
     const { council } = this.#exchange
     const roster = council.roster()
     const names = council.names()
-    if (roster === null || names === null)
-      return refuse('NOT_READY', 'The authority has no @names yet.')
+    if (roster === null || names === null) return noNames
     const { blog, primary, spoke, dateMs } = order.value
     const evidence = orderEvidence(order.value, signature.value.armored)
     const asked = {

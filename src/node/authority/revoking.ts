@@ -8,6 +8,7 @@ import { namesLog } from '../../replication/log/log.ts'
 import type { Names } from '../../replication/registry/names.ts'
 import { type ProofRow, proofRow } from '../../replication/registry/proof.ts'
 import type { ComponentLog } from '../logger.ts'
+import { noNames } from './refusals.ts'
 
 /** Blogs whose logs are fetched at once to look for a key; they come from whoever names one. */
 const maxOpening = 4
@@ -36,8 +37,7 @@ export class RevocationDesk {
     const { council } = this.#exchange
     const names = council.names()
     const roster = council.roster()
-    if (names === null || roster === null)
-      return refuse('NOT_READY', 'The authority has no @names yet.')
+    if (names === null || roster === null) return noNames
     const read = await this.#read(asked, names)
     if (!read.ok) return read
     const { revocation, blog } = read.value

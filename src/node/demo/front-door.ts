@@ -10,7 +10,8 @@ import {
 import { type AddressInfo, connect, isIP, type Socket } from 'node:net'
 import { pipeline } from 'node:stream/promises'
 import type { CommandIo } from '../blogger/io.ts'
-import { answerBroken, readOn } from '../http-server.ts'
+import { answerBroken } from '../broken-requests.ts'
+import { readOn } from '../http-server.ts'
 import { CouncilNames, type NameAnswer } from './names.ts'
 
 export type FrontDoorComponents = {

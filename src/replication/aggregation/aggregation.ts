@@ -1,16 +1,16 @@
-import type { PeerName, PeerSigner } from '../../auth/peer-signature.ts'
+import type { PeerSigner } from '../../auth/peer-signature.ts'
 import type { KeyRing } from '../../auth/public-key.ts'
+import { accept, type Verdict } from '../../auth/verdict.ts'
 import type { Clock } from '../clock.ts'
 import type { Exchange } from '../exchange/exchange.ts'
 import { type BlogName, decodeEntry, parseBlogName } from '../log/entry.ts'
 import { rosterLog } from '../log/log.ts'
 import type { EntryId, Signed } from '../log/text.ts'
-import { ask, type Pubsub } from '../network.ts'
-import { SEARCH } from '../protocol.ts'
+import type { Pubsub } from '../network.ts'
 import { liveMembers } from '../registry/roster.ts'
 import { Answers } from './answers.ts'
 import { unhurried } from './collection.ts'
-import { CouncilSearch, indexForAnswers, peerSearchMs } from './council-search.ts'
+import { CouncilSearch, indexForAnswers, type SearchCoverage } from './council-search.ts'
 import { FrontCompare } from './front-compare.ts'
 import { FrontPosts } from './front-posts.ts'
 import { coverageOf, type FrontCoverage, FrontPublisher } from './front-publisher.ts'
@@ -18,7 +18,8 @@ import { FrontWatch } from './front-watch.ts'
 import { Fronts, type InnerCircle } from './fronts.ts'
 import type { Gathering } from './gathering.ts'
 import { Indexer } from './indexer.ts'
-import type { SearchIndex } from './search-index.ts'
+import { type InnerAnswer, InnerAsking, whyOwn } from './inner-asking.ts'
+import { type SearchIndex, searchBusy } from './search-index.ts'
 import { type AnswerCoverage, blogsAnswer, type ListedBlog } from './search-messages.ts'
 
 /** New entries are read for the front page and the index after this time, ms. */
@@ -40,11 +41,11 @@ type Parts = {
   readonly report: (event: string, fields: Readonly<Record<string, unknown>>) => void
 }
 
-/** Blogs of the council, as somebody lists them; `by` null: those that this peer has at hand. */
+/** Blogs of the council, as somebody lists them. */
 export type BlogList = {
   readonly blogs: readonly ListedBlog[]
   readonly next: string | null
-  readonly by: (AnswerCoverage & { readonly peer: PeerName }) | null
+  readonly coverage: SearchCoverage
 }
 
 /**
@@ -62,7 +63,9 @@ export class Aggregation {
   readonly #watch: FrontWatch
   readonly #compare: FrontCompare
   readonly #answers: Answers
+  readonly #asking: InnerAsking
   readonly #startMs: number
+  #stopCouncil = () => {}
 
   private constructor(parts: Parts) {
     this.#parts = parts
@@ -101,10 +104,11 @@ export class Aggregation {
       ...{ network, collection, publisher },
       index: () => indexForAnswers(index),
     })
+    const inner = () => circle().inner
+    this.#asking = new InnerAsking({ network, clock, inner, report })
     this.search = new CouncilSearch({
-      ...{ network, clock, keys, genesisOf, report },
+      ...{ self: network.self, asking: this.#asking, clock, keys, genesisOf, inner },
       council: () => roster()?.council ?? null,
-      inner: () => circle().inner,
       own: { index, collection, coverage: () => this.#answerCoverage() },
     })
   }
@@ -114,7 +118,7 @@ export class Aggregation {
     const started = new Aggregation(parts)
     started.#answers.start()
     started.fronts.follow()
-    parts.exchange.council.onChange((log) => {
+    started.#stopCouncil = parts.exchange.council.onChange((log) => {
       if (log === rosterLog) started.fronts.follow()
     })
     started.indexer.start()
@@ -126,6 +130,7 @@ export class Aggregation {
   }
 
   async stop(): Promise<void> {
+    this.#stopCouncil()
     this.#compare.stop()
     this.#watch.stop()
     this.#publisher.stop()
@@ -152,24 +157,37 @@ export class Aggregation {
     return gathering.gathered !== null && this.circle().inner.includes(exchange.network.self)
   }
 
-  /** All blogs behind a name: of the inner circle, or where nobody of it answers those at hand. */
-  async blogs(after: string | null, limit: number): Promise<BlogList> {
+  /**
+   * All blogs behind a name: of the inner circle, or where nobody of it answers those at hand.
+   * Code SEARCH_BUSY.
+   */
+  async blogs(after: string | null, limit: number): Promise<Verdict<BlogList>> {
     const { exchange, index } = this.#parts
-    const { network } = exchange
     const own = this.#answerCoverage()
-    const peers = own === null ? this.circle().inner.filter((peer) => peer !== network.self) : []
-    for (const peer of peers) {
-      const body = { t: 'blogs', after, limit }
-      const answered = await ask(network, peer, SEARCH, body, blogsAnswer, peerSearchMs).catch(
-        () => null,
-      )
-      const coverage = answered?.coverage ?? null
-      if (answered === null || coverage === null || !isList(answered.blogs, after)) continue
-      return { blogs: answered.blogs, next: answered.next, by: { ...coverage, peer } }
+    let coverage: SearchCoverage
+    if (own !== null) coverage = { kind: 'council', by: exchange.network.self, ...own }
+    else {
+      const answered = await this.#askBlogs(after, limit)
+      if (answered.kind === 'answer') return accept(answered.value)
+      if (answered.kind === 'busy') return searchBusy
+      coverage = { kind: 'own', reason: whyOwn(answered.why, this.circle().inner.length) }
     }
     const blogs = await indexForAnswers(index).blogs(after, limit)
     const next = blogs.length < limit ? null : (blogs.at(-1)?.blog ?? null)
-    return { blogs, next, by: own === null ? null : { ...own, peer: network.self } }
+    return accept({ blogs, next, coverage })
+  }
+
+  #askBlogs(after: string | null, limit: number): Promise<InnerAnswer<BlogList>> {
+    return this.#asking.ask({
+      body: { t: 'blogs', after, limit },
+      shape: blogsAnswer,
+      first: null,
+      take: async (by, { blogs, next, coverage }) => {
+        if (coverage === null) return 'new'
+        if (!isList(blogs, after)) return 'its list of blogs is in no order'
+        return { good: { blogs, next, coverage: { kind: 'council', by, ...coverage } } }
+      },
+    })
   }
 
   /** Which spokes' blogs are all here; null: too little has been heard since the start. */

@@ -14,8 +14,11 @@ import {
   searchRequest,
 } from './search-messages.ts'
 
-/** Requests of one peer that are worked on at once, and of all peers. */
-export const maxAtOncePerPeer = 4
+/**
+ * Requests of one peer that are worked on at once, and of all peers. Of a peer's own `maxAskedAtOnce`
+ * are its readers'; the others are for its looks at the front page.
+ */
+export const maxAtOncePerPeer = 6
 export const maxAtOnce = 32
 /** After what time a peer may ask again that had too many under way, ms. */
 const busyRetryMs = 200

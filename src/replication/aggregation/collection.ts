@@ -152,14 +152,18 @@ export class HeldCollection implements Collection {
 
   /** Finds out what is published here and listens from then on; after the replicas have started. */
   async start(): Promise<void> {
-    this.#stop = this.#replicas.onChange((blog) => void this.#lookAgain(blog))
-    this.#ingest.damage.onEvent((event) => {
+    const stopReplicas = this.#replicas.onChange((blog) => void this.#lookAgain(blog))
+    const stopDamage = this.#ingest.damage.onEvent((event) => {
       // Not offered meanwhile: whoever asked then has to hear of it.
       if (event.kind === 'found') return
       const blog = event.log as BlogName
       this.#offered.delete(blog)
       void this.#lookAgain(blog)
     })
+    this.#stop = () => {
+      stopReplicas()
+      stopDamage()
+    }
     for (const { assignment } of this.#replicas.all()) await this.#lookAgain(assignment.blog)
   }
 

@@ -1,25 +1,18 @@
 import type { PeerName } from '../../auth/peer-signature.ts'
 import type { KeyRing } from '../../auth/public-key.ts'
-import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
+import { accept, type Verdict } from '../../auth/verdict.ts'
 import type { Clock } from '../clock.ts'
 import { type BlogName, decodeEntry, type Post } from '../log/entry.ts'
 import type { EntryId, Signed } from '../log/text.ts'
-import { ask, type Network } from '../network.ts'
-import { SEARCH } from '../protocol.ts'
 import type { Collection } from './collection.ts'
+import { type InnerAnswer, type InnerAsking, whyOwn } from './inner-asking.ts'
 import { checkProvedPost, fromProvedPostRow, type ProvedPostRow } from './proved-post.ts'
-import { type PageAsked, readCursor, type SearchIndex } from './search-index.ts'
+import { type PageAsked, readCursor, type SearchIndex, searchBusy } from './search-index.ts'
 import { type AnswerCoverage, hitsAnswer, type ListedBlog } from './search-messages.ts'
 import { formatQuery, matchesQuery, type ParsedQuery, parseQuery } from './search-query.ts'
 
-/** How long a peer may take for an answer before the next one is asked, ms. */
-export const peerSearchMs = 1_000
-/** Peers that are asked for one page, one after the other. */
-export const maxPeersAsked = 3
-/** Searches under way at once at a spoke. */
-export const maxCouncilSearches = 32
-/** How long a peer whose answer did not hold is asked last, ms. */
-export const distrustMs = 600_000
+/** Different searches under way at once at a spoke; each has a page of hits in memory at most. */
+export const maxCouncilSearches = 64
 
 /** A post that was found: it holds by its author's signature, and has what was looked for. */
 export type FoundPost = {
@@ -29,7 +22,7 @@ export type FoundPost = {
   readonly seenMs: number
 }
 
-/** What was searched. `own`: this spoke's blogs only, and why, as a sentence for readers. */
+/** What was searched. `own`: this spoke's blogs only; the reason goes on after "because". */
 export type SearchCoverage =
   | ({ readonly kind: 'council'; readonly by: PeerName } & AnswerCoverage)
   | { readonly kind: 'own'; readonly reason: string }
@@ -42,12 +35,13 @@ export type FoundPage = {
 }
 
 type Parts = {
-  readonly network: Network
+  readonly self: PeerName
+  readonly asking: Pick<InnerAsking, 'ask'>
   readonly clock: Clock
   readonly keys: KeyRing
   /** `zone/council id`; null: not known yet */
   readonly council: () => string | null
-  /** who has everything, whom to ask first before the others */
+  /** who has everything */
   readonly inner: () => readonly PeerName[]
   /** the genesis that an act in force names */
   readonly genesisOf: (blog: BlogName) => Promise<EntryId | 'unknown' | 'unreachable'>
@@ -57,26 +51,26 @@ type Parts = {
     /** what a front page of this peer says it covers; null: it collects for nobody */
     readonly coverage: () => AnswerCoverage | null
   }
-  readonly report: (event: string, fields: Readonly<Record<string, unknown>>) => void
 }
 
 /**
  * Searches the whole council from any spoke: asks a peer that has everything, and holds each hit
  * against its author's signature and against the query. Such a peer can leave posts out; one that
  * answers with anything else is asked last for ten minutes. When none answers the own index does,
- * and says so.
+ * and says so; when those that would are only busy, the reader is told to come back.
  */
 export class CouncilSearch {
   readonly #parts: Parts
-  readonly #distrusted = new Map<PeerName, number>()
-  #underWay = 0
+  /** searches under way; who asks the same meanwhile gets the same page */
+  readonly #underWay = new Map<string, Promise<Verdict<FoundPage>>>()
 
   constructor(parts: Parts) {
     this.#parts = parts
   }
 
   /**
-   * One page. Codes: those of `parseQuery` and `SearchIndex.search`.
+   * One page. Codes: those of `parseQuery` and `SearchIndex.search`; SEARCH_BUSY too where the peers
+   * that have everything had no time.
    *
    * @param text - what somebody typed
    */
@@ -85,71 +79,64 @@ export class CouncilSearch {
     if (!query.ok) return query
     const cursor = readCouncilCursor(page, query.value)
     if (!cursor.ok) return cursor
-    if (this.#underWay >= maxCouncilSearches) return busy
-    this.#underWay += 1
+    const { order, limit } = page
+    const key = JSON.stringify([formatQuery(query.value), order, limit, page.cursor])
+    const same = this.#underWay.get(key)
+    if (same !== undefined) return same
+    if (this.#underWay.size >= maxCouncilSearches) return searchBusy
+    const { inner, source } = cursor.value
+    const found = this.#search(query.value, { ...page, cursor: inner }, source)
+    this.#underWay.set(key, found)
     try {
-      return await this.#search(query.value, { ...page, cursor: cursor.value.inner }, cursor.value)
+      return await found
     } finally {
-      this.#underWay -= 1
+      this.#underWay.delete(key)
     }
   }
 
-  async #search(query: ParsedQuery, page: PageAsked, { source }: Cursor) {
-    const { network, inner, own } = this.#parts
-    const coverage = own.coverage()
-    if (coverage !== null && inner().includes(network.self) && source !== 'own') {
-      return this.#ownPage(query, page, { kind: 'council', by: network.self, ...coverage })
-    }
+  async #search(
+    query: ParsedQuery,
+    page: PageAsked,
+    source: string | null,
+  ): Promise<Verdict<FoundPage>> {
+    const { self, inner, own } = this.#parts
     // What began at the own index goes on there: another one's pages would have others between.
-    const peers = source === 'own' ? [] : this.#peersToAsk(source)
-    for (const peer of peers) {
-      const answered = await this.#askPeer(peer, query, page)
-      if (answered !== null) return answered
+    if (source === 'own') {
+      return this.#ownPage(query, page, {
+        ...{ kind: 'own', reason: 'the results before these came from it alone' },
+      })
     }
-    return this.#ownPage(query, page, { kind: 'own', reason: whyOwn(source, inner().length) })
+    const coverage = own.coverage()
+    if (coverage !== null && inner().includes(self)) {
+      return this.#ownPage(query, page, { kind: 'council', by: self, ...coverage })
+    }
+    const answered = await this.#ask(query, page, source as PeerName | null)
+    if (answered.kind === 'answer') return accept(answered.value)
+    if (answered.kind === 'busy') return searchBusy
+    return this.#ownPage(query, page, { kind: 'own', reason: whyOwn(answered.why, inner().length) })
   }
 
-  /** The one whose page was before, then the others, last those that were found lying. */
-  #peersToAsk(first: string | null): PeerName[] {
-    const { network, inner, clock } = this.#parts
-    const nowMs = clock.now()
-    const rank = (peer: PeerName) =>
-      (this.#distrusted.get(peer) ?? 0) > nowMs ? 2 : Number(peer !== first && first !== null)
-    return inner()
-      .filter((peer) => peer !== network.self)
-      .sort((a, b) => rank(a) - rank(b))
-      .slice(0, maxPeersAsked)
-  }
-
-  /** @returns null: no answer, or one that does not hold; the next one is to be asked */
-  async #askPeer(
-    peer: PeerName,
+  #ask(
     query: ParsedQuery,
     { order, cursor, limit }: PageAsked,
-  ): Promise<Verdict<FoundPage> | null> {
-    const body = { t: 'search', query: formatQuery(query), order, cursor, limit }
-    const { network } = this.#parts
-    let answer: { posts: ProvedPostRow[]; next: string | null; coverage: AnswerCoverage | null }
-    try {
-      answer = await ask(network, peer, SEARCH, body, hitsAnswer, peerSearchMs)
-    } catch (error) {
-      this.#parts.report('search_unanswered', { peer, reason: (error as Error).message })
-      return null
-    }
-    // A newcomer to the inner circle that has not made a front page covers nothing yet.
-    if (answer.coverage === null) return null
-    const posts = await this.#check(query, answer.posts)
-    const isTooMany = answer.posts.length > limit
-    const isSame = answer.next !== null && answer.next === cursor
-    if (typeof posts === 'string' || isTooMany || isSame) {
-      const what = typeof posts === 'string' ? posts : isTooMany ? 'too many hits' : 'a page again'
-      this.#parts.report('search_lie', { peer, what })
-      this.#distrusted.set(peer, this.#parts.clock.now() + distrustMs)
-      return null
-    }
-    const next = answer.next === null ? null : `${peer}~${answer.next}`
-    const coverage = { kind: 'council', by: peer, ...answer.coverage } as const
-    return accept({ query, posts, next, coverage })
+    first: PeerName | null,
+  ): Promise<InnerAnswer<FoundPage>> {
+    return this.#parts.asking.ask({
+      body: { t: 'search', query: formatQuery(query), order, cursor, limit },
+      shape: hitsAnswer,
+      first,
+      take: async (peer, answer) => {
+        // A newcomer to the inner circle that has not made a front page covers nothing yet.
+        if (answer.coverage === null) return 'new'
+        if (answer.posts.length > limit) return 'too many hits'
+        if (answer.next !== null && answer.next === cursor) return 'a page again'
+        const posts = await this.#check(query, answer.posts)
+        if (typeof posts === 'string') return posts
+        const next = answer.next === null ? null : `${peer}~${answer.next}`
+        const coverage = { kind: 'council', by: peer, ...answer.coverage } as const
+        return { good: { query, posts, next, coverage } }
+      },
+    })
   }
 
   /** The hits that hold; a sentence where one shows that the peer lies. */
@@ -215,16 +202,6 @@ function readCouncilCursor({ cursor, order }: PageAsked, query: ParsedQuery): Ve
   return place.ok ? accept({ source, inner }) : place
 }
 
-function whyOwn(source: string | null, inner: number): string {
-  if (source === 'own') return 'The pages before this one came from this spoke alone.'
-  return inner === 0
-    ? 'Nobody in this council collects all blogs.'
-    : 'No spoke that collects all blogs answered.'
-}
-
-const busy = refuse('SEARCH_BUSY', 'Too many searches are under way. Try again in a second.', {
-  retryMs: 1_000,
-})
 /** The index in the form in which other peers' questions are answered from it. */
 export function indexForAnswers(index: SearchIndex) {
   return {

@@ -7,6 +7,7 @@ import { idOf } from '../log/text.ts'
 import { ask, type Network } from '../network.ts'
 import { maxServedBytes, SEARCH } from '../protocol.ts'
 import type { Roster } from '../registry/roster.ts'
+import { BucketTurns } from './bucket-turns.ts'
 import type { Collection } from './collection.ts'
 import { frontCycleMs, packManifest } from './front-evidence.ts'
 import { type FrontPage, type FrontPost, isLater } from './front-page.ts'
@@ -24,8 +25,6 @@ import { postsAnswer } from './search-messages.ts'
  */
 export const frontNoteMs = 1_000
 export const frontLookMs = 1_500
-/** Buckets of what this peer does not lead that are fetched in one look. */
-const maxOthers = 32
 /** Findings about one peer that are filed in one look. */
 const maxFiled = 3
 
@@ -69,7 +68,7 @@ export class FrontWatch {
   readonly #suspected = new Map<PeerName, ReadonlySet<string>>()
   readonly #manifests: PeerManifests
   readonly #busy = new Set<PeerName>()
-  #turn = 0
+  readonly #turns = new BucketTurns()
   #cancel: (() => void)[] = []
 
   constructor(parts: Parts) {
@@ -125,6 +124,7 @@ export class FrontWatch {
   #forget(peer: PeerName): void {
     for (const each of [this.#expected, this.#suspected]) each.delete(peer)
     this.#manifests.forget(peer)
+    this.#turns.forget(peer)
   }
 
   async #lookAt(peer: PeerName, old: Note | null): Promise<void> {
@@ -195,11 +195,7 @@ export class FrontWatch {
     const others = Array.from({ length: manifestBuckets }, (_, at) => at).filter(
       (at) => all !== null && !ofHeld.has(at) && differs(all, at) && differs(now, at),
     )
-    // Of many each gets its turn.
-    const first = others.findIndex((at) => at >= this.#turn)
-    const turned = [...others.slice(Math.max(0, first)), ...others.slice(0, Math.max(0, first))]
-    const chosen = turned.slice(0, maxOthers)
-    this.#turn = others.length > maxOthers ? ((chosen.at(-1) as number) + 1) % manifestBuckets : 0
+    const chosen = this.#turns.take(page.peer, others)
     const buckets = await this.#manifests.buckets(page, hashes, [...ofHeld, ...chosen])
     if (buckets === null) return null
     const shown = (blog: BlogName) => buckets.get(bucketOf(blog))?.heads.get(blog) ?? null

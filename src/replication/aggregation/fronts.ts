@@ -73,6 +73,8 @@ export class Fronts {
   readonly #filling = new Set<PeerName>()
   /** since when a peer's page waits for posts */
   readonly #waitingMs = new Map<PeerName, number>()
+  /** pages that wait to be completed again: what cancels that */
+  readonly #again = new Map<PeerName, () => void>()
   readonly #listeners = new Set<() => void>()
   readonly #buckets: Buckets
   #topic: string | null = null
@@ -94,6 +96,8 @@ export class Fronts {
   stop(): void {
     if (this.#topic !== null) this.#parts.pubsub.unsubscribe(this.#topic)
     this.#topic = null
+    for (const cancel of this.#again.values()) cancel()
+    this.#again.clear()
   }
 
   /** Called after what `shown` answers may have changed. */
@@ -231,7 +235,11 @@ export class Fronts {
       const sinceMs = this.#waitingMs.get(peer) ?? clock.now()
       this.#waitingMs.set(peer, sinceMs)
       if (clock.now() - sinceMs < undecidedMs) {
-        clock.after(retryMs, () => void this.#fill(peer))
+        this.#again.get(peer)?.()
+        this.#again.set(
+          peer,
+          clock.after(retryMs, () => void this.#fill(peer)),
+        )
         return
       }
     } else this.#waitingMs.delete(peer)

@@ -30,8 +30,9 @@ const changesPerSecond = 2_000
 /** Blogs of one source that are looked up, at once and per second: each look may ask others. */
 const lookUpsBurst = 5_000
 const lookUpsPerSecond = 500
-/** Blogs of one source that could not be taken yet; beyond it, it is asked for all again later. */
+/** Blogs of one source that could not be taken yet; beyond it, it is asked for all again later, ms. */
 const maxOwed = 1_000
+const allAgainMs = 60_000
 /** How often what is owed is looked at, and the longest wait of one blog between two tries, ms. */
 const owedMs = 2_000
 const maxOwedWaitMs = 300_000
@@ -59,6 +60,12 @@ type Source = {
   following: AbortController
   /** found by another way than its stream */
   lie: Error | null
+  /** whether it answers: a frame of the stream that is followed now has come */
+  isHeard: boolean
+  /** whether what it owes is asked for now */
+  isTaking: boolean
+  /** how long it is left alone after the stream that is followed now, ms */
+  restMs: number
   cursor: Cursor | null
   isCurrent: boolean
   heardMs: number | null
@@ -123,7 +130,7 @@ export class Gatherer {
 
   start(): void {
     this.#cancel = [
-      repeat(this.#clock, owedMs, () => this.#takeOwed()),
+      repeat(this.#clock, owedMs, async () => this.#takeAllOwed()),
       this.#gathered.onLost((blog) => {
         this.#report('gathered_damaged', { blog })
         // Whoever has it tells of it again.
@@ -149,7 +156,13 @@ export class Gatherer {
       if (this.#sources.has(peer)) continue
       const source: Source = {
         ...{ peer, ended: new AbortController(), owed: new Map(), cursor: null },
-        ...{ following: new AbortController(), lie: null },
+        ...{
+          following: new AbortController(),
+          lie: null,
+          isHeard: false,
+          isTaking: false,
+          restMs: 0,
+        },
         ...{ isCurrent: false, heardMs: null, mistrusted: null },
       }
       this.#sources.set(peer, source)
@@ -178,8 +191,10 @@ export class Gatherer {
       try {
         source.following = new AbortController()
         for await (const frame of this.#frames(source)) {
+          source.isHeard = true
           await this.#takeFrame(source, frame)
           tries = 0
+          if (source.following.signal.aborted) break
         }
         if (source.lie !== null) throw source.lie
       } catch (error) {
@@ -193,8 +208,10 @@ export class Gatherer {
         }
       }
       source.isCurrent = false
+      source.isHeard = false
       const againMs = followAgainMs[Math.min(tries++, followAgainMs.length - 1)] ?? 0
-      await this.#pause(signal, Math.max(waitMs, againMs))
+      await this.#pause(signal, Math.max(waitMs, againMs, source.restMs))
+      source.restMs = 0
       source.mistrusted = null
       source.lie = null
     }
@@ -220,6 +237,8 @@ export class Gatherer {
     const rows = frame.changes.reduce((sum, [, , , entries]) => sum + entries.length, 0)
     await this.#pace(this.#changes, source, 1 + frame.changes.length + rows)
     await side(frame.changes, async (change) => {
+      // It owed too much: all of this comes again.
+      if (signal.aborted) return
       const named = headOfChange(change)
       if (named === null) throw new Lie('CHANGES_BLOG', `"${change[0]}" is no blog's name.`)
       await this.#advance(source, named.blog, named.head, change[3])
@@ -338,7 +357,8 @@ export class Gatherer {
   /**
    * A source has another version of a blog than is here. Drops the one here if the newest act
    * contradicts it, or if the source has more to say about the blog than who brought it: the primary
-   * before other replicas, these before others.
+   * before other replicas, these before others. A primary that brought it itself may have lost its
+   * disk since, and leads again with less.
    * @returns whether it was dropped
    */
   async #makeWay(source: Source, blog: BlogName): Promise<boolean> {
@@ -348,7 +368,8 @@ export class Gatherer {
     if (typeof newest === 'string') return false
     const isWrong = await this.#contradicts(blog, newest)
     const by = this.#givenBy.get(blog) ?? null
-    if (!isWrong && rankOf(source.peer, newest) <= rankOf(by, newest)) return false
+    const isOwnWord = source.peer === by && by === newest.primary
+    if (!isWrong && !isOwnWord && rankOf(source.peer, newest) <= rankOf(by, newest)) return false
     this.#report('gathered_other_version', { blog, from: source.peer, by, isWrong })
     await this.#gathered.forget(blog)
     return true
@@ -370,23 +391,39 @@ export class Gatherer {
     if (source.owed.size <= maxOwed) return
     source.owed.clear()
     source.cursor = null
+    source.restMs = allAgainMs
     source.following.abort()
   }
 
-  async #takeOwed(): Promise<void> {
+  /** Of each source by itself: one that does not answer holds up nobody else. */
+  #takeAllOwed(): void {
     for (const source of this.#sources.values()) {
-      const due = [...source.owed].filter(([, { dueMs }]) => dueMs <= this.#clock.now())
-      try {
-        await side(due, async ([blog, owed]) => {
+      if (source.isTaking || !source.isHeard) continue
+      source.isTaking = true
+      void this.#takeOwed(source).finally(() => {
+        source.isTaking = false
+      })
+    }
+  }
+
+  async #takeOwed(source: Source): Promise<void> {
+    const due = [...source.owed].filter(([, { dueMs }]) => dueMs <= this.#clock.now())
+    try {
+      await side(due, async ([blog, owed]) => {
+        // It is asked for when the source is heard again.
+        if (!source.isHeard || source.owed.get(blog) !== owed) return
+        try {
           await this.#advance(source, blog, owed.head, [])
-          // What it still owes was put down anew.
-          if (source.owed.get(blog) === owed) source.owed.delete(blog)
-        })
-      } catch (error) {
-        if (!isLie(error)) continue
-        source.lie = error
-        source.following.abort()
-      }
+        } catch (error) {
+          if (isLie(error)) throw error
+          this.#owe(source, blog, owed.head)
+        }
+        // What it still owes was put down anew.
+        if (source.owed.get(blog) === owed) source.owed.delete(blog)
+      })
+    } catch (error) {
+      source.lie = error as Error
+      source.following.abort()
     }
   }
 

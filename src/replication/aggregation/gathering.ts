@@ -66,9 +66,11 @@ export class Gathering {
     await gathering.held.start()
     gathering.server.start()
     gathering.gatherer?.start()
-    exchange.council.onChange((log) => {
-      if (log === rosterLog && gathering.#stops.length > 0) gathering.gatherer?.reconsider()
-    })
+    gathering.#stops.push(
+      exchange.council.onChange((log) => {
+        if (log === rosterLog) gathering.gatherer?.reconsider()
+      }),
+    )
     return gathering
   }
 

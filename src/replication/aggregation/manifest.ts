@@ -53,10 +53,6 @@ export class Manifest {
     this.#snapshot = null
   }
 
-  get(blog: BlogName): Head | null {
-    return this.#buckets[bucketOf(blog)]?.get(blog) ?? null
-  }
-
   snapshot(): ManifestSnapshot {
     if (this.#snapshot !== null) return this.#snapshot
     for (const at of this.#dirty) {

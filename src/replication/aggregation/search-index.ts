@@ -4,6 +4,7 @@ import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import type { Clock } from '../clock.ts'
 import type { BlogName } from '../log/entry.ts'
 import type { Head } from '../log/log.ts'
+import { maxHits } from './search-messages.ts'
 import { formatQuery, type ParsedQuery } from './search-query.ts'
 import type { BlogChange, Hit, IndexedBlog, Order } from './search-store.ts'
 import type { FoundPage, FromSearch, Position, ToSearch } from './search-worker.ts'
@@ -20,8 +21,6 @@ export const maxUnwrittenCharacters = 2_000_000
 export const maxSearches = 64
 /** … of one who asks. */
 export const maxSearchesPerAsker = 8
-/** Hits of one page. */
-export const maxHits = 50
 /** After so long a write that failed is tried again, and a thread that ended is started again, ms. */
 export const againMs = 1_000
 /** Memory of the thread's own, MiB; SQLite's is apart from it. */
@@ -310,7 +309,8 @@ export class SearchIndex {
   /** Runs a search unless too many are under way. */
   async #bounded<T>(asker: string, work: () => Promise<T>): Promise<Verdict<T>> {
     const own = this.#askers.get(asker) ?? 0
-    if (this.#searches >= maxSearches || (asker !== '' && own >= maxSearchesPerAsker)) return busy
+    if (this.#searches >= maxSearches || (asker !== '' && own >= maxSearchesPerAsker))
+      return searchBusy
     this.#searches += 1
     this.#askers.set(asker, own + 1)
     try {
@@ -326,9 +326,12 @@ export class SearchIndex {
   }
 }
 
-const busy = refuse('SEARCH_BUSY', 'Too many searches are under way. Try again in a second.', {
-  retryMs: 1_000,
-})
+/** The same may be asked again in a second. */
+export const searchBusy = refuse(
+  'SEARCH_BUSY',
+  'Too many searches are under way. Try again in a second.',
+  { retryMs: 1_000 },
+)
 const unavailable = refuse(
   'SEARCH_UNAVAILABLE',
   'The search of this spoke is starting. Try again in a few seconds.',

@@ -22,15 +22,17 @@ export class Damage {
   readonly #damaged = new Map<LogName, Set<number>>()
   /** places that a reader stumbled over, to be looked at next */
   readonly #suspects = new Map<LogName, number>()
-  readonly #listeners: ((event: DamageEvent) => void)[] = []
+  readonly #listeners = new Set<(event: DamageEvent) => void>()
 
   constructor(parts: Parts) {
     this.#parts = parts
     parts.store.onDamaged((log, seq) => this.suspect(log, seq))
   }
 
-  onEvent(listener: (event: DamageEvent) => void): void {
-    this.#listeners.push(listener)
+  /** Called with each event until the answer is called. */
+  onEvent(listener: (event: DamageEvent) => void): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
   }
 
   #tell(event: DamageEvent): void {

@@ -48,7 +48,7 @@ export class CouncilLogs {
   #run: Run | null = null
   /** the holder's side */
   readonly holding: Holding
-  readonly #listeners: ((log: LogName, acts: readonly Act[]) => void)[] = []
+  readonly #listeners = new Set<(log: LogName, acts: readonly Act[]) => void>()
 
   constructor(parts: {
     readonly store: LogStore
@@ -87,9 +87,13 @@ export class CouncilLogs {
     await this.#refresh(namesLog)
   }
 
-  /** Called when acts came into force here, after `roster()` and `names()` show them. */
-  onChange(listener: (log: LogName, acts: readonly Act[]) => void): void {
-    this.#listeners.push(listener)
+  /**
+   * Called when acts came into force here, after `roster()` and `names()` show them; until the answer
+   * is called.
+   */
+  onChange(listener: (log: LogName, acts: readonly Act[]) => void): () => void {
+    this.#listeners.add(listener)
+    return () => void this.#listeners.delete(listener)
   }
 
   /** This peer's name. */

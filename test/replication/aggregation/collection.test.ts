@@ -189,6 +189,16 @@ describe('HeldCollection', () => {
     expect(said.length).toBe(1)
     collection.stop()
   })
+
+  it('hears of nothing any more when it is stopped', async () => {
+    const { at, collection, take, receive } = await start(2)
+    await take(2)
+    await receive(1, 2)
+    expect(collection.head(maria)?.seq).toBe(2)
+    collection.stop()
+    at.ingest.damage.rebuilt(maria, null)
+    expect(collection.head(maria)?.seq).toBe(2)
+  })
 })
 
 describe('unhurried', () => {

@@ -2,12 +2,14 @@ import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
 import type { PeerName } from '../../../src/auth/peer-signature.ts'
 import { KeyRing } from '../../../src/auth/public-key.ts'
 import { realClock } from '../../../src/node/clock.ts'
+import { maxAtOncePerPeer } from '../../../src/replication/aggregation/answers.ts'
 import {
   CouncilSearch,
   indexForAnswers,
   maxCouncilSearches,
 } from '../../../src/replication/aggregation/council-search.ts'
 import { Indexer } from '../../../src/replication/aggregation/indexer.ts'
+import { InnerAsking } from '../../../src/replication/aggregation/inner-asking.ts'
 import { provedPostRow, provePost } from '../../../src/replication/aggregation/proved-post.ts'
 import { SearchIndex } from '../../../src/replication/aggregation/search-index.ts'
 import { parseQuery } from '../../../src/replication/aggregation/search-query.ts'
@@ -77,6 +79,21 @@ const silent: Answering = async () => {
   throw new ReplicationError('PEER_UNREACHABLE', 'no answer')
 }
 
+/** A peer that works on so many questions of one asker at once, as `Answers` does. */
+function bounded(answering: Answering, most = maxAtOncePerPeer): Answering {
+  let atWork = 0
+  return async (asked) => {
+    if (atWork >= most) {
+      return refusalAnswer({ code: 'RATE_LIMITED', reason: 'Too many.', retryMs: 20 })
+    }
+    atWork += 1
+    await new Promise((resolve) => setImmediate(resolve))
+    return answering(asked).finally(() => {
+      atWork -= 1
+    })
+  }
+}
+
 function searchWith(peers: Readonly<Record<string, Answering>>, inner = Object.keys(peers)) {
   const asked: string[] = []
   const said: { event: string; what?: unknown }[] = []
@@ -93,12 +110,13 @@ function searchWith(peers: Readonly<Record<string, Answering>>, inner = Object.k
     ['maria', maria.genesis.id],
     ['anna', anna.genesis.id],
   ])
+  const parts = { network, clock: realClock, inner: () => inner as PeerName[] }
+  const report = (event: string, fields: object) => void said.push({ event, ...fields })
   const search = new CouncilSearch({
-    ...{ network, clock: realClock, keys: new KeyRing(), council: () => council },
-    inner: () => inner as PeerName[],
+    ...{ ...parts, self, asking: new InnerAsking({ ...parts, report }) },
+    ...{ keys: new KeyRing(), council: () => council },
     genesisOf: async (blog) => genesis.get(blog) ?? 'unknown',
     own: { index: ownIndex, collection: held, coverage: () => null },
-    report: (event, fields) => said.push({ event, ...fields }),
   })
   const find = async (text: string, cursor: string | null = null, limit = 5) =>
     must(await search.search(text, { order: 'newest', cursor, limit }))
@@ -207,7 +225,7 @@ describe('CouncilSearch', () => {
     expect(slugs(page)).toEqual(['anna/one'])
     expect(page.coverage).toEqual({
       kind: 'own',
-      reason: 'No spoke that collects all blogs answered.',
+      reason: 'none of the servers that gather the posts of all answers at the moment',
     })
     expect(asked).toEqual([first, second])
     const { next } = must(
@@ -219,7 +237,7 @@ describe('CouncilSearch', () => {
     )
     expect(next).toBeNull()
     expect((await searchWith({}).find('assembly')).coverage).toMatchObject({
-      reason: 'Nobody in this council collects all blogs.',
+      reason: 'nobody in this council gathers the posts of all',
     })
   })
 
@@ -235,12 +253,82 @@ describe('CouncilSearch', () => {
     expect(codeOf(await search.search('other', { ...page, cursor: next }))).toBe('SEARCH_CURSOR')
   })
 
+  it('goes on with the own index, and does not say that nobody answered', async () => {
+    const all = { [first]: honest }
+    const { find, asked } = searchWith(all)
+    const { next } = await find('assembly')
+    const page = await find('assembly', (next as string).replace(first, 'own'))
+    expect(page.coverage).toEqual({
+      kind: 'own',
+      reason: 'the results before these came from it alone',
+    })
+    expect(asked).toEqual([first])
+  })
+
+  it.each([
+    ['answer what does not hold', async () => ({ posts: 'all' }), 'answered does not hold'],
+    [
+      'have no index yet',
+      async () => refusalAnswer({ code: 'NO_INDEX', reason: 'No.' }),
+      'have only just begun to',
+    ],
+    [
+      'have gathered nothing yet',
+      async () => ({ posts: [], next: null, coverage: null }),
+      'have only just begun to',
+    ],
+  ] satisfies [string, Answering, string][])(
+    'says so where those that gather %s',
+    async (_, answering, words) => {
+      const { coverage } = await searchWith({ [first]: answering }).find('assembly')
+      expect(coverage).toMatchObject({ kind: 'own', reason: expect.stringContaining(words) })
+    },
+  )
+
+  it('answers fifty different searches at once from peers that work on a few of each asker', async () => {
+    const { search, asked } = searchWith({ [first]: bounded(honest), [second]: bounded(honest) })
+    const answers = Array.from({ length: 50 }, (_, n) =>
+      search.search('assembly', { order: 'newest', cursor: null, limit: n + 1 }),
+    )
+    const kinds = (await Promise.all(answers)).map((each) => must(each).coverage.kind)
+    expect(kinds).toEqual(Array(50).fill('council'))
+    const ofFirst = asked.filter((peer) => peer === first).length
+    expect(ofFirst).toBe(asked.length / 2)
+  })
+
+  it('asks again a peer that others keep busy', async () => {
+    const { search } = searchWith({ [first]: bounded(honest, 1) })
+    const answers = Array.from({ length: 8 }, (_, n) =>
+      search.search('assembly', { order: 'newest', cursor: null, limit: n + 1 }),
+    )
+    const kinds = (await Promise.all(answers)).map((each) => must(each).coverage.kind)
+    expect(kinds).toEqual(Array(8).fill('council'))
+  })
+
+  it('tells a reader to come back, and shows no part for the whole, where all are busy', async () => {
+    const { search } = searchWith({ [first]: bounded(honest, 0), [second]: silent })
+    const answer = await search.search('assembly', { order: 'newest', cursor: null, limit: 5 })
+    expect(answer).toMatchObject({ ok: false, code: 'SEARCH_BUSY', retryMs: 1_000 })
+  })
+
+  it('asks once for what many look for at the same time', async () => {
+    const { search, asked } = searchWith({ [first]: honest })
+    const page = { order: 'newest', cursor: null, limit: 5 } as const
+    const answers = Array.from({ length: 1_000 }, () => search.search('assembly', page))
+    const pages = await Promise.all(answers)
+    expect(new Set(pages.map((each) => slugs(must(each)).join(' '))).size).toBe(1)
+    expect(asked).toEqual([first])
+    await search.search('assembly', page)
+    expect(asked).toEqual([first, first])
+  })
+
   it('has so many searches under way at once, and tells the others to come back', async () => {
     const { promise, resolve } = Promise.withResolvers<unknown>()
     const { search } = searchWith({ [first]: () => promise })
-    const page = { order: 'newest', cursor: null, limit: 5 } as const
-    const answers = Array.from({ length: 1_000 }, () => search.search('assembly', page))
-    resolve(await honest({ query: 'assembly', ...page }))
+    const answers = Array.from({ length: 1_000 }, (_, n) =>
+      search.search(`assembly ${n}`, { order: 'newest', cursor: null, limit: 5 }),
+    )
+    resolve({ posts: [], next: null, coverage })
     const codes = (await Promise.all(answers)).map((answer) => (answer.ok ? 'ok' : answer.code))
     expect(codes.filter((code) => code === 'ok')).toHaveLength(maxCouncilSearches)
     expect(codes.filter((code) => code === 'SEARCH_BUSY')).toHaveLength(1_000 - maxCouncilSearches)

@@ -195,6 +195,14 @@ describe('Fronts', () => {
     expect(shownIds()).toEqual(['eva 2', 'maria 3', 'maria 2'])
   })
 
+  it('leaves nothing behind that waits when it stops', async () => {
+    genesisOf = async () => 'unreachable'
+    await hear()
+    expect(clock.waiting).toBe(1)
+    fronts.stop()
+    expect(clock.waiting).toBe(0)
+  })
+
   it('goes on without a post that nobody can say anything about for three seconds', async () => {
     genesisOf = async (blog) => (blog === 'maria' ? 'unreachable' : eva.genesis.id)
     await hear()

@@ -1,5 +1,6 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Change, CollectedRow } from '../../../src/replication/aggregation/changes.ts'
+import { ReplicationError } from '../../../src/replication/errors.ts'
 import { TestAuthor, TestLog } from '../test-author.ts'
 import { peer, replica, TestCouncil, TestDisk } from '../test-council.ts'
 import {
@@ -245,6 +246,67 @@ describe('Gatherer, of a source that lies', () => {
     const a = await ring.aggregator(1, [2, 4])
     await holds(a, maria)
     expect(a.state(4)?.owed).toBeLessThanOrEqual(1_000)
+    a.stop()
+  })
+
+  it('asks for all again after a minute, not at once, where more is owed than it keeps', async () => {
+    let follows = 0
+    const names = (of: number) => Array.from({ length: 500 }, (_, n) => `name-${n}-${of}`)
+    ring.liar(4, () => {
+      follows += 1
+      return [1, 2, 3].map((n) =>
+        frameOf(n, ...names(n).map((name): Change => [name, 0, 'ab'.repeat(32), []])),
+      )
+    })
+    const a = await ring.aggregator(1, [4])
+    await ring.until(() => expect(follows).toBe(1))
+    await ring.clock.pass(40_000)
+    expect(follows).toBe(1)
+    expect(a.state(4)).toMatchObject({ isCurrent: false, mistrusted: null })
+    await ring.clock.pass(40_000)
+    expect(follows).toBe(2)
+    a.stop()
+  })
+
+  it('waits for no source with what others owe', async () => {
+    const late = await begin('later')
+    await late.posts(1)
+    // One names blogs that it then hands out nothing of.
+    const dead = await begin('dead')
+    ring.liar(
+      4,
+      () => [frameOf(1, changeOf(dead))],
+      () => new Promise(() => undefined),
+    )
+    await ring.source(2, [late])
+    const a = await ring.aggregator(1, [4, 2])
+    await ring.until(() => expect([a.state(4)?.owed, a.state(2)?.owed]).toEqual([1, 1]))
+    ring.know(dead)
+    await ring.until(() =>
+      expect(ring.asked.some(([, to, { t }]) => to === peer(4).peer && t === 'entries')).toBe(true),
+    )
+    ring.know(late)
+    await holds(a, late)
+    await ring.until(() => expect(a.state(2)?.owed).toBe(0))
+    a.stop()
+  })
+
+  it('asks one that fails less and less often', async () => {
+    const dead = await begin('dead')
+    ring.liar(
+      4,
+      () => [frameOf(1, changeOf(dead))],
+      () => {
+        throw new ReplicationError('PEER_UNREACHABLE', 'no answer')
+      },
+    )
+    const a = await ring.aggregator(1, [4])
+    await ring.until(() => expect(a.state(4)?.owed).toBe(1))
+    ring.know(dead)
+    await ring.clock.pass(120_000)
+    const asked = ring.asked.filter(([, , { t }]) => t === 'entries').length
+    expect(asked).toBeGreaterThanOrEqual(3)
+    expect(asked).toBeLessThanOrEqual(8)
     a.stop()
   })
 
@@ -498,6 +560,18 @@ describe('Gatherer, of two versions of a blog', () => {
     a.gatherer.reconsider()
     await holds(a, maria)
     expect(a.said.at(-1)).toEqual(['maria', 0, 3])
+    a.stop()
+  })
+
+  it('takes the word of a primary that lost its disk against its own of before', async () => {
+    const other = await fork(3)
+    await ring.source(1, [maria])
+    const a = await ring.aggregator(5, [1])
+    await holds(a, maria)
+    await ring.source(1, [other])
+    ring.cut(5, 1)
+    await holds(a, other)
+    expect(a.lies()).toEqual([])
     a.stop()
   })
 

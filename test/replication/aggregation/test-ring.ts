@@ -160,9 +160,11 @@ export class TestRing {
       blog: string
       from: number
       to: number
-    }) => readonly CollectedRow[] = () => [],
+    }) => readonly CollectedRow[] | Promise<readonly CollectedRow[]> = () => [],
   ): void {
-    this.#handlers.set(peer(n).peer, async (_from, body) => ({ entries: entries(body as never) }))
+    this.#handlers.set(peer(n).peer, async (_from, body) => ({
+      entries: await entries(body as never),
+    }))
     this.#follows.set(peer(n).peer, async function* (_from, body, signal) {
       yield* frames((body as { after: unknown }).after)
       await new Promise((resolve) => signal.addEventListener('abort', resolve))

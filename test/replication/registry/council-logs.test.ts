@@ -177,6 +177,8 @@ describe('CouncilLogs.take', () => {
     const carrier = await Carrier.of(4, council)
     const heard: string[] = []
     carrier.logs.onChange((log, acts) => heard.push(`${log} ${acts.map(({ seq }) => seq)}`))
+    const stop = carrier.logs.onChange(() => heard.push('told one that has stopped'))
+    stop()
     council.admit(4)
     council.write(assignFields())
     await carrier.logs.take(rosterLog, council.rosterProofs.slice(-1), 'push')

@@ -1,0 +1,224 @@
+import type { z } from 'zod'
+import type { PeerName } from '../../auth/peer-signature.ts'
+import { type Clock, wait } from '../clock.ts'
+import { ReplicationError } from '../errors.ts'
+import { ask, type Network } from '../network.ts'
+import { SEARCH } from '../protocol.ts'
+
+/**
+ * Readers' questions to one peer that are under way at once. It works on a few more of one asker
+ * (`maxAtOncePerPeer` in answers.ts): looks at its front page are asked beside them.
+ */
+export const maxAskedAtOnce = 4
+/** How long a peer may take for an answer before the next one is asked, ms. */
+export const peerSearchMs = 1_000
+/** How long a question waits for its turn at a peer, ms; then the reader is told to come back. */
+export const turnMs = 4_000
+/** Peers that are asked one question, one after the other. */
+export const maxPeersAsked = 3
+/** How long a peer whose answer did not hold is asked last, ms. */
+export const distrustMs = 600_000
+/** How long a peer that was too slow, or silent, is asked after the others, ms. */
+export const apartMs = 2_000
+/** A connected peer that has answered within this time is slow, not silent, ms. */
+const slowMs = 5_000
+/** Pause before a busy peer is asked again that does not say how long it wants, ms. */
+const busyMs = 200
+
+/** Why a peer's answer is of no use. `new`: it has not gathered yet what it would answer from. */
+export type NoUse = 'silent' | 'wrong' | 'new'
+
+export type InnerAnswer<T> =
+  | { readonly kind: 'answer'; readonly peer: PeerName; readonly value: T }
+  /** there are peers that would answer, and none had the time */
+  | { readonly kind: 'busy' }
+  /** of each peer that was asked, why it did not answer */
+  | { readonly kind: 'none'; readonly why: readonly NoUse[] }
+
+export type InnerQuestion<T, R> = {
+  readonly body: unknown
+  readonly shape: z.ZodType<T>
+  /** who is asked first if it is as good as the others; null: who has the least to do */
+  readonly first: PeerName | null
+  /** what an answer is good for; a sentence where it shows that the peer lies */
+  readonly take: (peer: PeerName, answer: T) => Promise<{ readonly good: R } | 'new' | string>
+}
+
+type Parts = {
+  readonly network: Network
+  readonly clock: Clock
+  /** who has everything */
+  readonly inner: () => readonly PeerName[]
+  readonly report: (event: string, fields: Readonly<Record<string, unknown>>) => void
+}
+
+type Outcome<R> = { readonly good: R } | NoUse | 'slow' | 'late'
+type Turn = 'go' | 'late' | 'silent'
+type Queue = { atWork: number; readonly waiting: Set<(turn: Turn) => void> }
+
+/**
+ * Asks the peers of the inner circle what readers of this spoke want to know. Each peer gets a few
+ * questions at once, the others wait for their turn or go to a peer that has less to do: what one
+ * spoke's readers ask at the same moment must not look to it as if nobody answered.
+ */
+export class InnerAsking {
+  readonly #parts: Parts
+  readonly #queues = new Map<PeerName, Queue>()
+  readonly #distrusted = new Map<PeerName, number>()
+  readonly #apart = new Map<PeerName, number>()
+  readonly #answeredMs = new Map<PeerName, number>()
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  /** The first answer that is of use. Ends after `turnMs` and the time of `maxPeersAsked` answers. */
+  async ask<T, R>(question: InnerQuestion<T, R>): Promise<InnerAnswer<R>> {
+    const { network, clock, inner } = this.#parts
+    const endMs = clock.now() + turnMs
+    const left = new Set(inner().filter((peer) => peer !== network.self))
+    const why: NoUse[] = []
+    let isBusy = false
+    for (let asked = 0; asked < maxPeersAsked && left.size > 0; asked++) {
+      const peer = this.#next(left, question.first)
+      left.delete(peer)
+      const outcome = await this.#inTurn(peer, endMs, () => this.#put(peer, question))
+      if (typeof outcome === 'object') return { kind: 'answer', peer, value: outcome.good }
+      if (outcome === 'late' || outcome === 'slow') isBusy = true
+      else why.push(outcome)
+    }
+    return isBusy ? { kind: 'busy' } : { kind: 'none', why }
+  }
+
+  /** Who was found lying comes last, before it who did not answer just now. */
+  #next(peers: Iterable<PeerName>, first: PeerName | null): PeerName {
+    const nowMs = this.#parts.clock.now()
+    const rank = (peer: PeerName) => [
+      Number((this.#distrusted.get(peer) ?? 0) > nowMs),
+      Number((this.#apart.get(peer) ?? 0) > nowMs),
+      Number(peer !== first),
+      this.#load(peer),
+    ]
+    const ranked = [...peers].map((peer) => ({ peer, rank: rank(peer) }))
+    ranked.sort((a, b) => {
+      const at = a.rank.findIndex((each, index) => each !== b.rank[index])
+      return at === -1 ? 0 : (a.rank[at] as number) - (b.rank[at] as number)
+    })
+    return (ranked[0] as { peer: PeerName }).peer
+  }
+
+  #load(peer: PeerName): number {
+    const queue = this.#queues.get(peer)
+    return queue === undefined ? 0 : queue.atWork + queue.waiting.size
+  }
+
+  async #inTurn<R>(
+    peer: PeerName,
+    endMs: number,
+    work: () => Promise<Outcome<R>>,
+  ): Promise<Outcome<R>> {
+    const queue = this.#queues.get(peer) ?? { atWork: 0, waiting: new Set() }
+    this.#queues.set(peer, queue)
+    const turn = await this.#turn(queue, endMs)
+    if (turn !== 'go') return turn
+    try {
+      const outcome = await work()
+      // Who waits for a peer that says nothing would be told to come back for no reason.
+      if (outcome === 'silent') for (const tell of [...queue.waiting]) tell('silent')
+      return outcome
+    } finally {
+      queue.atWork -= 1
+      const [next] = queue.waiting
+      if (next !== undefined) {
+        queue.atWork += 1
+        next('go')
+      } else if (queue.atWork === 0) this.#queues.delete(peer)
+    }
+  }
+
+  #turn(queue: Queue, endMs: number): Promise<Turn> {
+    if (queue.atWork < maxAskedAtOnce) {
+      queue.atWork += 1
+      return Promise.resolve('go')
+    }
+    const { clock } = this.#parts
+    return new Promise((resolve) => {
+      const tell = (turn: Turn) => {
+        cancel()
+        queue.waiting.delete(tell)
+        resolve(turn)
+      }
+      const cancel = clock.after(Math.max(0, endMs - clock.now()), () => tell('late'))
+      queue.waiting.add(tell)
+    })
+  }
+
+  /** Puts a question, again while the peer is busy and has had no longer than for an answer. */
+  async #put<T, R>(
+    peer: PeerName,
+    { body, shape, take }: InnerQuestion<T, R>,
+  ): Promise<Outcome<R>> {
+    const { network, clock } = this.#parts
+    const endMs = clock.now() + peerSearchMs
+    for (;;) {
+      let answer: T
+      try {
+        answer = await ask(network, peer, SEARCH, body, shape, peerSearchMs)
+      } catch (error) {
+        const retryMs = this.#retryMs(peer, error)
+        if (retryMs !== null && clock.now() + retryMs < endMs) {
+          await wait(clock, retryMs)
+          continue
+        }
+        return this.#failed(peer, error)
+      }
+      this.#answeredMs.set(peer, clock.now())
+      this.#apart.delete(peer)
+      const taken = await take(peer, answer)
+      if (typeof taken === 'object' || taken === 'new') return taken
+      this.#parts.report('search_lie', { peer, what: taken })
+      this.#distrusted.set(peer, clock.now() + distrustMs)
+      return 'wrong'
+    }
+  }
+
+  /** After what time a peer that was busy is asked again, ms; null: it was not. */
+  #retryMs(peer: PeerName, error: unknown): number | null {
+    if (!(error instanceof ReplicationError) || !busyCodes.has(error.refusal ?? '')) return null
+    this.#answeredMs.set(peer, this.#parts.clock.now())
+    return Math.max(error.retryMs ?? busyMs, 1)
+  }
+
+  #failed(peer: PeerName, error: unknown): NoUse | 'slow' {
+    const { network, clock, report } = this.#parts
+    const nowMs = clock.now()
+    const { message: reason, code, refusal = null } = error as Partial<ReplicationError>
+    report('search_unanswered', { peer, reason })
+    this.#apart.set(peer, nowMs + apartMs)
+    if (code === 'PEER_ANSWER_MALFORMED') return 'wrong'
+    if (busyCodes.has(refusal ?? '')) return 'slow'
+    if (refusal !== null) return startingCodes.has(refusal) ? 'new' : 'wrong'
+    const heardMs = this.#answeredMs.get(peer) ?? Number.NEGATIVE_INFINITY
+    const isThere = network.connected().includes(peer) && nowMs - heardMs < slowMs
+    return isThere ? 'slow' : 'silent'
+  }
+}
+
+const busyCodes: ReadonlySet<string> = new Set(['RATE_LIMITED', 'SEARCH_BUSY'])
+const startingCodes: ReadonlySet<string> = new Set(['NO_INDEX', 'SEARCH_UNAVAILABLE'])
+
+/**
+ * Why readers see this spoke's own blogs only: goes on after "because". Pure.
+ *
+ * @param why - of each peer that was asked
+ * @param inner - how many the inner circle has
+ */
+export function whyOwn(why: readonly NoUse[], inner: number): string {
+  const those = 'the servers that gather the posts of all'
+  if (inner === 0) return 'nobody in this council gathers the posts of all'
+  if (why.length === 0) return 'this server has only just begun to gather the posts of all'
+  if (why.includes('wrong')) return `what ${those} answered does not hold`
+  return why.includes('new')
+    ? `${those} have only just begun to`
+    : `none of ${those} answers at the moment`
+}

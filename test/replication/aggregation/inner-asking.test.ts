@@ -1,0 +1,108 @@
+import { describe, expect, it } from 'vitest'
+import { z } from 'zod'
+import type { PeerName } from '../../../src/auth/peer-signature.ts'
+import {
+  InnerAsking,
+  maxAskedAtOnce,
+  peerSearchMs,
+  turnMs,
+} from '../../../src/replication/aggregation/inner-asking.ts'
+import { ReplicationError } from '../../../src/replication/errors.ts'
+import { type Network, refusalAnswer } from '../../../src/replication/network.ts'
+import { peer, settle, TestClock } from '../test-council.ts'
+
+const [self, first, second] = [peer(1).peer, peer(2).peer, peer(3).peer]
+type Answering = (clock: TestClock) => Promise<unknown>
+const good: Answering = async () => 'good'
+/** Never an answer: the question ends as the network ends it. */
+const hangs: Answering = (clock) =>
+  new Promise((_, reject) => {
+    clock.after(peerSearchMs, () => reject(new ReplicationError('PEER_UNREACHABLE', 'no answer')))
+  })
+
+function askingWith(peers: Record<string, Answering>, connected: readonly PeerName[] = []) {
+  const clock = new TestClock()
+  const asked: PeerName[] = []
+  const network = {
+    self,
+    request: async (to: PeerName) => {
+      asked.push(to)
+      return await (peers[to] as Answering)(clock)
+    },
+    connected: () => connected,
+  } as unknown as Network
+  const inner = () => [self, ...(Object.keys(peers) as PeerName[])]
+  const asking = new InnerAsking({ network, clock, inner, report: () => undefined })
+  const ask = (from: PeerName | null = null) =>
+    asking.ask({
+      ...{ body: {}, shape: z.string(), first: from },
+      take: async (_, value) => (value === 'lie' ? 'it lies' : { good: value }),
+    })
+  return { clock, asked, ask, peers }
+}
+
+describe('InnerAsking', () => {
+  it('asks a peer a few questions at once and shares the others out', async () => {
+    const { asked, ask, clock } = askingWith({ [first]: hangs, [second]: hangs })
+    const answers = Array.from({ length: 40 }, () => ask())
+    await settle()
+    expect(asked.filter((to) => to === first)).toHaveLength(maxAskedAtOnce)
+    expect(asked.filter((to) => to === second)).toHaveLength(maxAskedAtOnce)
+    await clock.pass(peerSearchMs)
+    await clock.pass(peerSearchMs)
+    // Who waits for one that says nothing does not wait on.
+    expect((await Promise.all(answers)).map(({ kind }) => kind)).toEqual(Array(40).fill('none'))
+  })
+
+  it('tells those whose turn does not come to come back', async () => {
+    const slow: Answering = (clock) =>
+      new Promise((resolve) => clock.after(peerSearchMs - 1, () => resolve('good')))
+    const { ask, clock } = askingWith({ [first]: slow })
+    const answers = Array.from({ length: 40 }, () => ask())
+    await settle()
+    for (let ms = 0; ms <= turnMs + peerSearchMs; ms += 100) await clock.pass(100)
+    const kinds = (await Promise.all(answers)).map(({ kind }) => kind)
+    expect(new Set(kinds)).toEqual(new Set(['answer', 'busy']))
+    expect(kinds.filter((kind) => kind === 'answer').length).toBeGreaterThanOrEqual(
+      4 * maxAskedAtOnce,
+    )
+  })
+
+  it('takes a connected peer that answered a moment ago for slow, any other for silent', async () => {
+    const { ask, clock, peers } = askingWith({ [first]: good }, [first])
+    expect(await ask()).toMatchObject({ kind: 'answer', peer: first })
+    peers[first] = hangs
+    const soonAfter = ask()
+    await settle()
+    await clock.pass(peerSearchMs)
+    expect(await soonAfter).toEqual({ kind: 'busy' })
+    await clock.pass(60_000)
+    const later = ask()
+    await settle()
+    await clock.pass(peerSearchMs)
+    expect(await later).toEqual({ kind: 'none', why: ['silent'] })
+  })
+
+  it('asks the wished one first, unless it was silent just now or has lied', async () => {
+    const { ask, asked, clock, peers } = askingWith({ [first]: good, [second]: good })
+    await ask(second)
+    peers[second] = async () => {
+      throw new ReplicationError('PEER_UNREACHABLE', 'no answer')
+    }
+    await ask(second)
+    await ask(second)
+    expect(asked).toEqual([second, second, first, first])
+    await clock.pass(60_000)
+    peers[second] = async () => 'lie'
+    await ask(second)
+    await clock.pass(60_000)
+    await ask(second)
+    expect(asked.slice(4)).toEqual([second, first, first])
+  })
+
+  it('does not wait long for a peer that is always busy', async () => {
+    const busy = refusalAnswer({ code: 'RATE_LIMITED', reason: 'No.', retryMs: 86_400_000 })
+    const { ask } = askingWith({ [first]: async () => busy, [second]: good })
+    expect(await ask()).toMatchObject({ kind: 'answer', peer: second })
+  })
+})

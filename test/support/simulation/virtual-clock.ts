@@ -65,8 +65,7 @@ type Timer = {
  * now (a microtask), WebCrypto on a thread (`OffLoop`), or a timer of this clock: network and disk
  * wait by this clock alone. Between two callbacks of `setImmediate` Node runs all ticks and microtasks
  * to the end, so when after that no call of WebCrypto is under way either, nothing can happen any more
- * before the next timer, and the clock jumps there. Many callbacks are set at once: a turn of the
- * machine's event loop for each timer took a third of the time. Timers run one at a time, by their time and then
+ * before the next timer, and the clock jumps there. Timers run one at a time, by their time and then
  * by the order in which they were set, each followed by all that it leads to. Hence the order of
  * events is a function of the seed. What would break that: real timers, sockets, files or threads
  * inside a simulated part; a test runs a seed twice and compares.

@@ -159,9 +159,10 @@ function reshape(
 export function finishOf(blog: AssignFields, wanted: NextSet, view: View): NextSet {
   const lives = (each: Replica) => ['live', 'full', 'leaving'].includes(view.standingOf(each))
   const isOld = (each: Replica) => blog.replicas.some((other) => sameReplica(each, other))
-  const isLed =
-    wanted.primary === null ||
-    wanted.replicas.some((each) => each.peer === wanted.primary && lives(each))
+  // Somebody of it must be there to lead: one that lost its store since answers no seal any more.
+  const isLed = wanted.replicas.some(
+    (each) => (wanted.primary === null || each.peer === wanted.primary) && lives(each),
+  )
   if (isLed && wanted.replicas.every((each) => isOld(each) || lives(each))) return wanted
   const live = blog.replicas.filter(lives)
   const n = blog.replicas.length

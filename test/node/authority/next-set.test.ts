@@ -186,4 +186,10 @@ describe('finishOf', () => {
     const both = { ...wanted, replicas: [replica(1), replica(2)], primary: peer(1).peer }
     expect(finishOf(blogOn(1, 2), both, view({ 1: 'away' })).replicas).toEqual([replica(2)])
   })
+  it('takes who is back where the only one that was wanted has lost its store since', () => {
+    const alone = { ...wanted, replicas: [replica(2)], primary: null }
+    const both = blogOn(1, 2)
+    expect(finishOf(both, alone, view({ 1: 'away' }))).toEqual(alone)
+    expect(finishOf(both, alone, view({ 2: 'gone' })).replicas).toEqual([replica(1)])
+  })
 })

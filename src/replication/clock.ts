@@ -3,8 +3,10 @@
  * Real ones are made in src/node only.
  */
 export type Clock = {
-  /** ms since the Unix epoch */
+  /** ms since the Unix epoch, for dates; whoever sets the machine's clock moves it, forward or back */
   readonly now: () => number
+  /** ms since some moment, for how long something takes: nobody sets it */
+  readonly steady: () => number
   /** runs `job` once after `ms`; the answer cancels it */
   readonly after: (ms: number, job: () => void) => () => void
   /** 0 ≤ random < 1 */

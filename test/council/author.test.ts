@@ -26,7 +26,11 @@ describe.skipIf(!isWhole)('an author with a browser and gpg', () => {
   beforeAll(async () => {
     folder = await mkdtemp(join(tmpdir(), 'council-author-'))
     ;[council, browser] = await Promise.all([
-      startCouncil({ spokes: 3, ownAddresses: true, processes: true, dns: ['a', 'b'] }),
+      startCouncil({
+        ...{ spokes: 3, ownAddresses: true, processes: true, dns: ['a', 'b'] },
+        // The authority moves nothing before a silence has passed since its start.
+        failover: { silenceMs: 4_000 },
+      }),
       openBrowser(),
     ])
     door = await openDoor(council)

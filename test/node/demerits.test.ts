@@ -3,7 +3,12 @@ import { Demerits, forgivenMs, maxPoints, pointsPerReject } from '../../src/node
 
 function demerits() {
   let nowMs = 1_000
-  const clock = { now: () => nowMs, after: () => () => undefined, random: () => 0 }
+  const clock = {
+    now: () => nowMs,
+    steady: () => nowMs,
+    after: () => () => undefined,
+    random: () => 0,
+  }
   return {
     demerits: new Demerits(clock),
     pass: (ms: number) => {

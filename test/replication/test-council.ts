@@ -242,6 +242,7 @@ export class TestClock implements Clock {
   }
 
   readonly now = () => this.ms
+  readonly steady = () => this.ms - startMs
   readonly random = () => 0.5
   readonly after = (ms: number, job: () => void) => {
     const entry = { at: this.ms + ms, job }

@@ -83,9 +83,9 @@ export class KeepHolders {
 
   /** One look, every few seconds at most, and one at a time. */
   async look(): Promise<void> {
-    if (this.#isLooking || this.#clock.now() - this.#lookedMs < lookMs) return
+    if (this.#isLooking || this.#clock.steady() - this.#lookedMs < lookMs) return
     this.#isLooking = true
-    this.#lookedMs = this.#clock.now()
+    this.#lookedMs = this.#clock.steady()
     try {
       await this.#look()
     } finally {
@@ -95,7 +95,7 @@ export class KeepHolders {
 
   async #look(): Promise<void> {
     const { alive, council, holders, tell } = this.#exchange
-    const nowMs = this.#clock.now()
+    const nowMs = this.#clock.steady()
     const roster = council.roster()
     if (roster === null || council.names() === null) return
     for (const { peer } of roster.members.values()) {

@@ -71,7 +71,7 @@ export class Learning {
     acts: readonly Assignment[],
     reached: Map<string, number>,
   ): Promise<void> {
-    const nowMs = this.#clock.now()
+    const nowMs = this.#clock.steady()
     if ((this.#deafUntilMs.get(peer) ?? 0) > nowMs) return
     try {
       for (let at = 0; at < acts.length; at += maxLearntAtOnce) {

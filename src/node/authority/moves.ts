@@ -128,7 +128,7 @@ export class Moves {
    * are enough without it.
    */
   hearTrouble(from: PeerName, what: Trouble, blogs: readonly BlogName[]): void {
-    const nowMs = this.#clock.now()
+    const nowMs = this.#clock.steady()
     for (const blog of blogs) {
       const named = this.#exchange.council.names()?.blogs.get(blog)
       if (named === undefined) continue
@@ -173,8 +173,8 @@ export class Moves {
 
   /** Asks now and then about acts that may be active. */
   async #lookAt(blogs: readonly NamedBlog[]): Promise<void> {
-    if (blogs.length === 0 || this.#clock.now() - this.#surveyedMs < surveyMs) return
-    this.#surveyedMs = this.#clock.now()
+    if (blogs.length === 0 || this.#clock.steady() - this.#surveyedMs < surveyMs) return
+    this.#surveyedMs = this.#clock.steady()
     const acts = await Promise.all(blogs.map(({ seq }) => this.#survey.actAt(seq)))
     await this.#survey.look(acts.filter((act) => act !== null))
   }

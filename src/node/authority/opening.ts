@@ -56,7 +56,7 @@ export class Opening {
 
   /** Tries until enough holders have answered; then this peer may write. */
   async open(): Promise<void> {
-    const startMs = this.#clock.now()
+    const startMs = this.#clock.steady()
     for (let tries = 0; !this.#stopped; tries++) {
       const isSole = this.#holders().length === 1
       try {
@@ -83,7 +83,7 @@ export class Opening {
     const later = [...answers.values()].map((each) => each.run.count)
     this.#seen = Math.max(run.count, ...later)
     const isSole = holders.length === 1
-    const isWaited = this.#clock.now() - startMs >= this.#silenceMs
+    const isWaited = this.#clock.steady() - startMs >= this.#silenceMs
     if (answers.size > 0) await this.#takeOver(answers)
     else if (isSole) await this.#askMembers(roster)
     const entered = [...answers].filter(([, each]) => each.run.id === run.id).map(([peer]) => peer)

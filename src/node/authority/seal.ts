@@ -37,7 +37,7 @@ export class Sealing {
   readonly #signer: PeerSigner
   readonly #clock: Clock
   readonly #log: ComponentLog
-  readonly #running = new Set<BlogName>()
+  readonly #running = new Map<BlogName, Promise<void>>()
   /** when a blog that waits for its replicas was tried last */
   readonly #triedMs = new Map<BlogName, number>()
   readonly #stuck = new Map<BlogName, Stuck>()
@@ -81,25 +81,32 @@ export class Sealing {
    * Ends the acts in force of these blogs and writes the next. Those that too few replicas answer
    * for stay sealed, and are tried again with a later call.
    *
-   * @param isNow - also those that were tried a moment ago
+   * @param isNow - also those that were tried a moment ago, and once more those that are under way
    */
   async change(wanted: ReadonlyMap<BlogName, Change>, { isNow = false } = {}): Promise<void> {
-    const nowMs = this.#clock.now()
+    const underWay = () => [...wanted.keys()].flatMap((blog) => this.#running.get(blog) ?? [])
+    if (isNow) while (underWay().length > 0) await Promise.allSettled(underWay())
+    const nowMs = this.#clock.steady()
     const fresh = [...wanted.keys()].filter(
       (blog) =>
         !this.#running.has(blog) &&
         (isNow || nowMs - (this.#triedMs.get(blog) ?? -Infinity) >= retryMs),
     )
+    const work = this.#endAll(fresh, wanted)
     for (const blog of fresh) {
-      this.#running.add(blog)
+      this.#running.set(blog, work)
       this.#triedMs.set(blog, nowMs)
     }
     try {
-      for (let at = 0; at < fresh.length; at += maxSealsAtOnce)
-        await this.#endSome(fresh.slice(at, at + maxSealsAtOnce), wanted)
+      await work
     } finally {
       for (const blog of fresh) this.#running.delete(blog)
     }
+  }
+
+  async #endAll(blogs: readonly BlogName[], wanted: ReadonlyMap<BlogName, Change>): Promise<void> {
+    for (let at = 0; at < blogs.length; at += maxSealsAtOnce)
+      await this.#endSome(blogs.slice(at, at + maxSealsAtOnce), wanted)
   }
 
   async #endSome(blogs: readonly BlogName[], wanted: ReadonlyMap<BlogName, Change>): Promise<void> {

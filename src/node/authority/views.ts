@@ -128,14 +128,14 @@ export class Views {
       return this.#exchange.alive.mark(peer) === 'replace' ? 'full' : 'live'
     }
     if (!member.away) return 'silent'
-    const outMs = this.#outMs.get(peer) ?? this.#clock.now()
-    return this.#clock.now() - outMs < this.#replaceAfterMs ? 'away' : 'gone'
+    const outMs = this.#outMs.get(peer) ?? this.#clock.steady()
+    return this.#clock.steady() - outMs < this.#replaceAfterMs ? 'away' : 'gone'
   }
 
   #noteOut({ members }: Roster): void {
     for (const { peer, away } of members.values()) {
       if (!away || this.#exchange.alive.isLive(peer)) this.#outMs.delete(peer)
-      else if (!this.#outMs.has(peer)) this.#outMs.set(peer, this.#clock.now())
+      else if (!this.#outMs.has(peer)) this.#outMs.set(peer, this.#clock.steady())
     }
   }
 }

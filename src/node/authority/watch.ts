@@ -77,8 +77,8 @@ export class Watch {
     const silent = (roster === null ? [] : liveMembers(roster)).filter(
       ({ away, peer }) => !away && !alive.isLive(peer),
     )
-    const due = silent.map(({ peer }) => alive.lastHeardMs(peer) + this.#silenceMs + flapMs)
-    return lookPauseMs(due, this.#clock.now(), Math.min(1_000, this.#silenceMs / 3))
+    const left = silent.map(({ peer }) => this.#silenceMs + flapMs - alive.silentMs(peer))
+    return lookPauseMs(left, Math.min(1_000, this.#silenceMs / 3))
   }
 
   stop(): void {
@@ -120,8 +120,9 @@ export class Watch {
 
   async #judge({ peer, name }: Member): Promise<void> {
     const { alive } = this.#exchange
-    const heardMs = alive.lastHeardMs(peer)
-    if (this.#clock.now() - heardMs < this.#silenceMs + flapMs) return
+    const silentMs = alive.silentMs(peer)
+    if (silentMs < this.#silenceMs + flapMs) return
+    const heardMs = this.#clock.now() - silentMs
     const dials = await this.#dials(peer)
     if (dials === null || alive.isLive(peer)) return
     const since = new Date(heardMs).toISOString().slice(0, 19)
@@ -197,11 +198,10 @@ export class Watch {
  * How long the authority waits until it looks at everybody again, ms: at most `everyMs`, less when
  * somebody's silence has lasted for long enough before that. Pure.
  *
- * @param due - for each silent member the moment from which on it counts as gone
+ * @param left - for each silent member how long it is until it counts as gone, ms
  */
-export function lookPauseMs(due: readonly number[], nowMs: number, everyMs: number): number {
-  const left = due.map((atMs) => atMs - nowMs).filter((ms) => ms > 0)
-  return Math.min(everyMs, ...left)
+export function lookPauseMs(left: readonly number[], everyMs: number): number {
+  return Math.min(everyMs, ...left.filter((ms) => ms > 0))
 }
 
 /**

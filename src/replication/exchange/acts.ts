@@ -95,7 +95,7 @@ export class Acts {
 
   /** Peers that carry `@names`, the one that says it has most first. */
   #ask(): Promise<Source[]> {
-    const nowMs = this.#clock.now()
+    const nowMs = this.#clock.steady()
     if (this.#sources === null || nowMs - this.#sources.askedMs > maxHeadAgeMs)
       this.#sources = { askedMs: nowMs, found: this.#askHeads() }
     return this.#sources.found

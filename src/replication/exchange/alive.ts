@@ -46,6 +46,9 @@ export type Vitals = {
 /** Fetches a spoke's hello over HTTP, as a reader would reach it. Codes: HELLO_UNREACHABLE, HELLO_FORM. */
 export type FetchHello = (url: string, nonce: string) => Promise<Verdict<Signed>>
 
+/** A heartbeat, and when it came: for people, and for how long ago that is. */
+type Heard = { readonly atMs: number; readonly steadyMs: number; readonly beat: Heartbeat }
+
 /**
  * Heartbeats with the authority, both ways, and what follows from them: who is alive, and whose
  * `@roster` or `@names` is behind.
@@ -61,7 +64,8 @@ export class Alive {
   readonly #vitals: () => Promise<Vitals>
   readonly #fetchHello: FetchHello
   readonly #answered: (authority: PeerName, names: Head | null) => void
-  readonly #heard = new Map<PeerName, { readonly atMs: number; readonly beat: Heartbeat }>()
+  readonly #heard = new Map<PeerName, Heard>()
+  /** by the steady clock */
   #startedMs = Number.POSITIVE_INFINITY
   /** as of this peer's last heartbeat, or the last time for one */
   #vitalsNow: Vitals | null = null
@@ -96,7 +100,7 @@ export class Alive {
   }
 
   start(): void {
-    this.#startedMs = this.#clock.now()
+    this.#startedMs = this.#clock.steady()
     this.#network.handle(
       ALIVE,
       answer(request, async (from, body) => {
@@ -129,7 +133,7 @@ export class Alive {
             refuse('HEARTBEAT_OTHER', 'The heartbeat is of another peer or council.'),
           )
         }
-        this.#heard.set(from, { atMs: this.#clock.now(), beat: beat.value })
+        this.#hears(from, beat.value)
         const own = await this.#beat()
         return own === null
           ? refusalAnswer(refuse('NOT_READY', 'This peer has no @roster yet.'))
@@ -144,10 +148,16 @@ export class Alive {
     this.#stop()
   }
 
+  #hears(peer: PeerName, beat: Heartbeat): void {
+    this.#heard.set(peer, { atMs: this.#clock.now(), steadyMs: this.#clock.steady(), beat })
+  }
+
   /** Heartbeat of `peer`, when it was heard within the silence. */
   heard(peer: PeerName): Heartbeat | null {
     const last = this.#heard.get(peer)
-    return last !== undefined && this.#clock.now() - last.atMs < this.#silenceMs ? last.beat : null
+    return last !== undefined && this.#clock.steady() - last.steadyMs < this.#silenceMs
+      ? last.beat
+      : null
   }
 
   /** When a heartbeat of a peer was heard last, ms; null: never since the start. */
@@ -155,9 +165,10 @@ export class Alive {
     return this.#heard.get(peer)?.atMs ?? null
   }
 
-  /** When a peer's last heartbeat was heard, or this peer began to listen: the later of the two, ms. */
-  lastHeardMs(peer: PeerName): number {
-    return Math.max(this.#heard.get(peer)?.atMs ?? 0, this.#startedMs)
+  /** For how long a peer has been silent, or this peer has listened: the shorter of the two, ms. */
+  silentMs(peer: PeerName): number {
+    const lastMs = Math.max(this.#heard.get(peer)?.steadyMs ?? 0, this.#startedMs)
+    return this.#clock.steady() - lastMs
   }
 
   /** Dials a peer: it must answer a heartbeat within 3 s. The signed word on what came of it. */
@@ -204,7 +215,7 @@ export class Alive {
 
   /** Whether this peer has listened for a whole silence: before, who was not heard may yet live. */
   isSettled(): boolean {
-    return this.#clock.now() - this.#startedMs >= this.#silenceMs
+    return this.#clock.steady() - this.#startedMs >= this.#silenceMs
   }
 
   async #beat(): Promise<Signed | null> {
@@ -247,7 +258,7 @@ export class Alive {
     )
     const theirs = decodeHeartbeat(fromSignedRow(reply.beat))
     if (!theirs.ok || theirs.value.replica.peer !== authority) return
-    this.#heard.set(authority, { atMs: this.#clock.now(), beat: theirs.value })
+    this.#hears(authority, theirs.value)
     await this.#sync.pullCouncil(authority, rosterLog, theirs.value.roster)
     const { names } = theirs.value
     if (names !== null && this.carriesNames())

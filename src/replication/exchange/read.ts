@@ -199,7 +199,7 @@ export class Reader {
     }
     const visited = this.#visited.get(blog)
     if (visited !== undefined) {
-      if (this.#clock.now() - visited.freshMs > maxVisitedAgeMs) {
+      if (this.#clock.steady() - visited.freshMs > maxVisitedAgeMs) {
         await within(this.#clock, readWaitMs, this.#refresh(blog, visited), false)
       }
       // It may have been fetched anew.
@@ -225,8 +225,8 @@ export class Reader {
    * @returns whether the log has grown
    */
   async renew(blog: BlogName): Promise<boolean> {
-    const nowMs = this.#clock.now()
-    if (nowMs - (this.#renewedMs.get(blog) ?? 0) < maxVisitedAgeMs) return false
+    const nowMs = this.#clock.steady()
+    if (nowMs - (this.#renewedMs.get(blog) ?? -Infinity) < maxVisitedAgeMs) return false
     if (this.#renewedMs.size >= maxVisitedBlogs) this.#renewedMs.clear()
     this.#renewedMs.set(blog, nowMs)
     const kept = this.#replicas.get(blog)
@@ -252,7 +252,7 @@ export class Reader {
     const rules = blogRules(() => this.#council.roster()?.council ?? null, this.#keys)
     const ingest = new Ingest({ store, rulesOf: () => rules, now: this.#clock.now })
     const receipts = new ReceiptBook(assignment)
-    return { ingest, store, assignment, receipts, bytes: 0, freshMs: 0, refreshing: null }
+    return { ingest, store, assignment, receipts, bytes: 0, freshMs: -Infinity, refreshing: null }
   }
 
   #view(visited: Visited): Visit {
@@ -293,7 +293,7 @@ export class Reader {
     for (const holder of holders) {
       try {
         await this.#fetchFrom(holder, blog, visited)
-        visited.freshMs = this.#clock.now()
+        visited.freshMs = this.#clock.steady()
         return true
       } catch (error) {
         // The next holder may answer; if none does, the copy at hand is shown as it is. What this
@@ -305,7 +305,7 @@ export class Reader {
         } catch {
           continue
         }
-        anew.freshMs = this.#clock.now()
+        anew.freshMs = this.#clock.steady()
         this.#visited.set(blog, anew)
         return true
       }

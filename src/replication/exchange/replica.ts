@@ -256,7 +256,7 @@ export class Replicas {
 
   /** Blogs whose act has been ended here for `ms`, while no later one is known. */
   sealedFor(ms: number): BlogName[] {
-    const nowMs = this.#clock.now()
+    const nowMs = this.#clock.steady()
     const sealed: BlogName[] = []
     for (const { assignment, role } of this.#kept.values()) {
       const { blog } = assignment
@@ -269,7 +269,7 @@ export class Replicas {
 
   /** Blogs led here whose end, for `ms`, w replicas have not given receipts for. */
   async shortFor(ms: number): Promise<BlogName[]> {
-    const nowMs = this.#clock.now()
+    const nowMs = this.#clock.steady()
     const short: BlogName[] = []
     for (const { assignment, receipts, role } of this.#kept.values()) {
       const { blog, replicas } = assignment

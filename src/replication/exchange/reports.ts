@@ -70,7 +70,7 @@ export class Reports {
     const { council, clock, signer, report } = this.#parts
     const roster = council.roster()
     const key = [finding.peer, finding.kind, finding.log, finding.seq].join(' ')
-    const nowMs = clock.now()
+    const nowMs = clock.steady()
     if (roster === null || nowMs - (this.#filedMs.get(key) ?? -Infinity) < againMs) return
     for (const [old, atMs] of this.#filedMs) if (nowMs - atMs >= againMs) this.#filedMs.delete(old)
     this.#filedMs.set(key, nowMs)
@@ -78,7 +78,7 @@ export class Reports {
     const { peer, kind, log, seq, id, asked, found } = finding
     const served = finding.served?.subarray(0, maxServedBytes) ?? null
     const signed = signReport(signer, {
-      ...{ council: roster.council, peer, kind, log, seq, id, asked, found, atMs: nowMs },
+      ...{ council: roster.council, peer, kind, log, seq, id, asked, found, atMs: clock.now() },
       served: served === null ? null : idOf(served),
     })
     report('reported', { peer, kind, log, seq, asked, found })

@@ -158,7 +158,7 @@ export class Registry {
     if (this.#isAuthority && this.#council.names() !== null) return own ?? 'free'
     const cached = this.#newest.get(blog)
     const lookedMs = cached?.lookedMs ?? Number.NEGATIVE_INFINITY
-    if (cached !== undefined && this.#clock.now() - lookedMs < maxAgeMs) return cached.assignment
+    if (cached !== undefined && this.#clock.steady() - lookedMs < maxAgeMs) return cached.assignment
     if (maxAgeMs > 0) {
       const found = await this.#fromDht(blog)
       if (found !== null) return this.#confirm(found)
@@ -201,14 +201,14 @@ export class Registry {
   #looked(blog: BlogName, isConfirmed: boolean): void {
     const newest = this.#newest.get(blog)
     if (newest !== undefined)
-      this.#newest.set(blog, { ...newest, lookedMs: this.#clock.now(), isConfirmed })
+      this.#newest.set(blog, { ...newest, lookedMs: this.#clock.steady(), isConfirmed })
   }
 
   async #fromDht(blog: BlogName): Promise<Assignment | null> {
     const roster = this.#council.roster()
     if (roster === null || this.#dht === null) return null
     const key = recordKey(roster.councilId, blog)
-    const startMs = this.#clock.now()
+    const startMs = this.#clock.steady()
     const value = await this.#dht.get(key).catch(() => null)
     const record = value === null ? null : await this.validateRecord(key, value)
     if (record?.ok) return record.value
@@ -257,7 +257,7 @@ export class Registry {
     }
     const { lookedMs = null, isConfirmed = false } = this.#newest.get(blog) ?? {}
     this.#newest.delete(blog)
-    this.#newest.set(blog, { assignment, seenMs: this.#clock.now(), lookedMs, isConfirmed })
+    this.#newest.set(blog, { assignment, seenMs: this.#clock.steady(), lookedMs, isConfirmed })
     for (const oldest of this.#newest.keys()) {
       if (this.#newest.size <= maxCached) break
       this.#newest.delete(oldest)

@@ -53,7 +53,11 @@ async function giveUp(run: Run, writes: number) {
   expect(await run.hope(isStuck, 5 * minuteMs)).toBe(true)
 
   const asked = { blog, spoke: null, reason: 'both disks burnt', acceptLoss: true, dryRun: false }
-  const order = () => authority.authority?.moves.promote(asked).catch(() => undefined)
+  let isAnswered = false
+  const order = async () => {
+    await authority.authority?.moves.promote(asked).catch(() => undefined)
+    isAnswered = true
+  }
   let crashes = 0
   authority.disk.trap(writes, () => {
     crashes++
@@ -67,6 +71,9 @@ async function giveUp(run: Run, writes: number) {
   // The act `loss` comes with the act that it is about, or by what the authority does next.
   const isSaid = () => authority.exchange?.council.names()?.losses.of(blog as never).length === 1
   await run.hope(isSaid, minuteMs)
+  // The power may also be lost behind the last write, when all has been said.
+  await run.hope(() => isAnswered || crashes > 0, minuteMs)
+  await run.hope(() => authority.authority !== null && isSaid(), minuteMs)
   return { crashes, acts: await actsOf(run, blog) }
 }
 

@@ -89,7 +89,7 @@ export class FrontCouncil {
     this.random = randomOf(seed, 'front council')
     this.network = new VirtualNetwork({
       ...{ clock: this.clock, random: randomOf(seed, 'network') },
-      ...{ watch: () => undefined, trouble: (what) => this.troubles.push(what) },
+      trouble: (what) => this.troubles.push(what),
     })
     for (const n of spokes) this.#arrive(n)
   }
@@ -186,7 +186,7 @@ export class FrontCouncil {
   kill(n: number): void {
     const { life, name } = this.peer(n)
     life.isOver = true
-    this.network.leave(name)
+    this.network.leave(name, life)
   }
 
   async startPeer(n: number): Promise<void> {
@@ -197,8 +197,12 @@ export class FrontCouncil {
     own.framesMs.clear()
     own.nextFrameMs.clear()
     const { life } = own
-    const clock = this.clock.of(life, randomOf(this.#seed, `chance of ${n} ${this.#runs}`))
-    const station = { peer: name, life, isMember: () => true, onConnected: () => undefined }
+    const chance = randomOf(this.#seed, `chance of ${n} ${this.#runs}`)
+    const clock = this.clock.of(life, chance, { aheadMs: 0, drift: 0 })
+    const station = {
+      ...{ peer: name, life, watch: () => undefined },
+      ...{ isMember: () => true, onConnected: () => undefined },
+    }
     const { network, pubsub } = this.network.arrive(station)
     const isInner = this.inner.includes(n)
     const file = (finding: Finding) =>

@@ -1,7 +1,7 @@
 import type { Machine } from './council.ts'
 import type { End } from './disk.ts'
 import type { Ways } from './faults.ts'
-import type { Step } from './plan.ts'
+import { drawAhead, type Step } from './plan.ts'
 import type { Run } from './run.ts'
 import { scenes } from './scenes.ts'
 
@@ -21,18 +21,26 @@ const kinds: readonly (readonly [share: number, act: (run: Run, draws: Step['dra
     [12, transfer],
     [12, backUp],
     [6, setBack],
+    [5, startTwice],
+    [6, setClock],
     [6, drain],
     [6, scene],
     // The rest.
     [1_000, write],
   ]
 
+/** What may happen where replicas lie: short faults of those that are needed least, see `weakest`. */
+const beside: ReadonlySet<(run: Run, draws: Step['draws']) => void> = new Set([
+  ...[crash, trap, cutOff, part, stop, full, write],
+])
+
 /** Does what a step of a random schedule says. Where that is not possible now, an author writes. */
 export function perform(run: Run, { kind, draws }: Step): void {
   let left = kind * 1_000
   for (const [share, act] of kinds) {
     if (left < share) {
-      act(run, draws)
+      if (run.plan.liars === undefined || beside.has(act)) act(run, draws)
+      else write(run, draws)
       return
     }
     left -= share
@@ -42,14 +50,27 @@ export function perform(run: Run, { kind, draws }: Step): void {
 const pick = <T>(items: readonly T[], draw: number): T | undefined =>
   items[Math.floor(draw * items.length)]
 
-/** Mostly short, sometimes longer than a silence and its leeway. */
-const howLong = (draw: number) =>
-  draw < 0.75 ? 100 + (5_000 * draw) / 0.75 : 20_000 + 40_000 * ((draw - 0.75) / 0.25)
+/** Mostly short, sometimes longer than a silence and its leeway; never that long beside liars. */
+const howLong = (run: Run, draw: number) =>
+  draw < 0.75 || run.plan.liars !== undefined
+    ? 100 + (5_000 * Math.min(draw, 0.75)) / 0.75
+    : 20_000 + 40_000 * ((draw - 0.75) / 0.25)
 
 const ends: readonly End[] = ['stop', 'kill', 'power loss', 'power loss']
 const ways: readonly Ways[] = ['both', 'both', 'out', 'in']
 
-const running = (run: Run) => run.council.machines.filter((each) => !run.faults.isOut(each))
+const running = (run: Run) => weakest(run).filter((each) => !run.faults.isOut(each))
+
+/**
+ * Machines that faults may meet. Published survives crashed replicas, or lying ones, not both at once
+ * (REPLICATION): beside liars the primary lives, and nobody moves a blog away from it.
+ */
+function weakest(run: Run): readonly Machine[] {
+  const { machines, authority } = run.council
+  if (run.plan.liars === undefined) return machines
+  const needed = new Set([authority, ...run.blogs.map((blog) => run.replicasOf(blog)[0])])
+  return machines.filter((each) => !needed.has(each))
+}
 
 function write(run: Run, [a, b]: Step['draws']): void {
   const ready = run.writers.filter(({ isReady }) => isReady)
@@ -60,15 +81,20 @@ function crash(run: Run, draws: Step['draws']): void {
   const [a, b, c] = draws
   const machine = pick(running(run), a)
   const how = pick(ends, b) as End
-  if (machine === undefined || !run.faults.crash(machine, how, howLong(c))) write(run, draws)
+  if (machine === undefined || !run.faults.crash(machine, how, howLong(run, c))) write(run, draws)
 }
 
 /** Often at the authority, which writes in the middle of what it does. */
 function trap(run: Run, draws: Step['draws']): void {
   const [a, b, c, d] = draws
-  const machine = a < 0.4 ? run.council.authority : pick(running(run), (a - 0.4) / 0.6)
+  const others = running(run)
+  const isAuthority = a < 0.4 && run.plan.liars === undefined
+  const machine = isAuthority ? run.council.authority : pick(others, a < 0.4 ? a : (a - 0.4) / 0.6)
   const how = pick(ends.slice(1), b) as End
-  if (machine === undefined || !run.faults.trap(machine, 1 + Math.floor(c * 6), how, howLong(d)))
+  if (
+    machine === undefined ||
+    !run.faults.trap(machine, 1 + Math.floor(c * 6), how, howLong(run, d))
+  )
     write(run, draws)
 }
 
@@ -79,39 +105,40 @@ function lose(run: Run, draws: Step['draws']): void {
     running(run).filter((each) => run.mayLose(each)),
     a,
   )
-  if (machine === undefined || !run.faults.lose(machine, howLong(c))) write(run, draws)
+  if (machine === undefined || !run.faults.lose(machine, howLong(run, c))) write(run, draws)
 }
 
 function cutOff(run: Run, draws: Step['draws']): void {
   const [a, b, c] = draws
   const machine = pick(running(run), a)
-  if (machine === undefined || !run.faults.cutOff(machine, pick(ways, b) as Ways, howLong(c)))
+  if (machine === undefined || !run.faults.cutOff(machine, pick(ways, b) as Ways, howLong(run, c)))
     write(run, draws)
 }
 
 function part(run: Run, [a, b, c, d]: Step['draws']): void {
-  const one = pick(run.council.machines, a) as Machine
-  const other = pick(run.council.machines, b) as Machine
-  run.faults.part(one, other, pick(ways, c) as Ways, howLong(d))
+  const one = pick(weakest(run), a)
+  const other = pick(weakest(run), b)
+  if (one !== undefined && other !== undefined)
+    run.faults.part(one, other, pick(ways, c) as Ways, howLong(run, d))
 }
 
 function stop(run: Run, draws: Step['draws']): void {
   const [a, b] = draws
   const machine = pick(running(run), a)
-  if (machine === undefined || !run.faults.stop(machine, howLong(b))) write(run, draws)
+  if (machine === undefined || !run.faults.stop(machine, howLong(run, b))) write(run, draws)
 }
 
 function lateAuthority(run: Run, [a, b]: Step['draws']): void {
-  run.faults.delay(run.council.authority, 1_000 + 9_000 * a, howLong(b))
+  run.faults.delay(run.council.authority, 1_000 + 9_000 * a, howLong(run, b))
 }
 
 function busyAuthority(run: Run, [a, b]: Step['draws']): void {
-  run.faults.busy(run.council.authority, 500 + 5_000 * a, howLong(b))
+  run.faults.busy(run.council.authority, 500 + 5_000 * a, howLong(run, b))
 }
 
 function full(run: Run, [a, b, c]: Step['draws']): void {
-  const machine = pick(run.council.machines, a) as Machine
-  run.faults.full(machine, b < 0.5 ? 0.05 : 0.5, howLong(c))
+  const machine = pick(weakest(run), a)
+  if (machine !== undefined) run.faults.full(machine, b < 0.5 ? 0.05 : 0.5, howLong(run, c))
 }
 
 /** One more spoke starts and asks to be admitted. */
@@ -133,7 +160,7 @@ function transfer(run: Run, draws: Step['draws']): void {
 function drain(run: Run, draws: Step['draws']): void {
   const [a, , c] = draws
   const spoke = pick(run.council.spokes, a)
-  if (spoke === undefined || !run.drain(spoke, 10_000 + howLong(c))) write(run, draws)
+  if (spoke === undefined || !run.drain(spoke, 10_000 + howLong(run, c))) write(run, draws)
 }
 
 function backUp(run: Run, draws: Step['draws']): void {
@@ -141,7 +168,20 @@ function backUp(run: Run, draws: Step['draws']): void {
 }
 
 function setBack(run: Run, draws: Step['draws']): void {
-  if (!run.setBack(howLong(draws[0]))) write(run, draws)
+  if (!run.setBack(howLong(run, draws[0]))) write(run, draws)
+}
+
+function startTwice(run: Run, draws: Step['draws']): void {
+  const [a, b, c] = draws
+  if (!run.startTwice(5_000 + 40_000 * a * b, c < 0.5)) write(run, draws)
+}
+
+/** A machine's clock is set, where they are not all right anyway. */
+function setClock(run: Run, draws: Step['draws']): void {
+  const [a, b] = draws
+  const machine = pick(run.council.machines, a)
+  if (run.plan.clocks === undefined || machine === undefined) write(run, draws)
+  else run.faults.setClock(machine, drawAhead({ next: () => b }))
 }
 
 /** One of the directed schedules, while everything else goes on. */

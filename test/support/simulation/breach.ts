@@ -7,6 +7,7 @@
  * door: a new entry enters at the primary of an act that is active (9).
  * epoch: what a replica knows of acts and follows only rises.
  * chain: each entry of a log follows the one before it.
+ * bytes: what a store keeps of a blog is what its author signed.
  * holder, acts: one act for each place of the council's logs, one for each epoch, one owner (14).
  * published: what w replicas gave receipts for is in the log of every later active primary.
  * answer: what an author is told of her entry is so.
@@ -19,6 +20,7 @@ export type Rule =
   | 'door'
   | 'epoch'
   | 'chain'
+  | 'bytes'
   | 'holder'
   | 'acts'
   | 'published'

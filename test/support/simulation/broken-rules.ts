@@ -1,3 +1,4 @@
+import { accept } from '../../../src/auth/verdict.ts'
 import type { Exchange } from '../../../src/replication/exchange/exchange.ts'
 import type { Kept } from '../../../src/replication/exchange/replica.ts'
 import type { Head } from '../../../src/replication/log/log.ts'
@@ -67,6 +68,12 @@ const ways = {
   },
   /** 14: the authority asks nobody before it writes, and its acts count without the holders. */
   inForce: { tamper: forgeHolders },
+  /** 14: holders go on giving receipts to a run of the authority after a later one has begun. */
+  fence: {
+    tamper: (_: Machine, { council }: Exchange) => {
+      council.holding.enter = async () => accept(undefined)
+    },
+  },
 } satisfies Record<string, Pick<CouncilPlan, 'tamper' | 'storeIdOf'>>
 
 export type BrokenRule = keyof typeof ways

@@ -18,12 +18,13 @@ import { signHello } from '../../../src/replication/registry/hello.ts'
 import type { Rule } from './breach.ts'
 import { VirtualDht } from './dht.ts'
 import { type End, VirtualDisk } from './disk.ts'
+import { bendFor, keepNothing, type Lie } from './lies.ts'
 import { VirtualNetwork } from './network.ts'
 import { OffLoop } from './off-loop.ts'
 import { type Random, randomOf } from './random.ts'
 import type { Rows } from './rows.ts'
-import { Life, VirtualClock } from './virtual-clock.ts'
-import { Witness } from './witness.ts'
+import { Life, type Reading, VirtualClock } from './virtual-clock.ts'
+import { type Seat, Witness } from './witness.ts'
 
 /** One for all, in all runs of a process: what it answers follows from a key's bytes alone. */
 const ring = new KeyRing()
@@ -44,6 +45,10 @@ export type CouncilPlan = {
   readonly replicas: number
   /** breaks a rule at a peer before it starts, to see that this is noticed */
   readonly tamper?: (machine: Machine, exchange: Exchange, machines: readonly Machine[]) => void
+  /** replicas that lie, by name; left out: nobody */
+  readonly liars?: Readonly<Record<string, Lie>>
+  /** what the clocks of machines show, by name; left out: the time */
+  readonly clocks?: Readonly<Record<string, Reading>>
   /** what a disk's new life is called; left out: a new random store id, as REPLICATION wants it */
   readonly storeIdOf?: (machine: Machine) => StoreId
   /** kinds of rule that nobody watches, to see that what they lead to is noticed too */
@@ -56,6 +61,10 @@ export type Machine = {
   readonly plan: PeerPlan
   readonly signer: PeerSigner
   readonly disk: VirtualDisk
+  /** how the witness knows it */
+  readonly seat: Seat
+  /** what its clock shows of the time that it is */
+  readonly reading: Reading
   readonly web: string
   life: Life | null
   exchange: Exchange | null
@@ -80,6 +89,8 @@ export class VirtualCouncil {
   readonly witness: Witness
   readonly keys = ring
   readonly machines: readonly Machine[]
+  /** a second process with the authority's key, on a copy of its folder; null when there is none */
+  copy: Machine | null = null
   readonly #lines: { readonly atMs: number; readonly line: () => string }[] = []
   /** rules that were broken, a sentence each */
   readonly broken: { readonly rule: Rule; readonly sentence: string }[] = []
@@ -101,34 +112,14 @@ export class VirtualCouncil {
     this.seed = plan.seed
     this.#plan = plan
     this.clock = new VirtualClock(startMs, this.offLoop)
-    this.machines = plan.peers.map((peer, index) => {
-      const signer = signers[index] as PeerSigner
-      const chance = this.random(`disk of ${peer.name}`)
-      const disk = new VirtualDisk(this.clock, chance, (operations) =>
-        this.witness.wrote(signer.peer, operations),
-      )
-      return {
-        name: peer.name,
-        plan: peer,
-        signer,
-        disk,
-        web: `http://10.${index + 1}.0.1:80`,
-        life: null,
-        exchange: null,
-        authority: null,
-        hasStarted: false,
-        storeOnDisk: () => {
-          const value = disk.read('store')
-          return value === undefined ? null : (decode(value) as string)
-        },
-      }
-    })
-    const disks = new Map(this.machines.map(({ signer, disk }) => [signer.peer, disk]))
-    this.witness = new Witness(disks, (rule, sentence) => this.breach(rule, sentence))
+    this.machines = plan.peers.map((peer, index) =>
+      this.#machine(peer, signers[index] as PeerSigner, `http://10.${index + 1}.0.1:80`),
+    )
+    const seats = this.machines.map(({ seat }) => seat)
+    this.witness = new Witness(seats, (rule, sentence) => this.breach(rule, sentence))
     this.network = new VirtualNetwork({
       clock: this.clock,
       random: this.random('network'),
-      watch: (from, message) => this.witness.watch(from, message),
       trouble: (sentence) => this.breach('conduct', sentence),
     })
     this.dht = new VirtualDht(this.clock, this.network)
@@ -138,6 +129,30 @@ export class VirtualCouncil {
   [Symbol.dispose](): void {
     process.off('unhandledRejection', this.#unhandled)
     this.offLoop[Symbol.dispose]()
+  }
+
+  #machine(plan: PeerPlan, signer: PeerSigner, web: string): Machine {
+    const { name } = plan
+    const chance = this.random(`disk of ${name}`)
+    const disk: VirtualDisk = new VirtualDisk(this.clock, chance, (operations) =>
+      this.witness.wrote(seat, operations),
+    )
+    const lies = this.lieOf(name) !== null
+    const seat: Seat = { name, peer: signer.peer, disk, lies }
+    return {
+      ...{ name, plan, signer, disk, seat, web, hasStarted: false },
+      reading: { ...(this.#plan.clocks?.[name] ?? { aheadMs: 0, drift: 0 }) },
+      ...{ life: null, exchange: null, authority: null },
+      storeOnDisk: () => {
+        const value = disk.read('store')
+        return value === undefined ? null : (decode(value) as string)
+      },
+    }
+  }
+
+  /** How a machine lies; null: it does not. */
+  lieOf(name: string): Lie | null {
+    return this.#plan.liars?.[name] ?? null
   }
 
   readonly #unhandled = (reason: unknown) =>
@@ -168,9 +183,19 @@ export class VirtualCouncil {
 
   /** A rule was broken: the run ends with this sentence. */
   breach(rule: Rule, sentence: string): void {
-    if (this.#plan.deafTo?.includes(rule)) return
+    if (this.#plan.deafTo?.includes(rule) || this.#isExcused(rule)) return
     this.broken.push({ rule, sentence: this.#readable(sentence) })
     this.note(`BROKEN ${rule}: ${sentence}`)
+  }
+
+  /** Published survives liars as long as its primary is asked before another one leads. */
+  #isExcused(rule: Rule): boolean {
+    return rule === 'published' && this.#plan.liars !== undefined && this.hasMoved
+  }
+
+  /** Whether any blog is led under a later act than its first. */
+  get hasMoved(): boolean {
+    return this.witness.ledger.changes().failovers > 0
   }
 
   /** The line with the peers' names for their ids. */
@@ -198,6 +223,19 @@ export class VirtualCouncil {
     return this.machines.filter(({ plan }) => plan.roles.includes('spoke'))
   }
 
+  /** who was reported for an answer that it signed, and that is a lie */
+  readonly reports = new Set<PeerName>()
+  /** lies that were told */
+  lies = 0
+
+  /** An honest peer reports none but a liar; that one did not answer may be the network's fault. */
+  #reported({ seat, name }: Machine, { peer, found }: Reported): void {
+    if (seat.lies || found === 'no answer') return
+    this.reports.add(peer)
+    if (!this.machines.some((each) => each.seat.peer === peer && each.seat.lies))
+      this.breach('conduct', `${name} reports ${peer}, which is honest: ${found}`)
+  }
+
   /** Starts a peer; nobody waits until it is up, since it may end before. */
   launch(machine: Machine): void {
     this.start(machine).catch((error: Error & { code?: string }) => {
@@ -223,7 +261,7 @@ export class VirtualCouncil {
     this.end(machine, 'power loss')
     this.note(`${machine.name}: the disk is lost`)
     machine.disk.lose()
-    this.witness.lost(machine.signer.peer)
+    this.witness.lost(machine.seat)
   }
 
   /** The peer's machine comes back with what its disk held when a backup was made. */
@@ -231,7 +269,31 @@ export class VirtualCouncil {
     this.end(machine, 'power loss')
     this.note(`${machine.name}: the disk is set back to an older state`)
     machine.disk.restore(backup)
-    this.witness.lost(machine.signer.peer)
+    this.witness.lost(machine.seat)
+  }
+
+  /** A second process starts with the authority's key, on a copy of what its disk holds for sure now. */
+  startCopy(): Machine {
+    const { plan, signer, web, disk } = this.authority
+    const name = `${plan.name}'${this.#lives}`
+    const copy = this.#machine({ ...plan, name }, signer, web)
+    this.note(`${name}: a copy of the folder of ${plan.name}`)
+    copy.disk.restore(disk.backUp())
+    // No folder but this one is at this place of a disk.
+    copy.disk.folders = disk.folders + 1_000 * this.#lives
+    this.copy = copy
+    this.launch(copy)
+    return copy
+  }
+
+  /** The copy's process ends; @returns what its folder holds */
+  endCopy(): Rows | null {
+    const { copy } = this
+    this.copy = null
+    if (copy === null) return null
+    this.end(copy, 'kill')
+    this.witness.doubled(this.authority.seat)
+    return copy.disk.backUp()
   }
 
   /** Ends a peer's run now. */
@@ -239,12 +301,12 @@ export class VirtualCouncil {
     if (machine.life === null) return
     this.note(`${machine.name}: ${how}`)
     if (how === 'stop') machine.exchange?.stop()
+    this.network.leave(machine.signer.peer, machine.life)
+    if (this.machines.includes(machine)) this.dht.leave(machine.signer.peer)
     machine.life.isOver = true
     machine.life = null
     machine.exchange = null
     machine.authority = null
-    this.network.leave(machine.signer.peer)
-    this.dht.leave(machine.signer.peer)
     machine.disk.end(how)
   }
 
@@ -253,10 +315,12 @@ export class VirtualCouncil {
     const { name, plan, signer } = machine
     const life = new Life(`${name}${this.#lives++}`)
     const chance = this.random(life.name)
-    const clock = this.clock.of(life, chance)
+    const clock = this.clock.of(life, chance, machine.reading)
+    const isCopy = !this.machines.includes(machine)
     machine.life = life
     machine.hasStarted = true
     this.note(`${name}: start`)
+    const lie = this.lieOf(name)
     const holder: { exchange: Exchange | null; parts: AuthorityParts | null } = {
       exchange: null,
       parts: null,
@@ -264,6 +328,8 @@ export class VirtualCouncil {
     const { network, pubsub } = this.network.arrive({
       peer: signer.peer,
       life,
+      bend: lie === null ? undefined : bendFor(lie, () => this.lies++),
+      watch: (message) => this.witness.watch(machine.seat, message),
       isMember: (peer) => holder.exchange?.council.isMember(peer) ?? false,
       onConnected: (peer) => holder.exchange?.connected(peer),
     })
@@ -275,17 +341,23 @@ export class VirtualCouncil {
       {
         network,
         pubsub,
-        dht: this.dht.of(signer.peer),
+        // A table knows a peer by its name: of two with one name it has the first.
+        dht: isCopy ? null : this.dht.of(signer.peer),
         disk: machine.disk.open(life),
         memoryDisk: () => new MemoryLevel<string, Uint8Array>({ valueEncoding: 'view' }) as Disk,
         clock,
         signer,
         keys: this.keys,
         newStoreId: () => this.#plan.storeIdOf?.(machine) ?? newStoreId(chance),
+        // Where nobody lies surprise questions find nothing, and take their time.
+        ...(this.#plan.liars === undefined ? {} : { newNonce: () => newNonce(chance) }),
         vitals: async () => ({ freeBytes: 1e9, load: 0 }),
         fetchHello: (url, nonce) => this.#fetchHello(machine, clock, url, nonce),
         askDns: async () => 'no answer',
-        report: (event, fields) => this.note(() => `${name}: ${event} ${JSON.stringify(fields)}`),
+        report: (event, fields) => {
+          this.note(() => `${name}: ${event} ${JSON.stringify(fields)}`)
+          if (event === 'reported') this.#reported(machine, fields as Reported)
+        },
       },
       {
         councilId: machine === this.authority ? null : this.#councilId(),
@@ -309,7 +381,8 @@ export class VirtualCouncil {
       },
     )
     holder.exchange = exchange
-    this.dht.arrive(signer.peer, life, exchange.registry)
+    if (!isCopy) this.dht.arrive(signer.peer, life, exchange.registry)
+    if (lie === 'keeps nothing') keepNothing(machine, exchange, () => this.lies++)
     this.#plan.tamper?.(machine, exchange, this.machines)
     await exchange.start()
     machine.exchange = exchange
@@ -329,19 +402,22 @@ export class VirtualCouncil {
       )
       machine.authority = holder.parts
     }
-    this.#join(machine, exchange, clock, logger.forComponent('council:join'))
+    this.#join(machine, life, clock, logger.forComponent('council:join'))
   }
 
   #join(
     machine: Machine,
-    exchange: Exchange,
+    life: Life,
     clock: Clock,
     log: ReturnType<ReturnType<typeof createLogger>['forComponent']>,
   ): void {
-    const { name, plan, signer, web } = machine
+    const { plan, signer, web } = machine
+    const exchange = machine.exchange as Exchange
+    // Whose folder it is a copy of has that name.
+    const name = this.nameOf(signer.peer)
     const dialWanted = () => {
       const connected = exchange.neighbours.partners().filter((peer) => peer !== signer.peer)
-      for (const peer of connected) this.network.dial(signer.peer, peer)
+      for (const peer of connected) this.network.dial(signer.peer, peer, life)
     }
     exchange.council.onChange((changed) => {
       if (changed === rosterLog) dialWanted()
@@ -416,6 +492,8 @@ export class VirtualCouncil {
   }
 }
 
+type Reported = { readonly peer: PeerName; readonly found: string }
+
 /** A rule did not hold. */
 export class Broken extends Error {
   readonly rule: Rule
@@ -428,10 +506,13 @@ export class Broken extends Error {
   }
 }
 
+const hexDigits = (random: Random, count: number) =>
+  Array.from({ length: count }, () => random.between(0, 15).toString(16)).join('')
+
 export const newStoreId = (random: Random): StoreId =>
-  parseStoreId(
-    Array.from({ length: 32 }, () => random.between(0, 15).toString(16)).join(''),
-  ) as StoreId
+  parseStoreId(hexDigits(random, 32)) as StoreId
+
+const newNonce = (random: Random) => hexDigits(random, 64)
 
 /** A log line without the machine's own time. */
 function readLine(line: string): string {

@@ -187,4 +187,4 @@ function apply(rows: Rows, operations: readonly Write[]): void {
 }
 
 const copy = (write: Write): Write =>
-  write.type === 'put' ? { ...write, value: Uint8Array.from(write.value) } : write
+  write.type === 'put' ? { ...write, value: new Uint8Array(write.value) } : write

@@ -7,6 +7,10 @@ export type FaultCounts = {
   crashes: number
   lostDisks: number
   restored: number
+  /** second processes with the authority's key */
+  doubled: number
+  /** clocks that were set */
+  jumps: number
   cuts: number
   stops: number
 }
@@ -21,7 +25,9 @@ export class Faults {
   readonly #healing = new Set<() => void>()
   readonly #onLost: () => void
   #isOver = false
-  readonly counts: FaultCounts = { crashes: 0, lostDisks: 0, restored: 0, cuts: 0, stops: 0 }
+  readonly counts: FaultCounts = {
+    ...{ crashes: 0, lostDisks: 0, restored: 0, doubled: 0, jumps: 0, cuts: 0, stops: 0 },
+  }
 
   /** @param onLost - called when a disk was lost */
   constructor(council: VirtualCouncil, most: number, onLost: () => void) {
@@ -158,6 +164,14 @@ export class Faults {
     this.#council.note(`${machine.name}: stopped for ${ms} ms`)
     life?.stop()
     return true
+  }
+
+  /** A machine's clock is set, forward or back. */
+  setClock({ name, reading }: Machine, aheadMs: number): void {
+    if (this.#isOver) return
+    this.#council.note(`${name}: the clock is set by ${aheadMs - reading.aheadMs} ms`)
+    this.counts.jumps++
+    reading.aheadMs = aheadMs
   }
 
   /** What a machine sends comes up to `lateMs` later. */

@@ -5,6 +5,7 @@ import { ReplicationError } from '../../../src/replication/errors.ts'
 import type { GossipVerdict, Handler, Network, Pubsub } from '../../../src/replication/network.ts'
 import { JOIN, maxFrameBytes, maxGossipBytes } from '../../../src/replication/protocol.ts'
 import { noFollow } from '../../replication/no-follow.ts'
+import type { Bend } from './lies.ts'
 import type { Random } from './random.ts'
 import type { Life, VirtualClock } from './virtual-clock.ts'
 
@@ -30,6 +31,10 @@ type Gossiped = {
 export type Station = {
   readonly peer: PeerName
   readonly life: Life
+  /** sees every message at the moment at which this run lets it out */
+  readonly watch: (message: unknown) => void
+  /** what a liar answers in the place of what the product would */
+  readonly bend?: Bend | undefined
   /** the gate's question: is this one a member, as far as this peer knows? */
   readonly isMember: (peer: PeerName) => boolean
   readonly onConnected: (peer: PeerName) => void
@@ -52,42 +57,61 @@ const notAMember = {
 export class VirtualNetwork {
   readonly #clock: VirtualClock
   readonly #random: Random
-  readonly #places = new Map<PeerName, Place>()
+  /** runs that are up; more than one of a peer where its key is used twice at once */
+  readonly #places = new Map<PeerName, readonly Place[]>()
+  /** connections, by the names of the two runs */
   readonly #open = new Set<string>()
   /** how many cuts lie on a way */
   readonly #cuts = new Map<string, number>()
   readonly #late = new Map<PeerName, number>()
-  readonly #watch: (from: PeerName, message: unknown) => void
   readonly #trouble: (sentence: string) => void
   weather: Weather = { loss: 0, duplicates: 0, minMs: 1, maxMs: 20 }
 
   constructor(parts: {
     readonly clock: VirtualClock
     readonly random: Random
-    /** sees every message at the moment at which a peer lets it out */
-    readonly watch: (from: PeerName, message: unknown) => void
     /** hears what honest peers must not do to each other */
     readonly trouble: (sentence: string) => void
   }) {
     this.#clock = parts.clock
     this.#random = parts.random
-    this.#watch = parts.watch
     this.#trouble = parts.trouble
   }
 
   /** A peer comes up. Its connections are made by `dial` and by requests. */
   arrive(station: Station): { readonly network: Network; readonly pubsub: Pubsub } {
     const place = { ...station, handlers: new Map(), topics: new Map(), seen: new Set<string>() }
-    this.#places.set(station.peer, place)
+    this.#places.set(station.peer, [...this.#at(station.peer), place])
     return { network: this.#networkOf(place), pubsub: this.#pubsubOf(place) }
   }
 
-  /** A peer goes down: its connections break. */
-  leave(peer: PeerName): void {
-    this.#places.delete(peer)
-    for (const link of this.#open) {
-      if (link.split(' ').includes(peer)) this.#open.delete(link)
-    }
+  /** A run of a peer goes down: its connections break. */
+  leave(peer: PeerName, life: Life): void {
+    const left = this.#at(peer).filter((place) => place.life !== life)
+    if (left.length > 0) this.#places.set(peer, left)
+    else this.#places.delete(peer)
+    for (const open of this.#open) if (open.split(' ').includes(life.name)) this.#open.delete(open)
+  }
+
+  #at(peer: PeerName): readonly Place[] {
+    return this.#places.get(peer) ?? []
+  }
+
+  /** Of a peer's runs the one that hears what `from` sends now: any that it is connected with. */
+  #route(from: Place, to: PeerName): Place | undefined {
+    const places = this.#at(to)
+    if (places.length < 2) return places[0]
+    const open = places.filter((place) => this.#open.has(link(from, place)))
+    return this.#random.pick(open.length > 0 ? open : places)
+  }
+
+  #isUp(place: Place): boolean {
+    return this.#at(place.peer).includes(place)
+  }
+
+  /** The run, or where that is over the one that came after it. */
+  #now(place: Place): Place | undefined {
+    return this.#isUp(place) ? place : this.#at(place.peer)[0]
   }
 
   /**
@@ -117,26 +141,36 @@ export class VirtualNetwork {
   }
 
   reaches(from: PeerName, to: PeerName): boolean {
-    return this.#places.has(from) && this.#places.has(to) && !this.#cuts.get(`${from} ${to}`)
+    return this.#at(from).length > 0 && this.#at(to).length > 0 && !this.#cuts.get(`${from} ${to}`)
   }
 
-  /** Opens a connection, when both sides can hear each other. */
-  dial(from: PeerName, to: PeerName): void {
+  /** Opens a connection, when both sides can hear each other; @param life - the run that dials */
+  dial(from: PeerName, to: PeerName, life: Life): void {
     this.#later(() => {
-      if (this.reaches(from, to) && this.reaches(to, from)) this.#connect(from, to)
+      const runs = this.#at(from)
+      const own = runs.find((place) => place.life === life) ?? runs[0]
+      if (own === undefined || !this.reaches(from, to) || !this.reaches(to, from)) return
+      if (this.#isConnected(own, to)) return
+      const place = this.#route(own, to)
+      if (place !== undefined) this.#connect(own, place)
     }, from)
   }
 
-  #connect(a: PeerName, b: PeerName): void {
-    if (a === b || this.#open.has(link(a, b))) return
+  #isConnected(own: Place, peer: PeerName): boolean {
+    return this.#at(peer).some((place) => this.#open.has(link(own, place)))
+  }
+
+  #connect(one: Place, other: Place): void {
+    const [a, b] = [this.#now(one), this.#now(other)]
+    if (a === undefined || b === undefined || a.peer === b.peer) return
+    if (this.#open.has(link(a, b))) return
     this.#open.add(link(a, b))
     for (const [self, other] of [
       [a, b],
       [b, a],
     ] as const) {
-      const place = this.#places.get(self)
-      place?.life.reach(() => {
-        if (place.isMember(other)) place.onConnected(other)
+      self.life.reach(() => {
+        if (self.isMember(other.peer)) self.onConnected(other.peer)
       })
     }
   }
@@ -154,15 +188,24 @@ export class VirtualNetwork {
   }
 
   /** Calls `arrive` once for each copy that gets through, and `broken` when the other side is down. */
-  #send(from: PeerName, to: PeerName, arrive: (place: Place) => void, broken = () => {}): void {
+  #send(
+    from: Place,
+    to: PeerName | Place,
+    arrive: (place: Place) => void,
+    broken = () => {},
+  ): void {
     if (this.#random.chance(this.weather.loss)) return
     const copies = this.#random.chance(this.weather.duplicates) ? 2 : 1
+    const peer = typeof to === 'string' ? to : to.peer
     for (let copy = 0; copy < copies; copy++) {
       this.#later(() => {
-        const place = this.#places.get(to)
-        if (this.reaches(from, to) && place !== undefined) place.life.reach(() => arrive(place))
-        else if (place === undefined && this.#random.chance(0.5)) broken()
-      }, from)
+        const isThere = this.#at(peer).length > 0
+        const place = typeof to === 'string' ? this.#route(from, to) : to
+        if (!isThere) {
+          if (this.#random.chance(0.5)) broken()
+        } else if (place !== undefined && this.#isUp(place) && this.reaches(from.peer, peer))
+          place.life.reach(() => arrive(place))
+      }, from.peer)
     }
   }
 
@@ -188,16 +231,16 @@ export class VirtualNetwork {
             )
             return
           }
-          this.#watch(self, body)
+          own.watch(body)
           this.#send(
-            self,
+            own,
             peer,
             (place) => {
-              this.#connect(self, peer)
+              this.#connect(own, place)
               void this.#serve(place, self, protocol, frame).then((answer) => {
                 if (place.life.isOver) return
-                if (answer === null) this.#send(peer, self, () => fail('the stream was reset'))
-                else this.#send(peer, self, () => settle(() => resolve(decode(answer))))
+                if (answer === null) this.#send(place, own, () => fail('the stream was reset'))
+                else this.#send(place, own, () => settle(() => resolve(decode(answer))))
               })
             },
             () => fail('connection refused'),
@@ -209,7 +252,7 @@ export class VirtualNetwork {
       },
       connected: () =>
         [...this.#places.keys()].filter(
-          (peer) => this.#open.has(link(self, peer)) && own.isMember(peer),
+          (peer) => this.#isConnected(own, peer) && own.isMember(peer),
         ),
     }
   }
@@ -226,8 +269,10 @@ export class VirtualNetwork {
     if (isStranger) return encode(notAMember)
     if (handler === undefined || frame.length > maxFrameBytes) return null
     try {
-      const answer = await handler(from, decode(frame))
-      if (from !== place.peer && !place.life.isOver) this.#watch(place.peer, answer)
+      const asked = decode(frame)
+      const said = await handler(from, asked)
+      const answer = place.bend?.(protocol, asked, said) ?? said
+      if (from !== place.peer && !place.life.isOver) place.watch(answer)
       const bytes = encode(answer)
       if (bytes.length > maxFrameBytes) {
         this.#trouble(`an answer on ${protocol} has ${bytes.length} bytes`)
@@ -245,7 +290,7 @@ export class VirtualNetwork {
       publish: async (topic, data) => {
         if (own.life.isOver) return
         if (data.length > maxGossipBytes) this.#trouble(`a gossip message has ${data.length} bytes`)
-        this.#watch(own.peer, decode(data))
+        own.watch(decode(data))
         const id = createHash('sha256').update(topic).update(data).digest('hex')
         own.seen.add(id)
         this.#spread(own, { id, topic, author: own.peer, data })
@@ -261,9 +306,11 @@ export class VirtualNetwork {
 
   /** To every subscriber; who accepts a message passes it on, as in a mesh. */
   #spread(by: Place, message: Gossiped): void {
-    for (const peer of this.#places.keys()) {
+    for (const [peer, places] of this.#places) {
       if (peer === by.peer || peer === message.author || !by.isMember(peer)) continue
-      this.#send(by.peer, peer, (place) => void this.#judge(place, by.peer, message))
+      const each = places.length < 2 ? [peer] : places
+      for (const to of each)
+        this.#send(by, to, (place) => void this.#judge(place, by.peer, message))
     }
   }
 
@@ -279,4 +326,5 @@ export class VirtualNetwork {
   }
 }
 
-const link = (a: PeerName, b: PeerName) => (a < b ? `${a} ${b}` : `${b} ${a}`)
+const link = ({ life: a }: Place, { life: b }: Place) =>
+  a.name < b.name ? `${a.name} ${b.name}` : `${b.name} ${a.name}`

@@ -47,6 +47,11 @@ export class OffLoop {
     })
   }
 
+  /** Whether a call is under way. */
+  get isWorking(): boolean {
+    return this.#held.length > 0
+  }
+
   /** Hands over the answer of the oldest call, once it is there. @returns false when none is under way */
   async deliverOne(): Promise<boolean> {
     const first = this.#held.shift()

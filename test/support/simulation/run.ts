@@ -80,7 +80,8 @@ export class Run {
   async #open(): Promise<Writer[]> {
     const { clock, keys, authority } = this.council
     const council = authority.exchange?.council.roster()?.council as string
-    const parts = { council, now: clock.now, keys, way: this.#way }
+    const now = () => clock.now() + this.plan.authorAheadMs
+    const parts = { council, now, keys, way: this.#way }
     const wanted = authorNames.slice(0, this.plan.blogs).map((name) => [name, name] as const)
     const [first] = authorNames
     const last = authorNames.at(-1)
@@ -135,9 +136,13 @@ export class Run {
     )
   }
 
-  /** Orders a blog to be led by another spoke. @returns whether there is an authority to be asked */
-  move(blog: string, { name }: Machine): boolean {
-    const desk = this.#desk()
+  /**
+   * Orders a blog to be led by another spoke.
+   * @param at - the authority's process that is asked; left out: any that runs
+   * @returns whether there is one
+   */
+  move(blog: string, { name }: Machine, at: Machine | null = this.#asked()): boolean {
+    const desk = at === null ? null : deskOf(at)
     if (desk === null) return false
     this.council.note(`${blog} is to be led by ${name}`)
     const asked = { blog, spoke: name, reason: 'it is ordered', evidence: null, dryRun: false }
@@ -161,8 +166,13 @@ export class Run {
   }
 
   #desk() {
-    const { authority, life } = this.council.authority
-    return life?.isStopped === false ? (authority?.moves ?? null) : null
+    return deskOf(this.#asked())
+  }
+
+  /** Who gets an order for the authority: of two processes with its key one of them. */
+  #asked(): Machine {
+    const { authority, copy } = this.council
+    return copy !== null && this.#chance.chance(0.5) ? copy : authority
   }
 
   /** An order may be refused, or end with the authority's process, or at its full disk. */
@@ -176,10 +186,46 @@ export class Run {
   /** What the authority's disk held last time; set back to it, it is a new store. */
   #backup: Rows | null = null
 
+  /** What its folder says of receipts need not be all: it was set back, or its key was used twice. */
+  #isDoubtful = false
+
+  /** How many hold the council's logs, as the authority knows it. */
+  get holders(): number {
+    const { exchange } = this.council.authority
+    return exchange?.council.roster()?.terms.at(-1)?.holders.length ?? 0
+  }
+
+  /**
+   * A second process with the authority's key runs on a copy of its folder, for a while. Then
+   * whoever looks after them ends both, and goes on with one of the two folders.
+   *
+   * @param isCopyKept - which
+   * @returns whether that is possible now. An authority that keeps blogs too is not doubled: of them
+   *   a copied folder says what it has forgotten, and REPLICATION promises nothing
+   */
+  startTwice(ms: number, isCopyKept: boolean): boolean {
+    const { council, faults } = this
+    const { authority } = council
+    if (council.copy !== null || authority.plan.roles.includes('spoke')) return false
+    if (faults.isOut(authority) || !this.#isSurvived(authority)) return false
+    this.#isDoubtful = true
+    council.startCopy()
+    faults.counts.doubled++
+    faults.for(ms, () => {
+      faults.goBack(authority)
+      const kept = council.endCopy()
+      if (isCopyKept && kept !== null) council.restore(authority, kept)
+      else council.end(authority, 'kill')
+      council.clock.after(500, () => {
+        if (authority.life === null) council.launch(authority)
+      })
+    })
+    return true
+  }
+
   /** Makes a backup of the authority, once others hold the council's logs too: alone it has the only copy. */
   backUp(): boolean {
-    const holders = this.council.authority.exchange?.council.roster()?.terms.at(-1)?.holders ?? []
-    if (holders.length < 3) return false
+    if (this.holders < 3) return false
     this.council.note('a backup of the authority is made')
     this.#backup = this.council.authority.disk.backUp()
     return true
@@ -189,7 +235,9 @@ export class Run {
   setBack(ms: number): boolean {
     const { authority } = this.council
     if (this.#backup === null || !this.#isSurvived(authority)) return false
-    return this.faults.restore(authority, this.#backup, ms)
+    if (!this.faults.restore(authority, this.#backup, ms)) return false
+    this.#isDoubtful = true
+    return true
   }
 
   /**
@@ -205,11 +253,14 @@ export class Run {
     if (this.writers.some(({ isReady, isTooLate }) => !isReady && !isTooLate)) return false
     const { ledger } = this.council.witness
     const acts = this.blogs.flatMap((blog) => ledger.line(blog))
+    const { authority, copy } = this.council
+    if (copy === null && authority.exchange?.council.mayWrite()) this.#isDoubtful = false
+    const doubtful = this.#isDoubtful ? authority : null
     return [{ replicas: ledger.holders }, ...acts].every(({ replicas }) => {
       if (!replicas.some(({ peer }) => peer === machine.signer.peer)) return true
       const gone = replicas.filter(({ peer, store }) => {
         const each = this.machineOf(peer)
-        return each === machine || each.storeOnDisk() !== store
+        return each === machine || each === doubtful || each.storeOnDisk() !== store
       })
       return gone.length <= Math.floor((replicas.length - 1) / 2)
     })
@@ -243,7 +294,7 @@ export class Run {
     const { machines, authority, witness } = this.council
     const missing: string[] = []
     if (this.writers.some(({ isIdle }) => !isIdle)) missing.push('an author waits for an answer')
-    for (const machine of machines.filter(({ hasStarted }) => hasStarted)) {
+    for (const machine of machines.filter(({ hasStarted, seat }) => hasStarted && !seat.lies)) {
       const { council, alive } = machine.exchange ?? {}
       if (council === undefined) return [`${machine.name} is down`]
       const logs = alive?.carriesNames() ? [rosterLog, namesLog] : [rosterLog]
@@ -280,7 +331,7 @@ export class Run {
     const replicas = this.named(blog)?.replicas ?? []
     return replicas.flatMap(({ peer, store }) => {
       const machine = this.machineOf(peer)
-      return machine.exchange?.storeId() === store ? [machine] : []
+      return machine.exchange?.storeId() === store && !machine.seat.lies ? [machine] : []
     })
   }
 
@@ -294,6 +345,7 @@ export class Run {
     for (const blog of this.blogs) {
       for (const machine of this.#liveReplicas(blog)) this.#compare(machine, blog)
     }
+    await this.until('who keeps nothing is reported', minutes, () => this.#unreported())
     for (const key of this.told.stored) {
       if (!this.told.isSomewhere(key))
         this.council.breach('end', `${key}, which an author was told is held, is nowhere`)
@@ -311,6 +363,25 @@ export class Run {
           witness.checkKept(receipt.value)
       }
     }
+  }
+
+  /** Who gave receipts for what it does not keep, and was not found out by surprise questions (DESIGN 8, Audits). */
+  #unreported(): string[] {
+    const { machines, reports, witness } = this.council
+    const length = (machine: Machine, blog: string) =>
+      witness.idsOf(machine.signer.peer, blog).length
+    return machines
+      .filter(({ name }) => this.council.lieOf(name) === 'keeps nothing')
+      .filter(({ signer }) => !reports.has(signer.peer))
+      .filter((machine) =>
+        this.blogs.some((blog) => {
+          const replicas = this.replicasOf(blog)
+          // What it took before it was a replica it may have kept.
+          const lacks = replicas.some((each) => length(each, blog) > 2 * length(machine, blog))
+          return lacks && replicas.includes(machine)
+        }),
+      )
+      .map(({ name }) => name)
   }
 
   /** One replica's log, from the genesis on, by another door. */
@@ -338,6 +409,7 @@ export class Run {
 
   /** All that was promised is in a replica's log. */
   #compare(machine: Machine, blog: string): void {
+    if (this.plan.liars !== undefined && this.council.hasMoved) return
     const { witness } = this.council
     const ids = witness.idsOf(machine.signer.peer, blog)
     const lost = (seq: number, id: EntryId | undefined) => id !== undefined && ids[seq] !== id
@@ -355,3 +427,7 @@ export class Run {
     }
   }
 }
+
+/** Where a running process of the authority takes orders of its operator. */
+const deskOf = ({ authority, life }: Machine) =>
+  life?.isStopped === false ? (authority?.moves ?? null) : null

@@ -16,6 +16,9 @@ export const scenes = {
   sealedLeader,
   movedLeader,
   olderState,
+  twoAuthorities,
+  ownClocks,
+  lyingReplica,
 } as const
 export type SceneName = keyof typeof scenes
 
@@ -99,6 +102,8 @@ async function emptied(run: Run, blog: string): Promise<void> {
     for (const one of [primary, second]) run.faults.part(one, other, 'both', 25_000)
   }
   await write(run, blog, primary, 2, 6_000)
+  // Another disk may have been lost meanwhile.
+  if (!run.mayLose(second)) return
   run.faults.lose(second, 500)
   run.faults.cutOff(primary, 'both', failoverMs)
   await run.hope(() => epochOf(run, blog) > epoch, failoverMs)
@@ -189,4 +194,72 @@ async function olderState(run: Run, blog: string): Promise<void> {
   await run.hope(() => authority.authority !== null, 10_000)
   run.move(blog, third)
   await run.hope(() => false, 30_000)
+}
+
+/**
+ * A second process with the authority's key runs on a copy of its folder, and both are asked for
+ * another act at the same moment, when the second one may write; so some times (REPLICATION 14).
+ */
+async function twoAuthorities(run: Run, blog: string): Promise<void> {
+  const { authority } = run.council
+  if (!(await run.hope(() => run.holders >= 3, 20_000))) return
+  for (let round = 0; round < 3; round++) {
+    const parts = await cast(run, blog)
+    if (parts === null || run.faults.isOut(authority)) return
+    const [, second, third] = parts
+    if (!run.startTwice(20_000, round % 2 === 0)) return
+    const { copy } = run.council
+    // So that some holders hear one of the two first, and some the other.
+    run.faults.delay(authority, 60, 20_000)
+    await run.hope(() => copy?.exchange?.council.mayWrite() === true, 5_000)
+    // Until both have heard who lives.
+    await run.hope(() => false, 9_000)
+    run.move(blog, second, authority)
+    run.move(blog, third, copy)
+    await write(run, blog, second, 1, 3_000)
+    const isBack = () => run.council.copy === null && authority.authority !== null
+    await run.hope(isBack, 20_000)
+  }
+}
+
+/**
+ * Machines have clocks of their own, that of the authority is set by minutes, and right then the
+ * primary is lost: it is replaced as quickly as else, and what was published stays.
+ */
+async function ownClocks(run: Run, blog: string): Promise<void> {
+  const parts = await cast(run, blog)
+  if (parts === null) return
+  const [old, second] = parts
+  const { authority } = run.council
+  if (run.faults.isOut(authority)) return
+  const epoch = epochOf(run, blog)
+  await write(run, blog, old, 2, 6_000)
+  const isAhead = authority.reading.aheadMs > 0
+  run.faults.cutOff(old, 'both', failoverMs)
+  // By the most that is allowed, when the silence is half over; both ways in turn.
+  await run.hope(() => false, 8_000)
+  run.faults.setClock(authority, isAhead ? -280_000 : 280_000)
+  run.faults.setClock(second, isAhead ? 270_000 : -270_000)
+  if (!(await run.hope(() => epochOf(run, blog) > epoch, failoverMs))) return
+  await run.hope(() => isActive(run, blog) && writerOf(run, blog)?.isIdle === true, 20_000)
+  const next = run.replicasOf(blog)[0]
+  if (next !== undefined) await write(run, blog, next, 2, 6_000)
+}
+
+/**
+ * A replica lies, and another one is cut off now and then, so that what is published is so by the
+ * liar's word: as long as the primary lives, nothing of it is lost, and nothing else gets in. One
+ * that keeps nothing is reported (REPLICATION, What it promises).
+ */
+async function lyingReplica(run: Run, blog: string): Promise<void> {
+  const parts = await cast(run, blog)
+  if (parts === null) return
+  const [primary, ...others] = parts
+  const honest = others.flat().filter(({ seat }) => !seat.lies)
+  for (const other of honest) run.faults.part(primary, other, 'both', 9_000)
+  await write(run, blog, primary, 2, 3_000)
+  // They start without the primary, and ask the liar for what they lack.
+  for (const other of honest) run.faults.crash(other, 'power loss', 300)
+  await write(run, blog, primary, 1, 3_000)
+  await run.hope(() => false, 8_000)
 }

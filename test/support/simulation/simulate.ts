@@ -43,6 +43,14 @@ export type Outcome = {
   readonly lostDisks: number
   /** times that the authority came back from an older state */
   readonly restored: number
+  /** second processes with the authority's key */
+  readonly doubled: number
+  /** clocks that were set */
+  readonly jumps: number
+  /** replicas that lied, how often, and how many of them were reported for it */
+  readonly liars: number
+  readonly lies: number
+  readonly reported: number
   readonly cuts: number
   readonly stops: number
   /** the rule that was broken, and how */
@@ -59,7 +67,7 @@ const runMs = 60 * 60_000
  */
 export async function simulate(options: SimulateOptions): Promise<Outcome> {
   const { seed, steps, only = null, scene = null, way = 'node', without = null } = options
-  const plan = scene === null ? planRun(seed, steps) : planScenes(seed, steps)
+  const plan = scene === null ? planRun(seed, steps) : planScenes(seed, steps, scene)
   const chosen = [...plan.steps.entries()].filter(([index]) => only === null || only.has(index))
   const { deafTo = [] } = options
   using council = await VirtualCouncil.open({ ...plan, ...tamperFor(without), deafTo })
@@ -91,6 +99,9 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
     receipts: witness.receipts,
     ...witness.ledger.changes(),
     ...run.faults.counts,
+    liars: Object.keys(plan.liars ?? {}).length,
+    lies: council.lies,
+    reported: council.reports.size,
     violation,
     trace: council.trace(),
   }

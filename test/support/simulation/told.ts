@@ -47,11 +47,12 @@ export class Told {
     const { machines, witness } = this.#council
     const [blog = '', seq, id] = key.split(' ')
     return machines.some(
-      ({ disk, signer }) =>
-        witness.idsOf(signer.peer, blog)[Number(seq)] === id ||
-        ['tail', 'aside'].some((kind) =>
-          disk.rows(`${kind}/${blog}/`).some(([row]) => row.endsWith(`/${id}`)),
-        ),
+      ({ disk, signer, seat }) =>
+        !seat.lies &&
+        (witness.idsOf(signer.peer, blog)[Number(seq)] === id ||
+          ['tail', 'aside'].some((kind) =>
+            disk.rows(`${kind}/${blog}/`).some(([row]) => row.endsWith(`/${id}`)),
+          )),
     )
   }
 

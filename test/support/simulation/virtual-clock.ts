@@ -40,6 +40,17 @@ export class Life {
   }
 }
 
+/** Callbacks that are set at once, each for one timer. */
+const turnsAtOnce = 64
+
+/** What a machine's clock shows, against the time that it is. */
+export type Reading = {
+  /** how far it is ahead, ms; less than 0: behind */
+  aheadMs: number
+  /** by how much it is too fast: 0.001 gains 1 ms in a second */
+  drift: number
+}
+
 type Timer = {
   readonly atMs: number
   readonly order: number
@@ -52,8 +63,8 @@ type Timer = {
  *
  * Everything that waits in a simulation waits for one of three things: a promise that is settled by
  * now (a microtask), WebCrypto on a thread (`OffLoop`), or a timer of this clock: network and disk
- * wait by this clock alone. One turn of the event loop by `setImmediate` runs all microtasks to the
- * end, so when after a turn no call of WebCrypto is under way either, nothing can happen any more
+ * wait by this clock alone. Between two callbacks of `setImmediate` Node runs all ticks and microtasks
+ * to the end, so when after that no call of WebCrypto is under way either, nothing can happen any more
  * before the next timer, and the clock jumps there. Timers run one at a time, by their time and then
  * by the order in which they were set, each followed by all that it leads to. Hence the order of
  * events is a function of the seed. What would break that: real timers, sockets, files or threads
@@ -61,6 +72,7 @@ type Timer = {
  */
 export class VirtualClock {
   #nowMs: number
+  readonly #startMs: number
   /** a binary heap, the next timer first */
   readonly #timers: Timer[] = []
   readonly #offLoop: OffLoop
@@ -70,10 +82,13 @@ export class VirtualClock {
 
   constructor(startMs: number, offLoop: OffLoop) {
     this.#nowMs = startMs
+    this.#startMs = startMs
     this.#offLoop = offLoop
   }
 
   readonly now = (): number => this.#nowMs
+
+  readonly steady = (): number => this.#nowMs - this.#startMs
 
   readonly after = (ms: number, job: () => void): (() => void) => {
     const atMs = this.#nowMs + Math.max(0, Math.ceil(ms))
@@ -89,11 +104,16 @@ export class VirtualClock {
       this.after(ms, resolve)
     })
 
-  /** The clock as one run of a process sees it. */
-  of(life: Life, random: Random): Clock {
+  /** What a machine's clock shows now, ms. */
+  read({ aheadMs, drift }: Reading): number {
+    return this.#nowMs + aheadMs + Math.floor((this.#nowMs - this.#startMs) * drift)
+  }
+
+  /** The clock as one run of a process sees it: its machine's. */
+  of(life: Life, random: Random, reading: Reading): Clock {
     const after = (ms: number, job: () => void) => {
       let isCancelled = false
-      const cancel = this.after(ms, () =>
+      const cancel = this.after(ms / (1 + reading.drift), () =>
         life.reach(() => {
           if (!isCancelled) job()
         }),
@@ -103,7 +123,8 @@ export class VirtualClock {
         cancel()
       }
     }
-    return { now: this.now, after, random: random.next }
+    const steady = () => (this.#nowMs - this.#startMs) * (1 + reading.drift)
+    return { now: () => this.read(reading), steady, after, random: random.next }
   }
 
   /**
@@ -112,43 +133,63 @@ export class VirtualClock {
    * @param check - called after every event; throws when a rule was broken
    * @param deadlineMs - virtual time that the run may take
    */
-  async run<T>(job: () => Promise<T>, check: () => void, deadlineMs: number): Promise<T> {
-    let end: { readonly value: T } | { readonly error: unknown } | null = null
+  run<T>(job: () => Promise<T>, check: () => void, deadlineMs: number): Promise<T> {
     const latestMs = this.#nowMs + deadlineMs
-    job().then(
-      (value) => {
-        end = { value }
-      },
-      (error: unknown) => {
-        end = { error }
-      },
-    )
-    const ended = () => end as { readonly value: T } | { readonly error: unknown } | null
-    for (;;) {
-      await this.#settle()
-      check()
-      const result = ended()
-      if (result !== null) {
-        if ('error' in result) throw result.error
-        return result.value
+    return new Promise((resolve, reject) => {
+      let isOver = false
+      let isWaiting = false
+      let queued = 0
+      let result: { readonly value: T } | null = null
+      const fail = (error: unknown) => {
+        isOver = true
+        reject(error)
       }
-      let timer = this.#pop()
-      while (timer?.isCancelled) timer = this.#pop()
-      if (timer === undefined) throw new Error('nothing is left to happen and the run is not over')
-      if (timer.atMs > latestMs) throw new Error(`the run is not over after ${deadlineMs} ms`)
-      this.#nowMs = timer.atMs
-      this.events++
-      timer.job()
-    }
+      job().then((value) => {
+        result = { value }
+      }, fail)
+      const goOn = () => {
+        if (isOver || isWaiting || queued > 0) return
+        for (; queued < turnsAtOnce; queued++) setImmediate(turn)
+      }
+      const waitForThread = async () => {
+        isWaiting = true
+        await this.#offLoop.deliverOne()
+        isWaiting = false
+        // Behind all that the answer leads to.
+        setImmediate(goOn)
+      }
+      const turn = () => {
+        queued--
+        try {
+          if (isOver || isWaiting) return
+          if (this.#offLoop.isWorking) {
+            waitForThread().catch(fail)
+            return
+          }
+          check()
+          if (result !== null) {
+            isOver = true
+            resolve(result.value)
+          } else this.#runNext(latestMs, deadlineMs)
+        } catch (error) {
+          fail(error)
+        } finally {
+          goOn()
+        }
+      }
+      goOn()
+    })
   }
 
-  /** Returns when nothing more can happen at this instant. */
-  async #settle(): Promise<void> {
-    do {
-      await new Promise((resolve) => {
-        setImmediate(resolve)
-      })
-    } while (await this.#offLoop.deliverOne())
+  /** The next timer, at its time. */
+  #runNext(latestMs: number, deadlineMs: number): void {
+    let timer = this.#pop()
+    while (timer?.isCancelled) timer = this.#pop()
+    if (timer === undefined) throw new Error('nothing is left to happen and the run is not over')
+    if (timer.atMs > latestMs) throw new Error(`the run is not over after ${deadlineMs} ms`)
+    this.#nowMs = timer.atMs
+    this.events++
+    timer.job()
   }
 
   #push(timer: Timer): void {

@@ -1,5 +1,7 @@
 import { decode } from 'cborg'
 import type { PeerName } from '../../../src/auth/peer-signature.ts'
+import type { Head } from '../../../src/replication/log/log.ts'
+import { sameReplica } from '../../../src/replication/log/peer-text.ts'
 import { decodeReceipt, type Receipt } from '../../../src/replication/log/receipt.ts'
 import type { Write } from '../../../src/replication/log/store.ts'
 import { type EntryId, idOf } from '../../../src/replication/log/text.ts'
@@ -21,25 +23,38 @@ type Seen = {
   readonly promised: Map<string, { readonly epoch: number; readonly seq: number }>
 }
 
+/** Who is watched: a peer at its disk. There are two of one peer where its key is used twice at once. */
+export type Seat = {
+  readonly name: string
+  readonly peer: PeerName
+  readonly disk: VirtualDisk
+  /** whether what it says and keeps need not be so */
+  readonly lies: boolean
+}
+
 /** Sees every message that a peer lets out and every write of a disk, and holds both against the rules. */
 export class Witness {
   readonly #disks: ReadonlyMap<PeerName, VirtualDisk>
+  readonly #liars: ReadonlySet<PeerName>
   readonly #broken: Breach
   readonly ledger: Ledger
   /** receipts that were looked at, by their text and who let them out */
   readonly #seen = new Set<string>()
   /** `holder log seq` → id of the act it gave a receipt for */
   readonly #held = new Map<string, EntryId>()
-  readonly #stores = new Map<PeerName, Seen>()
-  /** ids of all entries that ever lay in a log */
-  readonly #entries = new Set<EntryId>()
+  readonly #stores = new Map<string, Seen>()
+  /** all entries that ever lay in a log, and the one before each */
+  readonly #entries = new Map<EntryId, EntryId | null>()
+  /** all that authors have signed */
+  readonly #signed = new Set<EntryId>()
   readonly #ids = new WeakMap<Uint8Array, Row>()
   readonly #promises: ((from: PeerName) => void)[] = []
   /** receipts for blogs that were held against a disk */
   receipts = 0
 
-  constructor(disks: ReadonlyMap<PeerName, VirtualDisk>, broken: Breach) {
-    this.#disks = disks
+  constructor(seats: readonly Seat[], broken: Breach) {
+    this.#disks = new Map(seats.map(({ peer, disk }) => [peer, disk]))
+    this.#liars = new Set(seats.filter(({ lies }) => lies).map(({ peer }) => peer))
     this.#broken = broken
     this.ledger = new Ledger(broken)
   }
@@ -49,8 +64,13 @@ export class Witness {
     this.#promises.push(listener)
   }
 
+  /** An author has signed this entry. */
+  authored(id: EntryId): void {
+    this.#signed.add(id)
+  }
+
   /** A message that `from` lets out, in whatever form. */
-  watch(from: PeerName, message: unknown): void {
+  watch(from: Seat, message: unknown): void {
     if (!Array.isArray(message)) {
       if (typeof message !== 'object' || message === null || message instanceof Uint8Array) return
       for (const value of Object.values(message)) this.watch(from, value)
@@ -66,25 +86,27 @@ export class Witness {
     else for (const value of message.slice(2)) this.watch(from, value)
   }
 
-  #receipt(from: PeerName, text: Uint8Array, signature: Uint8Array): void {
-    const key = from + Buffer.from(text).toString('latin1')
+  #receipt(from: Seat, text: Uint8Array, signature: Uint8Array): void {
+    // Who lets it out first has given it: of two with one key the other one may pass it on.
+    const key = from.peer + Buffer.from(text).toString('latin1')
     if (this.#seen.has(key)) return
     this.#seen.add(key)
     const receipt = decodeReceipt({ text, signature })
-    if (!receipt.ok || receipt.value.replica.peer !== from) return
-    if (receipt.value.log.startsWith('@')) this.#holds(receipt.value)
-    else this.#leaves(receipt.value)
+    if (!receipt.ok || receipt.value.replica.peer !== from.peer) return
+    if (receipt.value.log.startsWith('@')) this.#holds(from, receipt.value)
+    else this.#leaves(from, receipt.value)
   }
 
   /** A holder's receipt for an act: one act per seq, ever, and synced (REPLICATION 14). */
-  #holds({ log, head, replica }: Receipt): void {
-    const key = `${replica.peer} ${replica.store} ${log} ${head.seq}`
+  #holds({ name, disk, lies }: Seat, { log, head, replica }: Receipt): void {
+    if (lies) return
+    const key = `${name} ${replica.store} ${log} ${head.seq}`
     const known = this.#held.get(key)
     if (known !== undefined && known !== head.id)
       this.#broken('holder', `${replica.peer} gave receipts for two acts as ${log} ${head.seq}`)
     this.#held.set(key, head.id)
     if (known !== undefined) return
-    const row = this.#disks.get(replica.peer)?.durable(`held/${log}/${head.seq}`)
+    const row = disk.durable(`held/${log}/${head.seq}`)
     if (row === undefined || (decode(row) as { id: string }).id !== head.id)
       this.#broken(
         'receipt',
@@ -92,10 +114,16 @@ export class Witness {
       )
   }
 
-  #leaves(receipt: Receipt): void {
+  #leaves(from: Seat, receipt: Receipt): void {
     const { log, act, epoch, head, replica } = receipt
     this.receipts++
-    const promised = this.#storeOf(replica.peer).promised.get(log)
+    if (from.lies) {
+      // It counts, as any: that is what w - 1 liars must not do harm by.
+      const named = this.ledger.replicasOf(act).some((each) => sameReplica(each, replica))
+      if (named) this.ledger.given(act, replica, this.#chainTo(head))
+      return
+    }
+    const promised = this.#storeOf(from.name).promised.get(log)
     if (promised !== undefined && epoch <= promised.epoch && head.seq > promised.seq)
       this.#broken(
         'promise',
@@ -105,15 +133,15 @@ export class Witness {
     if (chain !== null) this.ledger.given(act, replica, chain)
   }
 
-  #promise(from: PeerName, text: Uint8Array, signature: Uint8Array): void {
+  #promise(from: Seat, text: Uint8Array, signature: Uint8Array): void {
     const promise = decodePromise({ text, signature })
-    if (!promise.ok || promise.value.replica.peer !== from) return
+    if (!promise.ok || promise.value.replica.peer !== from.peer) return
     const { log, epoch, head } = promise.value
-    const promised = this.#storeOf(from).promised
+    const promised = this.#storeOf(from.name).promised
     const before = promised.get(log)
     if (before === undefined || before.epoch < epoch)
       promised.set(log, { epoch, seq: head?.seq ?? -1 })
-    for (const listener of this.#promises) listener(from)
+    for (const listener of this.#promises) listener(from.peer)
   }
 
   /**
@@ -142,9 +170,21 @@ export class Witness {
     return null
   }
 
+  /** Ids of an entry and all before it, as far as any log ever had them. */
+  #chainTo(head: Head): EntryId[] {
+    const ids: EntryId[] = []
+    let id: EntryId | null = head.id
+    while (id !== null) {
+      ids.unshift(id)
+      id = this.#entries.get(id) ?? null
+    }
+    return ids.length === head.seq + 1 ? ids : []
+  }
+
   /** A receipt that a replica keeps of itself must still be true, whatever has become of its act. */
   checkKept(receipt: Receipt): void {
     const { log, head, replica } = receipt
+    if (this.#liars.has(replica.peer)) return
     const held = this.idsOf(replica.peer, log)[head.seq]
     const aside = ['tail', 'aside'].some((kind) =>
       this.#disks
@@ -158,51 +198,71 @@ export class Witness {
 
   // Disks.
 
-  #storeOf(peer: PeerName): Seen {
-    const known = this.#stores.get(peer)
+  #storeOf(seat: string): Seen {
+    const known = this.#stores.get(seat)
     if (known !== undefined) return known
     const seen = { acts: new Map(), follows: new Map(), promised: new Map() }
-    this.#stores.set(peer, seen)
+    this.#stores.set(seat, seen)
     return seen
   }
 
   /** A machine lost its disk: what was seen of it says nothing of the new one. */
-  lost(peer: PeerName): void {
-    this.#stores.delete(peer)
+  lost(seat: Seat): void {
+    this.#stores.delete(seat.name)
+  }
+
+  /** A machine's folder was used twice: what one of the two gave receipts for the other does not know. */
+  doubled(seat: Seat): void {
+    this.lost(seat)
+    for (const key of this.#held.keys()) if (key.startsWith(`${seat.name} `)) this.#held.delete(key)
   }
 
   /** A batch that a disk has written. */
-  wrote(peer: PeerName, operations: readonly Write[]): void {
+  wrote(seat: Seat, operations: readonly Write[]): void {
+    if (seat.lies) return
     for (const operation of operations) {
       if (operation.type !== 'put') continue
       const { key, value } = operation
-      if (key.startsWith('entry/')) this.#entered(peer, key, value)
-      else if (key.startsWith('receipt/')) this.watch(peer, decode(value))
-      else if (key.startsWith('assign/')) this.#learned(peer, key, value)
-      else if (key.startsWith('log/')) this.#followed(peer, key, value)
+      if (key.startsWith('entry/')) this.#entered(seat, key, value)
+      else if (key.startsWith('receipt/')) this.watch(seat, decode(value))
+      else if (key.startsWith('assign/')) this.#learned(seat, key, value)
+      else if (key.startsWith('log/')) this.#followed(seat, key, value)
+      else if (key.startsWith('tail/') || key.startsWith('aside/')) this.#isSigned(seat, key, value)
     }
   }
 
-  #entered(peer: PeerName, key: string, value: Uint8Array): void {
+  #entered(seat: Seat, key: string, value: Uint8Array): void {
+    const { name, disk } = seat
     const [, log = '', digits] = key.split('/')
     const seq = Number(digits)
     const row = this.#rowOf(value)
-    const before = seq === 0 ? undefined : this.#disks.get(peer)?.read(entryKey(log, seq - 1))
+    const before = seq === 0 ? undefined : disk.read(entryKey(log, seq - 1))
     const prev = before === undefined ? null : this.#rowOf(before).id
     if (row.prev !== prev)
-      this.#broken('chain', `${log} ${seq} at ${peer} does not follow what lies before it`)
+      this.#broken('chain', `${log} ${seq} at ${name} does not follow what lies before it`)
     if (log.startsWith('@')) {
       const act = decodeAct(row.text)
       if (act.ok) this.ledger.inForce(act.value)
-    } else if (!this.#entries.has(row.id)) {
-      this.#entries.add(row.id)
-      if (seq > 0) this.#fresh(peer, log, seq)
+      return
     }
+    this.#isSigned(seat, key, value)
+    if (this.#entries.has(row.id)) return
+    this.#entries.set(row.id, row.prev)
+    if (seq > 0) this.#fresh(seat, log, seq)
+  }
+
+  /** Whatever a store keeps of a blog is what its author signed, byte for byte. */
+  #isSigned({ name }: Seat, key: string, value: Uint8Array): void {
+    if (!key.includes('/@') && !this.#signed.has(this.#rowOf(value).id))
+      this.#broken('bytes', `${name} keeps as ${key} what no author has signed`)
   }
 
   /** An entry that no log had before was taken from its author: by a primary whose act is active. */
-  #fresh(peer: PeerName, blog: string, seq: number): void {
-    const row = this.#disks.get(peer)?.read(`assign/${blog}`)
+  #fresh({ peer, disk }: Seat, blog: string, seq: number): void {
+    // What a liar takes nobody sees before another one has it.
+    const leader = this.ledger.newest(blog)?.primary
+    if (leader !== undefined && this.#liars.has(leader)) return
+    const row = disk.read(`assign/${blog}`)
     const act = row === undefined ? null : decodeAct((decode(row) as [Uint8Array])[0])
     const isOpen =
       act?.ok === true &&
@@ -213,26 +273,28 @@ export class Witness {
       this.#broken('door', `${peer} took ${blog} ${seq} without an active act that it leads`)
   }
 
-  #learned(peer: PeerName, key: string, value: Uint8Array): void {
+  #learned(seat: Seat, key: string, value: Uint8Array): void {
     const act = decodeAct((decode(value) as [Uint8Array])[0])
     if (!act.ok || act.value.decision.kind !== 'assign') return
-    this.#rises(peer, this.#storeOf(peer).acts, key.slice('assign/'.length), act.value.decision)
+    const { acts } = this.#storeOf(seat.name)
+    this.#rises(seat, acts, key.slice('assign/'.length), act.value.decision)
   }
 
-  #followed(peer: PeerName, key: string, value: Uint8Array): void {
+  #followed(seat: Seat, key: string, value: Uint8Array): void {
     const { follows } = decode(value) as { follows: number }
-    this.#rises(peer, this.#storeOf(peer).follows, key.slice('log/'.length), { epoch: follows })
+    const known = this.#storeOf(seat.name).follows
+    this.#rises(seat, known, key.slice('log/'.length), { epoch: follows })
   }
 
   #rises(
-    peer: PeerName,
+    { name }: Seat,
     known: Map<string, number>,
     blog: string,
     { epoch }: { readonly epoch: number },
   ): void {
     const before = known.get(blog) ?? 0
     if (epoch < before)
-      this.#broken('epoch', `${peer} goes back from epoch ${before} of ${blog} to ${epoch}`)
+      this.#broken('epoch', `${name} goes back from epoch ${before} of ${blog} to ${epoch}`)
     known.set(blog, epoch)
   }
 

@@ -1,6 +1,6 @@
 import { CheapSignatures } from './cheap-signatures.ts'
 import type { Answer, Job } from './command.ts'
-import { simulate } from './simulate.ts'
+import { readOnce } from './read-once.ts'
 
 /** Runs the seeds that it is sent, one after the other, and answers each. */
 let isCheap = false
@@ -8,6 +8,9 @@ process.on('disconnect', () => process.exit())
 process.on('message', (job: Job) => {
   void run(job)
 })
+
+readOnce()
+const { simulate } = await import('./simulate.ts')
 
 async function run({ from, seeds, realKeys, ...options }: Job): Promise<void> {
   // For the rest of this process: it gets no other kind of job.

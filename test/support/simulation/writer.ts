@@ -72,6 +72,7 @@ export class Writer {
   async claim(isContested: boolean): Promise<void> {
     const { entry, offer } = await this.author.genesis()
     if (entry.kind !== 'genesis') throw new Error('no genesis')
+    this.#council.witness.authored(entry.id)
     for (;;) {
       const record = await this.#ask(null, async ({ exchange }) => {
         // Asked first: handed in again, a claim that was refused is looked at anew.
@@ -151,6 +152,7 @@ export class Writer {
     const title = `Post ${head.seq + 1} ${variant} ${this.#signed.size}`
     const signed = await this.author.post(head, title, lines.join('\n').trim())
     this.#signed.set(signed.entry.id, signed)
+    this.#council.witness.authored(signed.entry.id)
     return signed
   }
 
@@ -185,7 +187,7 @@ export class Writer {
       return machine.exchange?.submit.submit(entry, offer)
     })
     if (answer === null || asked === null) return null
-    const { name, signer }: Machine = asked
+    const { name, seat }: Machine = asked
     const what = `${entry.log} ${entry.seq} ${entry.id.slice(0, 8)} at ${name}`
     this.#told.answers++
     if (!answer.ok) {
@@ -196,7 +198,7 @@ export class Writer {
     const { value } = answer
     if (value.kind === 'taken') this.#council.note(() => `${what}: taken, head ${value.head.seq}`)
     else {
-      this.#council.witness.watch(signer.peer, value.receipts.map(signedRow))
+      this.#council.witness.watch(seat, value.receipts.map(signedRow))
       this.#told.held(entry, value, what)
     }
     return value
@@ -211,7 +213,12 @@ export class Writer {
     const up = at === null ? this.#council.spokes.filter(isRunning) : [at].filter(isRunning)
     const asked = up.length === 0 ? undefined : ask(this.#chance.pick(up))
     if (asked === undefined) return null
-    const time = { now: clock.now, after: clock.after, random: this.#chance.next }
+    const time = {
+      now: clock.now,
+      steady: clock.steady,
+      after: clock.after,
+      random: this.#chance.next,
+    }
     return within(
       time,
       patienceMs,
@@ -225,6 +232,8 @@ export class Writer {
   }
 }
 
-const isRunning = ({ exchange, life }: Machine) => exchange !== null && life?.isStopped === false
+/** Who lies is not asked: what it says of an entry binds nobody. */
+const isRunning = ({ exchange, life, seat }: Machine) =>
+  exchange !== null && life?.isStopped === false && !seat.lies
 
 const keyOf = (signed: SignedEntry) => `${signed.entry.log} ${signed.entry.seq}`

@@ -58,6 +58,13 @@ let entryAt: (blog: BlogName, seq: number) => Promise<Signed | 'none' | 'unreach
 let genesisOf: (blog: BlogName) => Promise<EntryId | 'unknown' | 'unreachable'>
 let own: TestCollection
 
+/** how often a page was completed, or could not be now */
+let finished = 0
+/** What is looked at once a page came: signatures are checked on threads, in real time. */
+const done = async (before: number) => {
+  const deadlineMs = performance.now() + 2_000
+  while (finished + clock.waiting <= before && performance.now() < deadlineMs) await settle()
+}
 const settle = async () => {
   for (let turn = 0; turn < 30; turn++) await new Promise((resolve) => setTimeout(resolve, 1))
 }
@@ -71,7 +78,9 @@ const sign = ({ n = 1, posts = known, ...change }: Change = {}) =>
   })
 const message = (signed: Signed) => encode({ front: signedRow(signed) })
 const hear = async (change: Change = {}, from = peer(change.n ?? 1).peer) => {
+  const before = finished + clock.waiting
   const verdict = await judge(from, message(sign(change)))
+  if (verdict === 'accept') await done(before)
   await settle()
   return verdict
 }
@@ -95,7 +104,9 @@ beforeEach(() => {
     genesisOf: (blog) => genesisOf(blog),
     entryAt: (blog, seq) => entryAt(blog, seq),
     file: (finding) => findings.push(finding),
-    report: () => undefined,
+    report: (event) => {
+      if (event === 'front_failed') finished += 1
+    },
     pubsub: {
       subscribe: (topic, given) => {
         expect(topic).toBe(frontTopic(roster.councilId))
@@ -121,6 +132,9 @@ beforeEach(() => {
         }
       },
     },
+  })
+  fronts.onChange(() => {
+    finished += 1
   })
   fronts.follow()
 })

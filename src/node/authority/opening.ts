@@ -89,8 +89,9 @@ export class Opening {
     const entered = [...answers].filter(([, each]) => each.run.id === run.id).map(([peer]) => peer)
     const self = { peer: this.#signer.peer, store: this.#exchange.storeId() }
     const isOwn = holders.some((holder) => sameReplica(holder, self))
-    // A folder that was copied may have forgotten what it gave receipts for: it has no say.
-    const own = isOwn && (await this.#isSameFolder()) ? [self.peer] : []
+    // A folder that was copied may have forgotten what it gave receipts for: it has no say, but where
+    // nobody else has one; then it takes over what any member knows.
+    const own = isOwn && (isSole || (await this.#isSameFolder())) ? [self.peer] : []
     const needed = Math.ceil(holders.length / 2)
     const isOpen = this.#seen === run.count && own.length + entered.length >= needed
     if (isOpen && (!isSole || isWaited || (await this.#isCaughtUp(roster)))) {

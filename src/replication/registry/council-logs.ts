@@ -238,14 +238,14 @@ export class CouncilLogs {
     const sets = holdersFor(roster.value, first)
     const own = await this.holding.hold(log, signed, run)
     if (!own.ok && own.code === 'HOLDER_FENCED') this.#run = null
-    if (!own.ok && own.code !== 'HOLDER_NOT_NAMED') return own
+    if (!own.ok) return own
     // Each is read once: it is a signature to check, and a hundred acts have hundreds.
     const given = new Map<EntryId, Receipt[]>(acts.map(({ id }) => [id, []]))
     const note = (receipts: readonly Receipt[]) => {
       for (const receipt of receipts) given.get(receipt.head.id)?.push(receipt)
       return acts.every((act) => sets.every((set) => isCovered(set, given.get(act.id) ?? [])))
     }
-    if (own.ok) note(own.value)
+    note(own.value)
     await this.#askOthers(log, { signed, sets, run }, (answered) => note(readReceipts(answered)))
     if (this.#run !== run) return mayNotWrite
     const proofs = signed.map((each, at) => ({

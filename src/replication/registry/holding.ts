@@ -110,6 +110,8 @@ export class Holding {
   /**
    * A holder's receipts for new acts, in order: for each, one per set of holders that names this peer
    * and store. It gives one for one act per seq, ever, and only after the sync (REPLICATION 14).
+   * The authority keeps its acts so also where it is no holder, without a receipt: what some holders
+   * have given one for is to be finished, and no other act put in its place.
    *
    * Codes: HOLDER_FENCED (a later run of the authority has begun), HOLDER_NOT_NAMED, HOLDER_OTHER_ACT
    * (another one for that seq already), HOLDER_BEHIND (it must catch up first), ACT_SIGNATURE, ACT_LOG, ACT_PLACE and ACT_COUNCIL (it does not follow
@@ -170,12 +172,12 @@ export class Holding {
     const sets = holdersFor(roster.value, act).filter((set) =>
       set.holders.some((holder) => sameReplica(holder, self)),
     )
-    if (sets.length === 0)
-      return refuse('HOLDER_NOT_NAMED', '@roster does not name this peer and store as a holder.')
     const signer =
       log === rosterLog
         ? rosterSigner(this.#roster(), act)
         : authorityAt(roster.value, (act.roster as Head).seq + 1)
+    if (sets.length === 0 && signer !== self.peer)
+      return refuse('HOLDER_NOT_NAMED', '@roster does not name this peer and store as a holder.')
     return signer !== null && verifyPeer(signer, signed.text, signed.signature)
       ? accept(sets)
       : refuse('ACT_SIGNATURE', 'The act is not signed by the authority.')

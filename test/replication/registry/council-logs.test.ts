@@ -268,7 +268,21 @@ describe('CouncilLogs.hold', () => {
     expect(await hold(1, rosterLog, proof)).toBe('HOLDER_NOT_NAMED')
     const moved = await Carrier.of(0, council)
     moved.store = storeOf(9)
-    expect(codeOf(await moved.logs.holding.hold(rosterLog, [proof], run))).toBe('HOLDER_NOT_NAMED')
+    expect(must(await moved.logs.holding.hold(rosterLog, [proof], run))).toEqual([])
+  })
+
+  it('keeps an act of its own, as the authority with a store that is not named, and no other', async () => {
+    const moved = await Carrier.of(0, council)
+    moved.store = storeOf(9)
+    const { holding } = moved.logs
+    const { proof } = council.draft(admit(4))
+    await holding.hold(rosterLog, [proof], run)
+    const next = council.roster.head.seq + 1
+    expect((await holding.heldFrom(rosterLog, next)).map(({ text }) => Buffer.from(text))).toEqual([
+      proof.text,
+    ])
+    const { proof: other } = council.draft(admit(5))
+    expect(codeOf(await holding.hold(rosterLog, [other], run))).toBe('HOLDER_OTHER_ACT')
   })
 
   it('gives one for one act per seq, ever, also after a restart', async () => {

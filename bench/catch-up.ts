@@ -11,8 +11,11 @@ const count = 10_000
 const rounds = 5
 /** A blog for each round, and some more; the first finds processes that have not done it before. */
 const blogs = ['anna', 'bruno', 'carla', 'dario', 'elena', 'fabio', 'greta', 'hanna', 'ivano']
-/** A primary that uses less than this part of a core has done what follows from its new entries. */
-const idle = 0.1
+/**
+ * A primary that uses less than this part of a core has done what follows from its new entries, but
+ * for their signatures: of these it checks a hundred a second, for as long as that takes.
+ */
+const idle = 0.3
 const lookMs = 300
 const idleWithinMs = 60_000
 

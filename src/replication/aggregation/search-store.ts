@@ -108,6 +108,8 @@ export class SearchStore {
   readonly #statements = new Map<string, StatementSync>()
   readonly #insertPost: StatementSync
   readonly #insertWords: StatementSync
+  /** places that follow each other and are all taken */
+  #taken = noPlaces
 
   private constructor(database: DatabaseSync) {
     this.#database = database
@@ -191,6 +193,7 @@ export class SearchStore {
       this.#write(changes)
       this.#database.exec('COMMIT')
     } catch (error) {
+      this.#taken = noPlaces
       try {
         this.#database.exec('ROLLBACK')
       } catch {
@@ -202,6 +205,7 @@ export class SearchStore {
 
   /** Forgets everything. */
   clear(): void {
+    this.#taken = noPlaces
     this.#database.exec(`BEGIN IMMEDIATE; ${drop} ${schema} COMMIT`)
   }
 
@@ -269,6 +273,7 @@ export class SearchStore {
       | { n: number }
       | undefined
     if (known !== undefined && (restart || head === null)) {
+      this.#taken = noPlaces
       const rows = this.#prepare('SELECT at FROM post WHERE blog = ? AND seq IS NOT NULL')
       for (const { at } of rows.all(known.n) as { at: number }[]) this.#hide(group, at)
       this.#prepare('DELETE FROM post WHERE blog = ?').run(known.n)
@@ -337,8 +342,12 @@ export class SearchStore {
     if (insert(seenMs)) return seenMs
     if (this.#postAt(blog, slug) !== null) return null
     const taken = this.#prepare('SELECT 1 FROM post WHERE at = ?')
-    let at = seenMs + 1
+    // A whole blog may come in one ms: of ten thousand none looks at the places of all before it.
+    const { from, to } = this.#taken
+    const isKnown = seenMs >= from && seenMs <= to
+    let at = isKnown ? to + 1 : seenMs + 1
     while (taken.get(at) !== undefined) at += 1
+    this.#taken = { from: isKnown ? from : seenMs, to: at }
     insert(at)
     return at
   }
@@ -350,6 +359,8 @@ export class SearchStore {
     if (coming?.replaces !== false) this.#prepare('DELETE FROM words WHERE rowid = ?').run(at)
   }
 }
+
+const noPlaces = { from: 0, to: -1 }
 
 type BlogRow = {
   readonly name: string

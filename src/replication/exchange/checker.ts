@@ -22,6 +22,10 @@ export class Checker {
   /** goes that pass before a log with a wrong signature is looked at again: each time twice as many */
   readonly #pauses = new Map<BlogName, { left: number; readonly next: number }>()
 
+  /** the log of the last go */
+  #last: BlogName | null = null
+  #isRunning = false
+
   constructor(parts: {
     readonly network: Network
     readonly ingest: Ingest
@@ -32,18 +36,40 @@ export class Checker {
     this.#replicas = parts.replicas
   }
 
-  /** One go over every log that has something to check. */
+  /** One go: some entries of one log that has something to check, of each in turn. */
   async run(): Promise<void> {
-    for (const kept of this.#replicas.all()) {
+    if (this.#isRunning) return
+    this.#isRunning = true
+    try {
+      const kept = await this.#next()
+      if (kept !== null) await this.#check(kept)
+    } finally {
+      this.#isRunning = false
+    }
+  }
+
+  async #next(): Promise<Kept | null> {
+    const all = this.#replicas.all()
+    const from = all.findIndex(({ assignment }) => assignment.blog === this.#last) + 1
+    for (const kept of [...all.slice(from), ...all.slice(0, from)]) {
       const { blog } = kept.assignment
-      const pause = this.#pauses.get(blog) ?? { left: 0, next: 1 }
-      if (pause.left > 0) {
-        pause.left--
-        continue
-      }
-      const bad = await this.#ingest.checkSome(blog, perGo)
-      if (bad.length === 0 || (await this.#heal(kept, bad))) this.#pauses.delete(blog)
-      else this.#pauses.set(blog, { left: pause.next, next: Math.min(2 * pause.next, maxPause) })
+      const unchecked = (await this.#ingest.record(blog).catch(() => null))?.uncheckedFrom ?? null
+      if (unchecked === null) continue
+      const pause = this.#pauses.get(blog)
+      if (pause === undefined || pause.left === 0) return kept
+      pause.left--
+    }
+    return null
+  }
+
+  async #check(kept: Kept): Promise<void> {
+    const { blog } = kept.assignment
+    this.#last = blog
+    const bad = await this.#ingest.checkSome(blog, perGo)
+    if (bad.length === 0 || (await this.#heal(kept, bad))) this.#pauses.delete(blog)
+    else {
+      const { next } = this.#pauses.get(blog) ?? { next: 1 }
+      this.#pauses.set(blog, { left: next, next: Math.min(2 * next, maxPause) })
     }
   }
 

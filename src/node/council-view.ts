@@ -72,8 +72,8 @@ export class CouncilView implements Pick<WebSpoke, 'front' | 'search' | 'council
     if (!found.ok) return found
     const { posts, next, coverage, query: parsed } = found.value
     const hits = await Promise.all(
-      posts.map(async ({ entry, seenMs }) => ({
-        ...(await this.#postOf(entry, seenMs)),
+      posts.map(async ({ entry, ...seen }) => ({
+        ...(await this.#postOf(entry, seen)),
         snippet: snippetOf(entry.body, parsed),
       })),
     )
@@ -96,12 +96,15 @@ export class CouncilView implements Pick<WebSpoke, 'front' | 'search' | 'council
     if (shown === null)
       return { posts: await own.newest(), coverage: { kind: 'own', reason: this.#whyOwn() } }
     const posts = await Promise.all(
-      shown.posts.map(({ entry, seenMs }) => this.#postOf(entry, seenMs)),
+      shown.posts.map(({ entry, ...seen }) => this.#postOf(entry, seen)),
     )
     return { posts, coverage: this.#coverageOfFront(shown) }
   }
 
-  async #postOf(entry: Post, seenMs: number): Promise<CouncilPost> {
+  async #postOf(
+    entry: Post,
+    { seenMs, year }: { readonly seenMs: number; readonly year: number },
+  ): Promise<CouncilPost> {
     const { council, registry, revocations } = this.#parts.exchange
     const { log: blog, title, slug, lang, tags, dateMs, key, body } = entry
     const assignment = await registry.lookUp(blog)
@@ -114,9 +117,7 @@ export class CouncilView implements Pick<WebSpoke, 'front' | 'search' | 'council
       },
     )
     return {
-      ...{ blog, title, slug, lang, tags, seenMs, dateMs, key, body },
-      // Where it is not the year of the first version, the blog's own page leads on.
-      year: new Date(dateMs).getUTCFullYear(),
+      ...{ blog, title, slug, year, lang, tags, seenMs, dateMs, key, body },
       mark: mark === null ? null : markWords(mark, showDay),
     }
   }

@@ -82,7 +82,8 @@ export class Aggregation {
     this.#posts = new FrontPosts({ collection: read, report })
     const posts = this.#posts
     this.fronts = new Fronts({
-      ...{ network, pubsub, clock, keys, roster, circle, collection, genesisOf, file, report },
+      ...{ network, pubsub, clock, keys, roster, circle, collection, posts },
+      ...{ genesisOf, file, report },
       entryAt: (blog, seq) => this.#entryAt(blog, seq),
     })
     this.#publisher = new FrontPublisher({
@@ -101,7 +102,7 @@ export class Aggregation {
       isShown: (blog, seq) => this.#isShown(blog, seq),
     })
     this.#answers = new Answers({
-      ...{ network, collection, publisher },
+      ...{ network, collection, posts, publisher },
       index: () => indexForAnswers(index),
     })
     const inner = () => circle().inner

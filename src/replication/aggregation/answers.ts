@@ -5,6 +5,7 @@ import { answer, type Network, refusalAnswer } from '../network.ts'
 import { maxPageBytes, SEARCH } from '../protocol.ts'
 import { signedRow } from '../registry/proof.ts'
 import type { Collection } from './collection.ts'
+import type { FrontPosts } from './front-posts.ts'
 import type { FrontPublisher } from './front-publisher.ts'
 import { type ProvedPost, provedBytes, provedPostRow, provePost } from './proved-post.ts'
 import {
@@ -13,6 +14,7 @@ import {
   type SearchRequest,
   searchRequest,
 } from './search-messages.ts'
+import type { Hit } from './search-store.ts'
 
 /**
  * Requests of one peer that are worked on at once, and of all peers. Of a peer's own `maxAskedAtOnce`
@@ -34,7 +36,7 @@ export type AnswerIndex = {
     },
   ) => Promise<
     Verdict<{
-      readonly hits: readonly { readonly blog: BlogName; readonly seq: number }[]
+      readonly hits: readonly Pick<Hit, 'blog' | 'seq' | 'year'>[]
       readonly next: string | null
     }>
   >
@@ -125,7 +127,9 @@ export class Answers {
     const posts: ProvedPost[] = []
     let bytes = 0
     for (const [blog, seq] of asked) {
-      const proved = await provePost(this.#parts.collection, blog as BlogName, seq)
+      const { collection, posts: known } = this.#parts
+      const year = await known.yearOf(blog as BlogName, seq)
+      const proved = await provePost(collection, blog as BlogName, seq, year)
       if (proved === null) continue
       bytes += provedBytes(proved)
       if (posts.length > 0 && bytes > maxPageBytes)
@@ -145,8 +149,8 @@ export class Answers {
       const posts: ProvedPost[] = []
       let bytes = 0
       let isCut = false
-      for (const [at, { blog, seq }] of found.value.hits.entries()) {
-        const proved = await provePost(this.#parts.collection, blog, seq)
+      for (const [at, { blog, seq, year }] of found.value.hits.entries()) {
+        const proved = await provePost(this.#parts.collection, blog, seq, year)
         // The index is derived: what it still has and the collection has not cannot be proved.
         if (proved === null) continue
         bytes += provedBytes(proved)
@@ -177,6 +181,7 @@ type Parts = {
   readonly network: Pick<Network, 'handle'>
   /** what is collected here */
   readonly collection: Pick<Collection, 'entry' | 'keySeqs'>
+  readonly posts: Pick<FrontPosts, 'yearOf'>
   readonly publisher: Pick<FrontPublisher, 'newest' | 'manifestOf'>
   /** null: none, or it is being made anew */
   readonly index: () => AnswerIndex | null

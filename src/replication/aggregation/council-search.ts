@@ -18,6 +18,8 @@ export const maxCouncilSearches = 64
 export type FoundPost = {
   readonly entry: Post
   readonly signed: Signed
+  /** UTC year of its first revision, as its source says */
+  readonly year: number
   /** when its source first saw this revision published, ms; not later than now here */
   readonly seenMs: number
 }
@@ -157,12 +159,12 @@ export class CouncilSearch {
       if (genesis === 'unknown' || genesis === 'unreachable') continue
       const checked = await checkProvedPost(proved, { council: council() ?? '', genesis, keys })
       if (!checked.ok) return `${at} does not hold: ${checked.code}`
-      const { entry, signed } = checked.value
+      const { entry, year, signed } = checked.value
       const key = `${entry.log}/${entry.slug}`
       if (seen.has(key)) return `${at} is there twice`
       seen.add(key)
       if (!matchesQuery(query, { ...entry, blog: entry.log })) return `${at} has other words`
-      found.push({ entry, signed, seenMs: Math.min(row.seen, clock.now()) })
+      found.push({ entry, year, signed, seenMs: Math.min(row.seen, clock.now()) })
     }
     return found
   }
@@ -176,14 +178,14 @@ export class CouncilSearch {
     const found = await index.search(query, page)
     if (!found.ok) return found
     const posts: FoundPost[] = []
-    for (const { blog, seq, id } of found.value.hits) {
+    for (const { blog, seq, id, year } of found.value.hits) {
       const held = await collection.entry(blog, seq)
       const entry = held === null ? null : decodeEntry(held.text)
       // The index is derived: what it has and the collection has not is not shown.
       if (held === null || entry?.ok !== true || entry.value.kind !== 'post') continue
       if (entry.value.id !== id) continue
       const { text, signature, seenMs } = held
-      posts.push({ entry: entry.value, signed: { text, signature }, seenMs })
+      posts.push({ entry: entry.value, year, signed: { text, signature }, seenMs })
     }
     const { next } = found.value
     const source = coverage.kind === 'own' ? 'own' : coverage.by

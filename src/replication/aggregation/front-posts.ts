@@ -13,6 +13,8 @@ const fewTops = 200
 /** What one slug of a blog comes down to. */
 export type SlugState = {
   readonly seenMs: number
+  /** UTC year of the first revision: it stands in the post's address */
+  readonly year: number
   /** the newest revision */
   readonly seq: number
   readonly id: EntryId
@@ -95,6 +97,17 @@ export class FrontPosts {
     if (!this.#folds.has(blog)) this.#noteChange(blog, false)
     await this.settled()
     return this.#folds.get(blog)?.slugs.get(slug) ?? null
+  }
+
+  /** UTC year of the first revision of a post; null: no such post is here. */
+  async yearOf(blog: BlogName, seq: number): Promise<number | null> {
+    const collected = await this.#collection.entry(blog, seq)
+    const entry = collected === null ? null : decodeEntry(collected.text)
+    if (!entry?.ok || entry.value.kind !== 'post') return null
+    const { slug } = entry.value
+    // It never changes: what is at hand need not be up to date.
+    const known = this.#folds.get(blog)?.slugs.get(slug) ?? (await this.slug(blog, slug))
+    return known?.year ?? null
   }
 
   /** Everything that has changed until now is in `posts` when this resolves. */
@@ -226,7 +239,8 @@ function foldEntry(fold: Fold, collected: CollectedEntry): void {
   const before = fold.slugs.get(slug)
   if (kind === 'post') {
     const { seenMs } = before ?? collected
-    fold.slugs.set(slug, { seenMs, seq, id, last: { seq, id } })
+    const year = before?.year ?? new Date(read.value.dateMs).getUTCFullYear()
+    fold.slugs.set(slug, { seenMs, year, seq, id, last: { seq, id } })
   } else if (before !== undefined) fold.slugs.set(slug, { ...before, last: { seq, id } })
 }
 

@@ -14,6 +14,7 @@ import { fromSignedRow } from '../registry/proof.ts'
 import type { Roster } from '../registry/roster.ts'
 import type { Collection } from './collection.ts'
 import { decodeFrontPage, type FrontPage, type FrontPost, isLater } from './front-page.ts'
+import type { FrontPosts } from './front-posts.ts'
 import type { MadeFront } from './front-publisher.ts'
 import { judgeFront, pickFront } from './front-rules.ts'
 import { type CheckedPost, checkProvedPost, fromProvedPostRow } from './proved-post.ts'
@@ -279,7 +280,8 @@ export class Fronts {
   /** What is collected here was checked when it came. */
   async #fromOwn({ blog, seq, id }: FrontPost): Promise<CheckedPost | null> {
     const entry = await this.#parts.collection.entry(blog, seq)
-    return entry === null || idOf(entry.text) !== id ? null : toChecked(entry)
+    if (entry === null || idOf(entry.text) !== id) return null
+    return toChecked(entry, await this.#parts.posts.yearOf(blog, seq))
   }
 
   /** Fetches posts from who says that they are there; what does not hold is looked for elsewhere. */
@@ -344,7 +346,7 @@ export class Fronts {
     const entry = await this.#parts.entryAt(blog, seq)
     if (entry === 'unreachable') return 'undecided'
     const right = entry === 'none' ? null : idOf(entry.text)
-    const checked = entry !== 'none' && right === id ? toChecked(entry) : null
+    const checked = entry !== 'none' && right === id ? toChecked(entry, null) : null
     if (checked !== null) return this.#keep(id, checked)
     const found = `entry ${seq} of ${blog} stands on its front page with another id`
     if (right === null) this.#found(peer, `entry ${seq} of ${blog} does not exist`)
@@ -372,10 +374,12 @@ export class Fronts {
   }
 }
 
-function toChecked({ text, signature }: Signed): CheckedPost | null {
+/** @param year - of its first revision; null: not known */
+function toChecked({ text, signature }: Signed, year: number | null): CheckedPost | null {
   const entry = decodeEntry(text)
   if (!entry.ok || entry.value.kind !== 'post') return null
-  return { entry: entry.value, signed: { text, signature } }
+  const ownYear = new Date(entry.value.dateMs).getUTCFullYear()
+  return { entry: entry.value, year: year ?? ownYear, signed: { text, signature } }
 }
 
 type Parts = {
@@ -385,8 +389,9 @@ type Parts = {
   readonly keys: KeyRing
   readonly roster: () => Roster | null
   readonly circle: () => InnerCircle
-  /** what this peer has at hand itself */
+  /** what this peer has at hand itself, and the posts of it */
   readonly collection: Pick<Collection, 'entry'>
+  readonly posts: Pick<FrontPosts, 'yearOf'>
   /** the genesis that an act in force names */
   readonly genesisOf: (blog: BlogName) => Promise<EntryId | 'unknown' | 'unreachable'>
   /** an entry as the replicas of its blog have it, checked */

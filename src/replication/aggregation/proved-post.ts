@@ -26,6 +26,8 @@ export type ProvedPost = {
   readonly seq: number
   /** when its source first saw it published, ms; the source's word, which the proof does not cover */
   readonly seenMs: number
+  /** UTC year of its first revision, which stands in its address; the source's word as well */
+  readonly year: number
   readonly entry: Signed
   /** genesis and rekeys below `seq`, rising */
   readonly keys: readonly Signed[]
@@ -36,6 +38,7 @@ export type ProvedPostRow = {
   readonly blog: string
   readonly seq: number
   readonly seen: number
+  readonly year: number
   readonly entry: SignedRow
   readonly keys: readonly SignedRow[]
 }
@@ -44,18 +47,19 @@ export const provedPostShape: z.ZodType<ProvedPostRow> = z.object({
   blog: z.string().max(30),
   seq: z.number().int().min(0).max(Number.MAX_SAFE_INTEGER),
   seen: time,
+  year: z.number().int().min(0).max(9999),
   entry: signedShape,
   keys: z.array(signedShape).min(1).max(maxBroughtKeys),
 })
 
-export const provedPostRow = ({ blog, seq, seenMs, entry, keys }: ProvedPost): ProvedPostRow => ({
-  ...{ blog, seq, seen: seenMs, entry: signedRow(entry) },
-  keys: keys.map(signedRow),
+export const provedPostRow = (post: ProvedPost): ProvedPostRow => ({
+  ...{ blog: post.blog, seq: post.seq, seen: post.seenMs, year: post.year },
+  ...{ entry: signedRow(post.entry), keys: post.keys.map(signedRow) },
 })
 
 export const fromProvedPostRow = (row: ProvedPostRow): ProvedPost => ({
   // Until `checkProvedPost` it is a name only by what the other peer says.
-  ...{ blog: row.blog as BlogName, seq: row.seq, seenMs: row.seen },
+  ...{ blog: row.blog as BlogName, seq: row.seq, seenMs: row.seen, year: row.year },
   ...{ entry: fromSignedRow(row.entry), keys: row.keys.map(fromSignedRow) },
 })
 
@@ -66,6 +70,7 @@ export const provedBytes = ({ entry, keys }: Pick<ProvedPost, 'entry' | 'keys'>)
 /**
  * A post of a collection with what proves it.
  *
+ * @param year - of its first revision; null: not known, the year of this one stands for it
  * @returns null: nothing to be proved there, or its keys' entries are not all at hand or more than
  * fit in one answer (over 50, or over 1 MiB)
  */
@@ -73,6 +78,7 @@ export async function provePost(
   collection: Pick<Collection, 'entry' | 'keySeqs'>,
   blog: BlogName,
   seq: number,
+  year: number | null = null,
 ): Promise<ProvedPost | null> {
   const collected = await collection.entry(blog, seq)
   if (collected === null) return null
@@ -85,13 +91,23 @@ export async function provePost(
     keys.push({ text: held.text, signature: held.signature })
   }
   const { text, signature, seenMs } = collected
-  const proved = { blog, seq, seenMs, entry: { text, signature }, keys }
+  const proved = {
+    ...{ blog, seq, seenMs, year: year ?? yearOf(text), entry: { text, signature }, keys },
+  }
   return provedBytes(proved) > maxPageBytes ? null : proved
+}
+
+/** The UTC year of an entry's date; 0 for what is none. */
+function yearOf(text: Uint8Array): number {
+  const entry = decodeEntry(text)
+  return entry.ok ? new Date(entry.value.dateMs).getUTCFullYear() : 0
 }
 
 /** A post that holds. */
 export type CheckedPost = {
   readonly entry: Post
+  /** of its first revision, as far as anybody said */
+  readonly year: number
   /** the entry as it is to be shown or kept: its signature armored anew */
   readonly signed: Signed
 }
@@ -132,7 +148,8 @@ export async function checkProvedPost(
     return refuse('REKEY_TOO_EARLY', 'A key that the recovery key named writes after 72 hours.')
   }
   const { text } = post.entry
-  return accept({ entry: entry.value, signed: { text, signature: signature.value } })
+  const signed = { text, signature: signature.value }
+  return accept({ entry: entry.value, year: post.year, signed })
 }
 
 /** Whether an entry is by a key that a rekey of the recovery key named, before its time. */

@@ -7,6 +7,7 @@ import {
   maxAtOncePerPeer,
 } from '../../../src/replication/aggregation/answers.ts'
 import { signFrontPage } from '../../../src/replication/aggregation/front-page.ts'
+import { FrontPosts } from '../../../src/replication/aggregation/front-posts.ts'
 import { Manifest } from '../../../src/replication/aggregation/manifest.ts'
 import {
   blogsAnswer,
@@ -30,6 +31,8 @@ const log = await (await TestLog.begin(council, maria)).posts(3)
 const long = await TestLog.begin(council, maria, { blog: 'long' })
 for (let n = 0; n < 30; n++)
   await long.add({ kind: 'post' }, { body: `${'x'.repeat(15_000)}\n`.repeat(4).trimEnd() })
+const aged = await (await TestLog.begin(council, maria, { blog: 'aged' })).posts(1)
+await aged.add({ kind: 'post', slug: 'post-1', title: 'Better' }, { date: '2031-02-03T00:00:00Z' })
 const blog = 'maria' as BlogName
 
 const manifest = new Manifest()
@@ -48,8 +51,9 @@ let newest: typeof made | null
 const ask = (body: unknown, n = 2) => handler(peer(n).peer, body)
 const search = (change: object = {}) =>
   ask({ t: 'search', query: 'plaza', order: 'newest', cursor: null, limit: 20, ...change })
+const year = new Date(startMs).getUTCFullYear()
 const hits = (of: TestLog, count: number) =>
-  Array.from({ length: count }, (_, at) => ({ blog: of.blog as BlogName, seq: at + 1 }))
+  Array.from({ length: count }, (_, at) => ({ blog: of.blog as BlogName, seq: at + 1, year }))
 
 beforeEach(() => {
   newest = made
@@ -66,6 +70,7 @@ beforeEach(() => {
         .slice(0, limit)
         .map((each) => ({ blog: each, title: each, lang: null, posts: 1 })),
   }
+  const collection = new TestCollection(log, long, aged)
   new Answers({
     network: {
       handle: (protocol, given) => {
@@ -73,7 +78,8 @@ beforeEach(() => {
         handler = given
       },
     },
-    collection: new TestCollection(log, long),
+    collection,
+    posts: new FrontPosts({ collection, report: () => undefined }),
     publisher: {
       newest: () => newest,
       manifestOf: (root) => (root === snapshot.root ? snapshot : null),
@@ -83,6 +89,17 @@ beforeEach(() => {
 })
 
 describe('Answers', () => {
+  it('says the year in which a post came first, with its newest revision', async () => {
+    const { posts } = postsAnswer.parse(await ask({ t: 'posts', posts: [['aged', 2]] }))
+    expect(posts.map(({ seq, year: first }) => [seq, first])).toEqual([[2, year]])
+    index = {
+      ...(index as AnswerIndex),
+      search: async () =>
+        accept({ hits: [{ blog: 'aged' as BlogName, seq: 2, year }], next: null }),
+    }
+    expect(hitsAnswer.parse(await search()).posts.map((each) => each.year)).toEqual([year])
+  })
+
   it.each([
     ['no question', {}],
     ['an unknown question', { t: 'everything' }],
@@ -183,7 +200,7 @@ describe('Answers', () => {
   })
 
   it('leaves out a hit that it cannot prove any more', async () => {
-    const found = [{ blog: 'gone' as BlogName, seq: 4 }, ...hits(log, 2)]
+    const found = [{ blog: 'gone' as BlogName, seq: 4, year }, ...hits(log, 2)]
     index = { ...(index as AnswerIndex), search: async () => accept({ hits: found, next: null }) }
     expect(hitsAnswer.parse(await search()).posts.map(({ seq }) => seq)).toEqual([1, 2])
   })

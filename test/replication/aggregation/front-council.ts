@@ -216,7 +216,7 @@ export class FrontCouncil {
     const posts = new FrontPosts({ collection, report })
     await posts.start()
     const fronts = new Fronts({
-      ...{ ...common, circle, collection, keys, pubsub },
+      ...{ ...common, circle, collection, posts, keys, pubsub },
       genesisOf: async (blog) => logs.find((log) => log.blog === blog)?.genesis.id ?? 'unknown',
       entryAt: async (blog, seq) =>
         logs.find((log) => log.blog === blog)?.entries[seq]?.offer ?? 'none',
@@ -226,7 +226,7 @@ export class FrontCouncil {
     if (isInner) {
       const made = this.#publish(own, posts, { ...common, pubsub })
       new Answers({
-        ...{ network, index: () => null },
+        ...{ network, posts, index: () => null },
         collection: own.gathered,
         publisher: {
           newest: () => own.publisher?.newest() ?? made.newest(),

@@ -50,6 +50,20 @@ describe('FrontPosts', () => {
     expect(await shown()).toEqual(['blog-1 2', 'blog-1 1', 'blog-0 3', 'blog-0 2'])
   })
 
+  it('knows the year in which a post came first, which stands in its address', async () => {
+    const log = (written[0] as TestLog).branch()
+    await log.add(
+      { kind: 'post', slug: 'post-1', title: 'Better' },
+      { date: '2031-02-03T00:00:00Z' },
+    )
+    collection.grow(log)
+    await start()
+    const year = new Date(startMs).getUTCFullYear()
+    expect(await front.yearOf('blog-0' as BlogName, 3)).toBe(year)
+    expect(await front.yearOf('blog-0' as BlogName, 0)).toBeNull()
+    expect(await front.yearOf('nobody' as BlogName, 1)).toBeNull()
+  })
+
   it('drops a retracted post at once and shows the one behind it', async () => {
     const log = await begin('maria', 4)
     collection.grow(log)

@@ -10,6 +10,7 @@ import {
   type FrontPost,
   signFrontPage,
 } from '../../../src/replication/aggregation/front-page.ts'
+import { FrontPosts } from '../../../src/replication/aggregation/front-posts.ts'
 import { doubtedMs, Fronts, frontsBurst } from '../../../src/replication/aggregation/fronts.ts'
 import { provedPostRow, provePost } from '../../../src/replication/aggregation/proved-post.ts'
 import { ReplicationError } from '../../../src/replication/errors.ts'
@@ -100,6 +101,7 @@ beforeEach(() => {
     [log, eva].find((each) => each.blog === blog)?.entries[seq]?.offer ?? 'none'
   fronts = new Fronts({
     ...{ clock, keys: new KeyRing(), roster: () => roster, collection: own },
+    posts: new FrontPosts({ collection: own, report: () => undefined }),
     circle: () => ({ inner: [aggregator, standby], aggregator, standby }),
     genesisOf: (blog) => genesisOf(blog),
     entryAt: (blog, seq) => entryAt(blog, seq),

@@ -216,7 +216,8 @@ export class MoveDesk {
         `${stuck?.reason ?? 'Another change of this blog is under way.'} It is sealed and tried again every few seconds; --accept-loss gives up what only the silent ones hold.`,
       )
     }
-    return accept(this.#shown(roster, now, null, true))
+    const from = roster.members.get(blog.primary)?.name ?? blog.primary
+    return accept({ ...this.#shown(roster, now, null, true), from })
   }
 
   /** The replicas that answer now, of a spoke just killed too; heartbeats tell later. */

@@ -197,7 +197,9 @@ describe.skipIf(!has('chromium'))('a blog that means harm to its siblings', () =
       await visitor.page.waitForLoadState('load')
       const [, ...shown] = visitor.page.frames()
       expect(shown).toHaveLength(urls.length)
-      for (const frame of shown) expect(frame.url()).toBe('chrome-error://chromewebdata/')
+      // A frame has no address until what it shows has come, also where that is an error.
+      for (const frame of shown)
+        await expect.poll(() => frame.url()).toBe('chrome-error://chromewebdata/')
       await isStillIn()
     })
   })

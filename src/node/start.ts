@@ -78,7 +78,7 @@ function describeWait(peer: Peer, reason: string): string[] {
 /** The port on which all other spokes serve pages, where this one has another; null: it fits. */
 function otherPort({ peerId, exchange }: Peer): string | null {
   const spokes = liveMembers(exchange.council.roster() as Roster)
-  const portsOf = (web: readonly string[]) => web.map((url) => new URL(url).port || '80')
+  const portsOf = (web: readonly string[]) => web.map((url) => url.slice(url.lastIndexOf(':') + 1))
   const own = spokes.filter(({ peer }) => peer === peerId).flatMap(({ web }) => portsOf(web))
   const others = spokes.filter(({ peer }) => peer !== peerId).flatMap(({ web }) => portsOf(web))
   const [port = null, ...more] = new Set(others)

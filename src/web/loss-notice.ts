@@ -17,6 +17,7 @@ export function lossNotice(
   { blog, copies }: Pick<OpenBlog, 'blog' | 'copies'>,
   losses: readonly Loss[],
 ): Html {
+  if (losses.length === 0) return html``
   const isThere = ({ last }: Lost) => blog.lines(last.seq, 1)[0]?.id === last.id
   const replicas = copies().replicas
   // With its store a replica brings back what it had, or its author is told what has no place any more.

@@ -263,7 +263,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       moves: authority?.moves ?? null,
       self: signer.peer,
       copiesOf: (blog) => lookAtCopies(blog, exchange, (each) => authority?.stuck(each) ?? null),
-      drainSelf: (asked) => exchange.submit.drain(asked),
+      drainSelf: (asked) => exchange.toAuthority.drain(asked),
       cutOffs: authority?.cutOffs ?? null,
       reports: authority?.reports ?? null,
       indexer: aggregation?.indexer ?? null,

@@ -7,6 +7,7 @@ import { type Refusal, refuse, type Verdict } from '../auth/verdict.ts'
 import type { Aggregation } from '../replication/aggregation/aggregation.ts'
 import type { Acts } from '../replication/exchange/acts.ts'
 import type { Claims } from '../replication/exchange/claim.ts'
+import type { ToAuthority } from '../replication/exchange/decisions.ts'
 import type { Losses } from '../replication/exchange/losses.ts'
 import type { OrderedMove } from '../replication/exchange/orders.ts'
 import type { Proofs } from '../replication/exchange/proofs.ts'
@@ -358,7 +359,7 @@ export class SpokeForWeb implements WebSpoke {
     if (!order.ok) return order
     const signature = await readSignature(armored)
     if (!signature.ok) return signature
-    return this.#parts.submit.order({ text, signature: Buffer.from(signature.value.armored) })
+    return this.#parts.toAuthority.order({ text, signature: Buffer.from(signature.value.armored) })
   }
 
   #held(
@@ -411,7 +412,8 @@ type Parts = {
   readonly ingest: Visit['ingest']
   readonly store: LogStore
   readonly reader: Reader
-  readonly submit: Submit
+  readonly submit: Pick<Submit, 'submit'>
+  readonly toAuthority: Pick<ToAuthority, 'order'>
   readonly claims: Claims
   readonly acts: Acts
   readonly accounts: Accounts

@@ -22,6 +22,7 @@ import { Audits } from './audits.ts'
 import { HeldKeys } from './blog-keys.ts'
 import { Checker } from './checker.ts'
 import { Claims } from './claim.ts'
+import { type Decisions, ToAuthority } from './decisions.ts'
 import { Gossip } from './gossip.ts'
 import { Holders } from './holders.ts'
 import { type Decide, Join } from './join.ts'
@@ -29,8 +30,8 @@ import { Leading } from './leading.ts'
 import { Learners } from './learners.ts'
 import { Losses } from './losses.ts'
 import { Neighbours } from './neighbours.ts'
-import type { DecideOrder } from './orders.ts'
 import { OwnStore } from './own-store.ts'
+import { PrimaryDoor } from './primary-door.ts'
 import { Proofs } from './proofs.ts'
 import { Pulls } from './pulls.ts'
 import { Push } from './push.ts'
@@ -38,18 +39,12 @@ import { type DoorLimits, defaultDoorLimits } from './rates.ts'
 import { Reader } from './read.ts'
 import { Records } from './records.ts'
 import { Replicas } from './replica.ts'
-import { type DecideReport, Reports } from './reports.ts'
+import { Reports } from './reports.ts'
 import { Revocations } from './revocations.ts'
 import { Revoking } from './revoking.ts'
 import { Scrub } from './scrub.ts'
 import { Seals } from './seals.ts'
-import {
-  type DecideClaim,
-  type DecideDrain,
-  type DecideRevoke,
-  type HearTrouble,
-  Submit,
-} from './submit.ts'
+import { Submit } from './submit.ts'
 import { Sync } from './sync.ts'
 import { Tails } from './tails.ts'
 import type { Background, World } from './world.ts'
@@ -67,16 +62,8 @@ export type ExchangeOptions = {
   readonly scrub?: boolean
   /** what this spoke takes of one blog as its primary; those left out: as by default */
   readonly limits?: Partial<DoorLimits>
-  /** the authority's decisions, null at other peers */
-  readonly authority: {
-    readonly decideJoin: Decide
-    readonly decideClaim: DecideClaim
-    readonly decideRevoke: DecideRevoke
-    readonly decideReport?: DecideReport
-    readonly decideDrain: DecideDrain
-    readonly decideOrder?: DecideOrder
-    readonly hearTrouble: HearTrouble
-  } | null
+  /** null at peers that are not the authority */
+  readonly authority: (Decisions & { readonly decideJoin: Decide }) | null
 }
 
 const checkLaterMs = 500
@@ -101,6 +88,7 @@ export class Exchange {
   readonly registry: Registry
   readonly sync: Sync
   readonly submit: Submit
+  readonly toAuthority: ToAuthority
   readonly reader: Reader
   readonly claims: Claims
   readonly alive: Alive
@@ -203,25 +191,20 @@ export class Exchange {
       onAct: (...heard) => this.#actNews.heard(...heard),
       enabled: options.gossip,
     })
+    const door = new PrimaryDoor({
+      ...{ ingest, replicas, clock, revoked: this.revocations.of },
+      limits: { ...defaultDoorLimits, ...options.limits },
+    })
     this.submit = new Submit({
+      ...{ network, replicas, registry, clock, door, decisions: options.authority },
+      takeGenesis: (...given) => this.claims.handedOver(...given),
+    })
+    this.toAuthority = new ToAuthority({
       network,
-      ingest,
-      replicas,
-      registry,
-      clock,
-      decideClaim: options.authority?.decideClaim ?? null,
-      decideRevoke: options.authority?.decideRevoke ?? null,
-      decideReport: options.authority?.decideReport ?? null,
-      decideDrain: options.authority?.decideDrain ?? null,
-      decideOrder: options.authority?.decideOrder ?? null,
-      hearTrouble: options.authority?.hearTrouble ?? null,
       authority: () => {
         const known = council.roster()
         return known === null ? null : authorityOf(known)
       },
-      takeGenesis: (...given) => this.claims.handedOver(...given),
-      revoked: this.revocations.of,
-      limits: { ...defaultDoorLimits, ...options.limits },
     })
     this.#tails = new Tails({ store, ingest, replicas, submit: this.submit })
     this.claims = new Claims({
@@ -231,6 +214,7 @@ export class Exchange {
       replicas,
       push: this.#push,
       submit: this.submit,
+      toAuthority: this.toAuthority,
       keys,
       clock,
       askDns: world.askDns,
@@ -276,7 +260,7 @@ export class Exchange {
       revocations: this.revocations,
       held: this.heldKeys,
       reader: this.reader,
-      submit: this.submit,
+      toAuthority: this.toAuthority,
       clock,
     })
     this.alive = new Alive({
@@ -495,8 +479,8 @@ export class Exchange {
   /** Blogs that will not go on by themselves: the authority can do something about it. */
   async #tellTrouble(): Promise<void> {
     const short = await this.replicas.shortFor(shortMs)
-    await this.submit.tellTrouble('sealed', this.replicas.sealedFor(sealedMs))
-    await this.submit.tellTrouble('short', short)
+    await this.toAuthority.tellTrouble('sealed', this.replicas.sealedFor(sealedMs))
+    await this.toAuthority.tellTrouble('short', short)
   }
 
   /** Where a log ends here, for `status`. */

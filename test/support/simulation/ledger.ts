@@ -1,4 +1,5 @@
 import type { PeerName } from '../../../src/auth/peer-signature.ts'
+import type { Head } from '../../../src/replication/log/log.ts'
 import { type Replica, sameReplica } from '../../../src/replication/log/peer-text.ts'
 import { majority } from '../../../src/replication/log/receipt.ts'
 import type { EntryId } from '../../../src/replication/log/text.ts'
@@ -70,6 +71,12 @@ export class Ledger {
     return newest
   }
 
+  /** The head that a blog's act of this epoch names; null when none is in force. */
+  headOf(blog: string, epoch: number): Head | null {
+    const id = this.#byEpoch.get(`${blog} ${epoch}`)
+    return id === undefined ? null : (this.#terms.get(id)?.head ?? null)
+  }
+
   replicasOf(act: EntryId): readonly Replica[] {
     return this.#terms.get(act)?.replicas ?? []
   }
@@ -87,6 +94,15 @@ export class Ledger {
   /** Ids of the entries of a blog that w replicas gave receipts for, by seq. */
   published(blog: string): readonly (Published | undefined)[] {
     return this.#published.get(blog) ?? []
+  }
+
+  /** Id of the published entry at `seq`, if a receipt of this replica is one of those by which it is; else null. */
+  publishedBy(replica: Replica, blog: string, seq: number): EntryId | null {
+    const published = this.published(blog)[seq]
+    const term = this.#terms.get(this.#byEpoch.get(`${blog} ${published?.epoch}`) as EntryId)
+    if (published === undefined || !term?.replicas.some((each) => sameReplica(each, replica)))
+      return null
+    return term.covered.get(replica.peer)?.[seq] === published.id ? published.id : null
   }
 
   /** How many entries were published, of all blogs. */

@@ -1,7 +1,7 @@
 import { decode } from 'cborg'
 import type { PeerName } from '../../../src/auth/peer-signature.ts'
 import type { Head } from '../../../src/replication/log/log.ts'
-import { sameReplica } from '../../../src/replication/log/peer-text.ts'
+import { type Replica, sameReplica } from '../../../src/replication/log/peer-text.ts'
 import { decodeReceipt, type Receipt } from '../../../src/replication/log/receipt.ts'
 import type { Write } from '../../../src/replication/log/store.ts'
 import { type EntryId, idOf } from '../../../src/replication/log/text.ts'
@@ -221,7 +221,10 @@ export class Witness {
   wrote(seat: Seat, operations: readonly Write[]): void {
     if (seat.lies) return
     for (const operation of operations) {
-      if (operation.type !== 'put') continue
+      if (operation.type !== 'put') {
+        if (operation.key.startsWith('entry/')) this.#left(seat, operation.key)
+        continue
+      }
       const { key, value } = operation
       if (key.startsWith('entry/')) this.#entered(seat, key, value)
       else if (key.startsWith('receipt/')) this.watch(seat, decode(value))
@@ -249,6 +252,20 @@ export class Witness {
     if (this.#entries.has(row.id)) return
     this.#entries.set(row.id, row.prev)
     if (seq > 0) this.#fresh(seat, log, seq)
+  }
+
+  /** What is published by its receipt too never leaves a replica's log: no later primary is without it (REPLICATION 10). */
+  #left({ name, peer, disk }: Seat, key: string): void {
+    const [, log = '', digits] = key.split('/')
+    const seq = Number(digits)
+    const store = disk.read('store')
+    const replica = { peer, store: store === undefined ? '' : decode(store) } as Replica
+    const published = this.ledger.publishedBy(replica, log, seq)
+    const now = disk.read(key)
+    if (published === null || (now !== undefined && this.#rowOf(now).id === published)) return
+    // Where a liar has had a say in who leads, nothing is promised.
+    if (this.#liars.size > 0 && (this.ledger.newest(log)?.epoch ?? 1) > 1) return
+    this.#broken('published', `${log} ${seq}, which is published, left the log of ${name}`)
   }
 
   /** Whatever a store keeps of a blog is what its author signed, byte for byte. */
@@ -283,7 +300,22 @@ export class Witness {
   #followed(seat: Seat, key: string, value: Uint8Array): void {
     const { follows } = decode(value) as { follows: number }
     const known = this.#storeOf(seat.name).follows
-    this.#rises(seat, known, key.slice('log/'.length), { epoch: follows })
+    const blog = key.slice('log/'.length)
+    const isNew = follows > (known.get(blog) ?? 0)
+    this.#rises(seat, known, blog, { epoch: follows })
+    if (isNew && !blog.startsWith('@')) this.#isWhole(seat, blog, follows)
+  }
+
+  /** A log is of an epoch once it holds the head that the act names: by less it would outdo longer logs (REPLICATION 8). */
+  #isWhole({ name, disk }: Seat, blog: string, epoch: number): void {
+    const head = this.ledger.headOf(blog, epoch)
+    if (head === null) return
+    const row = disk.read(entryKey(blog, head.seq))
+    if (row === undefined || this.#rowOf(row).id !== head.id)
+      this.#broken(
+        'epoch',
+        `${name} follows epoch ${epoch} of ${blog} without its head, ${head.seq}`,
+      )
   }
 
   #rises(

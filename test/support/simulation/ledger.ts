@@ -1,5 +1,4 @@
 import type { PeerName } from '../../../src/auth/peer-signature.ts'
-import type { Head } from '../../../src/replication/log/log.ts'
 import { type Replica, sameReplica } from '../../../src/replication/log/peer-text.ts'
 import { majority } from '../../../src/replication/log/receipt.ts'
 import type { EntryId } from '../../../src/replication/log/text.ts'
@@ -71,10 +70,9 @@ export class Ledger {
     return newest
   }
 
-  /** The head that a blog's act of this epoch names; null when none is in force. */
-  headOf(blog: string, epoch: number): Head | null {
-    const id = this.#byEpoch.get(`${blog} ${epoch}`)
-    return id === undefined ? null : (this.#terms.get(id)?.head ?? null)
+  /** A blog's act of this epoch; null when none is in force. */
+  actOf(blog: string, epoch: number): (AssignFields & { readonly id: EntryId }) | null {
+    return this.#terms.get(this.#byEpoch.get(`${blog} ${epoch}`) as EntryId) ?? null
   }
 
   replicasOf(act: EntryId): readonly Replica[] {

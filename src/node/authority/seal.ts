@@ -233,13 +233,13 @@ export class Sealing {
    * that act the one that it was would give no receipt, and answer no seal.
    */
   #hasChanged({ blog, replicas }: NextAct['assign']): boolean {
-    const { council } = this.#exchange
+    const { alive, council } = this.#exchange
     const members = council.roster()?.members
     const before = council.names()?.blogs.get(blog)?.replicas ?? []
     return replicas.some(
       (each) =>
         !before.some((other) => sameReplica(each, other)) &&
-        members?.get(each.peer)?.store !== each.store,
+        (members?.get(each.peer)?.store !== each.store || alive.hasOtherStore(each)),
     )
   }
 

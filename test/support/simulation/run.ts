@@ -338,6 +338,7 @@ export class Run {
         missing.push(`${blog} has no live replica`)
         continue
       }
+      if (!witness.ledger.isActive(named.id)) missing.push(`the act of ${blog} is not active`)
       const ids = witness.idsOf(first.signer.peer, blog)
       if (ids.length === 0) missing.push(`${blog} has no genesis at ${first.name}`)
       for (const machine of live) {

@@ -3,7 +3,7 @@ import type { PeerName, PeerSigner } from '../../auth/peer-signature.ts'
 import { refuse, type Verdict } from '../../auth/verdict.ts'
 import { type Clock, repeat, wait } from '../clock.ts'
 import { type Head, namesLog, rosterLog } from '../log/log.ts'
-import { isWeb, type StoreId } from '../log/peer-text.ts'
+import { isWeb, type Replica, type StoreId } from '../log/peer-text.ts'
 import type { Signed } from '../log/text.ts'
 import { answer, ask, type Network, refusalAnswer, signedShape } from '../network.ts'
 import { ALIVE } from '../protocol.ts'
@@ -197,6 +197,17 @@ export class Alive {
 
   isLive(peer: PeerName): boolean {
     return peer === this.#network.self || this.heard(peer) !== null
+  }
+
+  /** Whether a peer says that it has another store now than this one, which is gone then for good. */
+  hasOtherStore({ peer, store }: Replica): boolean {
+    const beat = this.heard(peer)
+    return beat !== null && beat.replica.store !== store
+  }
+
+  /** Whether a peer is alive, and with this store. */
+  isLiveAs(replica: Replica): boolean {
+    return this.isLive(replica.peer) && !this.hasOtherStore(replica)
   }
 
   /** Which mark of its disk a peer that is heard is over; null: none, or it is not heard. */

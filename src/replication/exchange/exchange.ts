@@ -169,7 +169,6 @@ export class Exchange {
     this.#push = new Push({
       network,
       store,
-      ingest,
       replicas,
       council,
       sync,

@@ -60,18 +60,9 @@ export async function lookAtCopies(
     ...{ blog, epoch: found.epoch, act: found.id, reason: found.reason, unmet: found.unmet },
     ...{ active: book.isActive(), published: book.published(), head, replicas },
     waits:
-      why === null
-        ? null
-        : {
-            ...{ since: formatDate(why.sinceMs), code: why.code },
-            reason: withNames(why.reason, replicas),
-          },
+      why === null ? null : { since: formatDate(why.sinceMs), code: why.code, reason: why.reason },
   })
 }
-
-/** Ids of the blog's own replicas in a sentence, as their operators call them. */
-const withNames = (text: string, replicas: readonly { peer: PeerName; name: string }[]) =>
-  replicas.reduce((words, { peer, name }) => words.replaceAll(peer, name), text)
 
 const roleOf = (peer: PeerName, primary: PeerName) =>
   peer === primary ? ('primary' as const) : ('secondary' as const)

@@ -114,8 +114,8 @@ export async function startAuthority(
   })
   const reports = new ReportDesk({
     ...{ exchange, clock, log, cutOffAfter: settings.cutoffReports ?? null },
-    cutOff: (peer, reason) =>
-      cutOffs.decide(peer, { kind: 'cutoff', reason, evidence: null }, false),
+    cutOff: (peer, reason, evidence) =>
+      cutOffs.decide(peer, { kind: 'cutoff', reason, evidence }, false),
   })
   await reports.load()
   const stuck = (blog: string) => sealing.stuck(blog as BlogName)

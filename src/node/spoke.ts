@@ -262,7 +262,13 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       admissions: authority?.admissions ?? null,
       moves: authority?.moves ?? null,
       self: signer.peer,
-      copiesOf: (blog) => lookAtCopies(blog, exchange, (each) => authority?.stuck(each) ?? null),
+      copiesOf: (blog) =>
+        lookAtCopies(
+          blog,
+          exchange,
+          { self: signer.peer, now: realClock.now },
+          (each) => authority?.stuck(each) ?? null,
+        ),
       drainSelf: (asked) => exchange.submit.drain(asked),
       cutOffs: authority?.cutOffs ?? null,
       reports: authority?.reports ?? null,

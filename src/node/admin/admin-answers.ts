@@ -137,8 +137,12 @@ const replica = z.object({
   head: z.number().nullable(),
   lag: z.number().nullable(),
   receipt: instant.nullable(),
-  /** its last heartbeat, where the authority is asked */
+  /** when it was heard last, by this peer's clock; null: not known, or not since `listened` */
   heard: instant.nullable(),
+  /** who heard it: this peer, or the authority, which was asked; null: nobody who could know answers */
+  heardBy: z.enum(['here', 'authority']).nullable(),
+  /** since when that peer has listened, where it has heard nothing */
+  listened: instant.nullable(),
   away: z.boolean(),
   cutOff: z.boolean(),
 })

@@ -31,6 +31,7 @@ import { openGatheredDisk } from './gathered-disk.ts'
 import { Joining } from './joining.ts'
 import type { Logger } from './logger.ts'
 import { ownRecord } from './own-record.ts'
+import { otherPort } from './page-port.ts'
 import { Peer } from './peer.ts'
 import { openPeerKey } from './peer-key.ts'
 import { serveWeb } from './serve-web.ts'
@@ -275,6 +276,10 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       indexer: aggregation?.indexer ?? null,
       bootstrap: (invite) => bootstrapOf(exchange, peer, invite),
       nameOf: (name) => exchange.council.roster()?.members.get(name)?.name ?? null,
+      otherPort: (web) => {
+        const roster = exchange.council.roster()
+        return roster === null ? null : otherPort(roster, web)
+      },
       now: realClock.now,
     },
     (error) => adminLog.error('command_failed', { error }),

@@ -66,6 +66,8 @@ export const decidedAnswer = z.object({
   /** web addresses that answered, and those that did not */
   web: z.array(z.string()),
   notReached: z.array(z.string()),
+  /** its pages are at ports to which readers do not come, and DNS does not name it */
+  otherPort: z.object({ own: z.array(z.number()), readers: z.array(z.number()) }).nullable(),
 })
 
 const invitation = z.object({

@@ -1,4 +1,5 @@
 import { decode, encode } from 'cborg'
+import { expect } from 'vitest'
 import type { PeerName } from '../../../src/auth/peer-signature.ts'
 import { KeyRing } from '../../../src/auth/public-key.ts'
 import {
@@ -300,3 +301,9 @@ export class TestAggregator {
 
 export const textsOf = (log: TestLog) =>
   log.entries.map(({ offer }) => Buffer.from(offer.text).toString())
+
+/** Waits until an aggregator of the ring has exactly the entries of a log. */
+export const holdsIn = (ring: () => TestRing) => async (of: TestAggregator, log: TestLog) => {
+  await ring().until(() => expect(of.head(log)).toBe(log.head.seq))
+  expect(await of.texts(log)).toEqual(textsOf(log))
+}

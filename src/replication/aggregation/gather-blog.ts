@@ -6,6 +6,7 @@ import { ask, type Network } from '../network.ts'
 import { CHANGES } from '../protocol.ts'
 import { type Assignment, namedEntries } from '../registry/assignment.ts'
 import { type ChangesFeed, type CollectedRow, entriesPage } from './changes.ts'
+import { afterAllTold, byClockHere } from './first-seen.ts'
 import type { Gathered, GatheredCollection } from './gathered.ts'
 import { SourceLie } from './source-lie.ts'
 import { SourcePace } from './source-pace.ts'
@@ -25,6 +26,19 @@ export type BlogSource = {
   readonly peer: PeerName
   readonly ended: Pick<AbortController, 'signal'>
 }
+
+/**
+ * What came with a source's word on a blog. `rows`: entries of it, any or none; `atMs`: what the
+ * source's clock showed, null where it does not tell; `receivedMs`: when it came, by the clock here;
+ * `allToldMs`: when the source had said before that it had told all, null: never.
+ */
+export type Told = {
+  readonly rows: readonly CollectedRow[]
+  readonly atMs: number | null
+  readonly receivedMs: number
+  readonly allToldMs: number | null
+}
+export const nothingTold: Told = { rows: [], atMs: null, receivedMs: 0, allToldMs: null }
 
 type Parts = {
   readonly network: Network
@@ -58,29 +72,28 @@ export class BlogGatherer {
    * What is here already costs no look at a signature. Throws SourceLie for what no honest source
    * sends, and as `ask` does.
    *
-   * @param rows - entries that came with the source's word; they may be any of the blog, or none
    * @returns `owed`: it cannot be taken yet
    */
   async advance(
     source: BlogSource,
     blog: BlogName,
     head: Head,
-    rows: readonly CollectedRow[],
+    told: Told,
   ): Promise<'done' | 'owed'> {
     const isHere = async () => (await this.#parts.gathered.idAt(blog, head.seq)) === head.id
-    if (await isHere()) return this.#noteSeen(blog, rows)
+    if (await isHere()) return this.#noteSeen(blog, told)
     return this.#alone(blog, async () => {
-      if (await isHere()) return this.#noteSeen(blog, rows)
-      const filled = await this.#fill(source, blog, head, rows)
+      if (await isHere()) return this.#noteSeen(blog, told)
+      const filled = await this.#fill(source, blog, head, told)
       if (filled !== 'differs') return filled
       if (!(await this.#makeWay(source, blog))) return 'done'
-      const again = await this.#fill(source, blog, head, [])
+      const again = await this.#fill(source, blog, head, nothingTold)
       return again === 'differs' ? 'owed' : again
     })
   }
 
-  async #noteSeen(blog: BlogName, rows: readonly CollectedRow[]): Promise<'done'> {
-    for (const each of readRows(blog, rows)) await this.#parts.gathered.seenEarlier(blog, each)
+  async #noteSeen(blog: BlogName, told: Told): Promise<'done'> {
+    for (const each of readRows(blog, told)) await this.#parts.gathered.seenEarlier(blog, each)
     return 'done'
   }
 
@@ -92,17 +105,22 @@ export class BlogGatherer {
     source: BlogSource,
     blog: BlogName,
     head: Head,
-    rows: readonly CollectedRow[],
+    told: Told,
   ): Promise<'done' | 'owed' | 'differs'> {
     const { gathered } = this.#parts
     const have = gathered.head(blog)
     if (have !== null && have.seq >= head.seq) return 'differs'
     const holds = have === null ? await this.#holdsOf(source, blog) : []
     if (holds === null) return 'owed'
+    // Of a blog that is new here it may tell what it has had for long.
+    const allToldMs = have === null ? null : told.allToldMs
     let next = (have?.seq ?? -1) + 1
-    let page = readRows(blog, rows).filter(({ entry: { seq } }) => seq >= next && seq <= head.seq)
+    let page = readRows(blog, { ...told, allToldMs }).filter(
+      ({ entry: { seq } }) => seq >= next && seq <= head.seq,
+    )
     while (next <= head.seq) {
-      if (page[0]?.entry.seq !== next) page = await this.#page(source, blog, next, head.seq)
+      if (page[0]?.entry.seq !== next)
+        page = await this.#page(source, blog, { from: next, to: head.seq, allToldMs })
       // It has lost the blog meanwhile, or finds it damaged: it may have it again.
       if (page.length === 0) return 'owed'
       const outcome = await gathered.take(blog, page, { head, holds })
@@ -131,13 +149,18 @@ export class BlogGatherer {
     return 'done'
   }
 
-  async #page({ peer }: BlogSource, blog: BlogName, from: number, to: number): Promise<Gathered[]> {
-    const { network, own } = this.#parts
-    const rows =
+  async #page(
+    { peer }: BlogSource,
+    blog: BlogName,
+    { from, to, allToldMs }: { from: number; to: number; allToldMs: number | null },
+  ): Promise<Gathered[]> {
+    const { network, own, clock } = this.#parts
+    const { at = null, entries } =
       peer === network.self && own !== null
         ? await own.entries(blog, from, to)
-        : (await ask(network, peer, CHANGES, { t: 'entries', blog, from, to }, entriesPage)).entries
-    const page = readRows(blog, rows)
+        : await ask(network, peer, CHANGES, { t: 'entries', blog, from, to }, entriesPage)
+    const told = { rows: entries, atMs: at, receivedMs: clock.now(), allToldMs }
+    const page = readRows(blog, told)
     const isAsked = page.every(({ entry }, index) => entry.seq === from + index && entry.seq <= to)
     if (!isAsked)
       throw new SourceLie('CHANGES_PAGE', `A page of ${blog} has other entries than asked.`)
@@ -195,10 +218,10 @@ export class BlogGatherer {
   }
 }
 
-/** Entries of one blog without a hole. */
-function readRows(blog: BlogName, rows: readonly CollectedRow[]): Gathered[] {
+/** Entries of one blog without a hole, with when the source saw each first by the clock here. */
+function readRows(blog: BlogName, told: Told): Gathered[] {
   const read: Gathered[] = []
-  for (const [text, signature, seenMs] of rows) {
+  for (const [text, signature, saidMs] of told.rows) {
     const entry = decodeEntry(text)
     if (!entry.ok) throw new SourceLie(entry.code, `An entry of ${blog}: ${entry.reason}`)
     const { log, seq } = entry.value
@@ -207,6 +230,7 @@ function readRows(blog: BlogName, rows: readonly CollectedRow[]): Gathered[] {
     const before = read.at(-1)?.entry.seq ?? seq - 1
     if (seq !== before + 1)
       throw new SourceLie('CHANGES_ORDER', `Entries of ${blog} are not in order.`)
+    const seenMs = afterAllTold(byClockHere(saidMs, told), told.allToldMs)
     read.push({ entry: entry.value, signed: { text, signature }, seenMs })
   }
   return read

@@ -8,12 +8,11 @@ import { CHANGES } from '../protocol.ts'
 import {
   type ChangesFeed,
   type ChangesFrame,
-  type CollectedRow,
   type Cursor,
   changesFrame,
   headOfChange,
 } from './changes.ts'
-import { BlogGatherer, type LookUp } from './gather-blog.ts'
+import { BlogGatherer, type LookUp, nothingTold, type Told } from './gather-blog.ts'
 import type { GatheredCollection } from './gathered.ts'
 import { OwedBlogs, owedMs } from './owed-blogs.ts'
 import { isAway, isLie, SourceLie } from './source-lie.ts'
@@ -61,6 +60,8 @@ type Source = {
   cursor: Cursor | null
   isCurrent: boolean
   heardMs: number | null
+  /** when it said last that it had told all, ms; what it adds later it has published since */
+  allToldMs: number | null
   mistrusted: string | null
 }
 
@@ -201,6 +202,9 @@ export class Gatherer {
 
   async #takeFrame(source: Source, frame: ChangesFrame): Promise<void> {
     const { signal } = source.following
+    const receivedMs = this.#clock.now()
+    const { allToldMs } = source
+    const at = { atMs: frame.at ?? null, receivedMs, allToldMs }
     if (frame.n > frame.newest) throw new SourceLie('CHANGES_ORDER', 'A frame goes beyond its end.')
     const rows = frame.changes.reduce((sum, [, , , entries]) => sum + entries.length, 0)
     await this.#changes.take(source.peer, 1 + frame.changes.length + rows, source.ended.signal)
@@ -209,21 +213,17 @@ export class Gatherer {
       if (signal.aborted) return
       const named = headOfChange(change)
       if (named === null) throw new SourceLie('CHANGES_BLOG', `"${change[0]}" is no blog's name.`)
-      await this.#advance(source, named.blog, named.head, change[3])
+      await this.#advance(source, named.blog, named.head, { ...at, rows: change[3] })
     })
     if (signal.aborted) return
     source.cursor = { run: frame.run, n: frame.n }
     source.heardMs = this.#clock.now()
     source.isCurrent = frame.n === frame.newest
+    if (source.isCurrent) source.allToldMs = receivedMs
   }
 
-  async #advance(
-    source: Source,
-    blog: BlogName,
-    head: Head,
-    rows: readonly CollectedRow[],
-  ): Promise<void> {
-    const done = await this.#blogs.advance(source, blog, head, rows)
+  async #advance(source: Source, blog: BlogName, head: Head, told: Told): Promise<void> {
+    const done = await this.#blogs.advance(source, blog, head, told)
     if (done === 'owed') this.#owe(source, blog, head)
   }
 
@@ -251,7 +251,7 @@ export class Gatherer {
         // It is asked for when the source is heard again.
         if (!source.isHeard || !source.owed.has(blog, owed)) return
         try {
-          await this.#advance(source, blog, owed.head, [])
+          await this.#advance(source, blog, owed.head, nothingTold)
         } catch (error) {
           if (isLie(error)) throw error
           this.#owe(source, blog, owed.head)
@@ -268,7 +268,7 @@ export class Gatherer {
 const newSource = (peer: PeerName, clock: Clock): Source => ({
   ...{ peer, ended: new AbortController(), owed: new OwedBlogs(clock), cursor: null },
   ...{ following: new AbortController(), lie: null, isHeard: false, isTaking: false, restMs: 0 },
-  ...{ isCurrent: false, heardMs: null, mistrusted: null },
+  ...{ isCurrent: false, heardMs: null, allToldMs: null, mistrusted: null },
 })
 
 /** Runs `job` for each, a few side by side; throws the first failure when all are done. */

@@ -36,6 +36,7 @@ export const frameOf = (n: number, ...changes: Change[]): ChangesFrame => ({
   ...{ run: 'ab', n, newest: n, changes },
 })
 
+type Page = readonly CollectedRow[] | { at: number; entries: readonly CollectedRow[] }
 type Reported = [event: string, fields: Readonly<Record<string, unknown>>]
 
 /** Peers of one ring, whose frames go from one to the other as real bytes, on one clock. */
@@ -157,15 +158,12 @@ export class TestRing {
   liar(
     n: number,
     frames: (after: unknown) => Iterable<unknown> | AsyncIterable<unknown>,
-    entries: (asked: {
-      blog: string
-      from: number
-      to: number
-    }) => readonly CollectedRow[] | Promise<readonly CollectedRow[]> = () => [],
+    entries: (asked: { blog: string; from: number; to: number }) => Page | Promise<Page> = () => [],
   ): void {
-    this.#handlers.set(peer(n).peer, async (_from, body) => ({
-      entries: await entries(body as never),
-    }))
+    this.#handlers.set(peer(n).peer, async (_from, body) => {
+      const page = await entries(body as never)
+      return Array.isArray(page) ? { entries: page } : page
+    })
     this.#follows.set(peer(n).peer, async function* (_from, body, signal) {
       yield* frames((body as { after: unknown }).after)
       await new Promise((resolve) => signal.addEventListener('abort', resolve))

@@ -109,7 +109,7 @@ export class Sampler {
     const check: Check = {
       ...sample,
       receipt: isOld ? receipt : null,
-      isSigned: (text, signature) => exchange.ingest.verify(log, { text, signature }),
+      isSigned: (text, signature) => exchange.ingest.signatures.verify(log, { text, signature }),
       idAt: (at) => exchange.ingest.idAt(log, at),
     }
     return judgeServed(check, answers.value, page)

@@ -38,7 +38,7 @@ const receipt = (upTo: number) =>
   )
 const check = (change: Partial<Check> = {}): Check => ({
   ...{ entry, signature, target: { peer: peer(2).peer }, receipt: receipt(4) },
-  isSigned: (text, by) => ingest.verify('maria', { text, signature: by }),
+  isSigned: (text, by) => ingest.signatures.verify('maria', { text, signature: by }),
   idAt: (at) => ingest.idAt('maria', at),
   ...change,
 })

@@ -65,7 +65,7 @@ export class Checker {
   async #check(kept: Kept): Promise<void> {
     const { blog } = kept.assignment
     this.#last = blog
-    const bad = await this.#ingest.checkSome(blog, perGo)
+    const bad = await this.#ingest.signatures.checkSome(blog, perGo)
     if (bad.length === 0 || (await this.#heal(kept, bad))) this.#pauses.delete(blog)
     else {
       const { next } = this.#pauses.get(blog) ?? { next: 1 }
@@ -83,7 +83,8 @@ export class Checker {
       for (const row of await this.#page(peer, blog, from)) {
         const entry = decodeEntry(row[0])
         if (!entry.ok || !left.has(entry.value.seq)) continue
-        if ((await this.#ingest.heal(blog, toOffer(row))).ok) left.delete(entry.value.seq)
+        if ((await this.#ingest.signatures.heal(blog, toOffer(row))).ok)
+          left.delete(entry.value.seq)
       }
       if (left.size === 0) return true
     }

@@ -47,7 +47,7 @@ export class PrimaryDoor {
     if ((await this.#ingest.idAt(entry.log, entry.seq)) === entry.id) {
       // Its signature may have come damaged in a catch-up: then this one puts it right.
       if ((await this.#ingest.read(entry.log, entry.seq)) === null)
-        await this.#ingest.heal(entry.log, offer)
+        await this.#ingest.signatures.heal(entry.log, offer)
       return this.published(kept, entry.seq)
     }
     const door = await this.#checkDoor(entry, offer)

@@ -419,7 +419,7 @@ export class Reader {
       const text = Buffer.from(offer.text).toString('latin1')
       if (seen.has(text)) continue
       seen.add(text)
-      const item = await ingest.checkLeft(blog, offer)
+      const item = await ingest.signatures.checkLeft(blog, offer)
       if (item.ok && (await ingest.idAt(blog, item.value.seq)) !== item.value.id) left.push(offer)
     }
     return left

@@ -1,12 +1,12 @@
-import { hash } from 'node:crypto'
-import { accept, type Refusal, refuse, type Verdict } from '../../auth/verdict.ts'
-import { ReplicationError } from '../errors.ts'
+import { type Refusal, refuse, type Verdict } from '../../auth/verdict.ts'
 import { Damage, damagedHere } from './damage.ts'
 import { type Head, type Item, type LogName, placeItem } from './log.ts'
+import { OpenedLogs } from './opened-logs.ts'
 import { replay } from './replay.ts'
 import type { LogRules, Offer } from './rules.ts'
+import { Signatures } from './signatures.ts'
 import type { Aside, LogRecord, LogStore, Stored, Write } from './store.ts'
-import { type EntryId, idOf, prevOf, type Signed } from './text.ts'
+import { type EntryId, prevOf } from './text.ts'
 
 /** By which way an entry came; counted, so that tests and operators see which ways work. */
 export type Way = 'submit' | 'gossip' | 'push' | 'pull'
@@ -43,22 +43,15 @@ export type Added = {
   readonly way: Way
 }
 
-/** Entries whose signature need not be checked again before they are shown. */
-const maxSeen = 20_000
-const none = new Uint8Array()
-const sumOf = ({ text, signature }: Stored) =>
-  hash('sha256', Buffer.concat([text, signature]), 'base64')
-
 /** An offer contradicted the log at a seq: that entry, or one that names another before it, came. */
 export type Forked = { readonly log: LogName; readonly seq: number; readonly way: Way }
 
-type Open<S> = { record: LogRecord | null; state: S | null }
-type Plan<S> = {
+type Plan = {
   writes: Write[]
   /** forks, kept as proof */
   aside: Aside[]
   record: LogRecord | null
-  state: S | null
+  state: unknown
   added: Item[]
   /** whether the newest entry's own signature was checked: it covers all before it */
   covered: boolean
@@ -72,15 +65,14 @@ export class Ingest {
   readonly #store: LogStore
   readonly #rulesOf: (log: LogName) => LogRules<unknown>
   readonly #now: () => number
-  readonly #maxOpen: number
-  readonly #open = new Map<LogName, Open<unknown>>()
+  readonly #logs: OpenedLogs
   readonly #queues = new Map<LogName, Promise<unknown>>()
   readonly #listeners: ((added: Added) => void)[] = []
   readonly #forkListeners: ((fork: Forked) => void)[] = []
   /** what is known to be damaged here, and how it is found and put right */
   readonly damage: Damage
-  /** hashes of signatures that were checked since the start, by log and seq */
-  readonly #seen = new Map<string, string>()
+  /** each entry's own signature */
+  readonly signatures: Signatures
   /** entries of blogs taken since the start, by way */
   readonly counts: Record<Way, number> = { submit: 0, gossip: 0, push: 0, pull: 0 }
 
@@ -94,15 +86,23 @@ export class Ingest {
     this.#store = parts.store
     this.#rulesOf = parts.rulesOf
     this.#now = parts.now
-    this.#maxOpen = parts.maxOpen ?? Number.POSITIVE_INFINITY
+    const { store, rulesOf, now, maxOpen } = parts
+    const damage = () => this.damage
+    const alone = <T>(log: LogName, job: () => Promise<T>) => this.alone(log, job)
+    const decode = (log: LogName, offer: Offer) => this.#decode(log, offer)
+    this.#logs = new OpenedLogs({
+      store,
+      rulesOf,
+      damage,
+      ...(maxOpen === undefined ? {} : { maxOpen }),
+    })
+    const logs = this.#logs
+    this.signatures = new Signatures({ store, logs, rulesOf, decode, alone, damage })
     this.damage = new Damage({
-      store: parts.store,
-      alone: (log, job) => this.alone(log, job),
+      ...{ store, alone, decode, now },
       record: (log) => this.record(log),
-      checkSignature: (log, stored) => this.#signatureOf(log, stored),
-      decode: (log, offer) => this.#decode(log, offer),
-      reopen: (log) => this.#open.delete(log),
-      now: parts.now,
+      checkSignature: (log, stored) => this.signatures.of(log, stored),
+      reopen: (log) => logs.drop(log),
     })
   }
 
@@ -118,17 +118,22 @@ export class Ingest {
 
   /** The log as it stands on disk now, or null when none is held. */
   async record(log: LogName): Promise<LogRecord | null> {
-    return (await this.#load(log)).record
+    return (await this.#logs.load(log)).record
   }
 
   /** The same, if it is in memory: without waiting. null says nothing. */
   recordInMemory(log: LogName): LogRecord | null {
-    return this.#open.get(log)?.record ?? null
+    return this.#logs.recordInMemory(log)
   }
 
   /** What the log comes down to for its rules: a blog's author, the roster, the names. */
   async state(log: LogName): Promise<unknown> {
-    return (await this.#load(log)).state
+    return (await this.#logs.load(log)).state
+  }
+
+  /** The entry at `seq`, as it may be shown: see `Signatures.read`. */
+  read(log: LogName, seq: number): Promise<Stored | null> {
+    return this.signatures.read(log, seq)
   }
 
   /** Runs `job` alone on the log, after all offers before it. */
@@ -164,8 +169,8 @@ export class Ingest {
       items.push(item.value)
     }
     return this.alone(log, async () => {
-      const open = await this.#load(log)
-      const plan: Plan<unknown> = {
+      const open = await this.#logs.load(log)
+      const plan: Plan = {
         writes: [],
         aside: [],
         record: open.record,
@@ -186,7 +191,7 @@ export class Ingest {
       if (!plan.covered || (isCut && plan.added.length === 0 && stop !== null)) {
         // Links alone must not let anything in, and what is refused must not move anything aside.
         // The rules' state may have moved on: read it again.
-        this.#open.delete(log)
+        this.#logs.drop(log)
         return (
           stop ?? {
             kind: 'refused',
@@ -213,114 +218,11 @@ export class Ingest {
       const item = this.#decode(log, offer)
       if (!item.ok) return item
       if ((await this.idAt(log, item.value.seq)) === item.value.id) return item
-      const signature = await this.#checkAlone(log, item.value, offer)
+      const signature = await this.signatures.checkAlone(log, item.value, offer)
       if (!signature.ok) return signature
       const aside = { item: item.value, signature: signature.value, firstMs: this.#now() }
       await this.#store.write(await this.#store.putAside(log, [aside]))
       return item
-    })
-  }
-
-  /** Whether a key of this log signed an item that has no place in it; nothing is kept. */
-  async checkLeft(log: LogName, offer: Offer): Promise<Verdict<Item>> {
-    const item = this.#decode(log, offer)
-    if (!item.ok) return item
-    const signature = await this.#checkAlone(log, item.value, offer)
-    return signature.ok ? item : signature
-  }
-
-  /**
-   * The entry at `seq`, as it may be shown: it is the one that the chain has there, and its own
-   * signature holds, whatever became of the disk since it was written. null: not held, or damaged.
-   */
-  async read(log: LogName, seq: number): Promise<Stored | null> {
-    const head = (await this.record(log))?.head
-    if (head === undefined || seq > head.seq) return null
-    const [here, next] = await this.#store.rows(log, seq, 2)
-    const stored = here?.seq === seq ? here.stored : null
-    const expected =
-      seq === head.seq ? head.id : next?.seq === seq + 1 ? prevOf(next.stored?.text ?? none) : null
-    if (stored === null || idOf(stored.text) !== expected) {
-      this.damage.suspect(log, seq)
-      return null
-    }
-    const place = `${log}/${seq}`
-    if (this.#seen.get(place) === sumOf(stored)) return stored
-    const signature = await this.#signatureOf(log, stored)
-    if (signature === null) {
-      this.damage.suspect(log, seq)
-      return null
-    }
-    const checked = { ...stored, signature, checked: true }
-    this.#seen.delete(place)
-    this.#seen.set(place, sumOf(checked))
-    for (const oldest of this.#seen.keys()) {
-      if (this.#seen.size <= maxSeen) break
-      this.#seen.delete(oldest)
-    }
-    return checked
-  }
-
-  /**
-   * Checks the own signatures of entries that came in catch-up, at most `limit` of them.
-   * @returns seqs whose signature is wrong: they must be fetched again from another replica
-   */
-  async checkSome(log: LogName, limit: number): Promise<number[]> {
-    const { record } = await this.#load(log)
-    if (record === null || record.uncheckedFrom === null) return []
-    const from = record.uncheckedFrom
-    const bad: number[] = []
-    const rows = await this.#store.entries(log, from, limit)
-    /** signatures that hold, but came in another armor than the one we store */
-    const armored = new Map<number, Uint8Array>()
-    for (const [index, stored] of rows.entries()) {
-      if (stored.checked) continue
-      const signature = await this.#signatureOf(log, stored)
-      if (signature === null) bad.push(from + index)
-      else if (Buffer.compare(signature, stored.signature) !== 0)
-        armored.set(from + index, signature)
-    }
-    await this.alone(log, async () => {
-      for (const [seq, signature] of armored) {
-        const held = await this.#store.entry(log, seq)
-        if (held !== null && Buffer.compare(held.text, (rows[seq - from] as Stored).text) === 0)
-          await this.#rearm(log, held, signature)
-      }
-      const open = await this.#load(log)
-      if (open.record === null || open.record.uncheckedFrom !== from) return
-      const reached = from + rows.length
-      const uncheckedFrom =
-        bad.length > 0 ? (bad[0] as number) : reached > open.record.head.seq ? null : reached
-      open.record = { ...open.record, uncheckedFrom }
-      await this.#store.write([this.#store.putRecord(log, open.record)], { sync: false })
-    })
-    return bad
-  }
-
-  /** Whether a key of this log signed the text, in its place or not. */
-  async verify(log: LogName, offer: Signed): Promise<boolean> {
-    const item = this.#decode(log, offer)
-    return item.ok && (await this.#checkAlone(log, item.value, offer)).ok
-  }
-
-  /** Puts the same entry's signature anew, after the one held turned out wrong. */
-  heal(log: LogName, offer: Offer): Promise<Verdict<void>> {
-    return this.alone(log, async () => {
-      const item = this.#decode(log, offer)
-      if (!item.ok) return item
-      const held = await this.#store.entry(log, item.value.seq)
-      if (held === null || Buffer.compare(held.text, offer.text) !== 0) {
-        return refuse(
-          'HEAL_OTHER_ENTRY',
-          'The text is not the one that this log holds for that seq.',
-        )
-      }
-      const signature = await this.#signatureOf(log, { ...held, signature: offer.signature })
-      if (signature === null) {
-        return refuse('HEAL_SIGNATURE', 'This signature does not hold either.')
-      }
-      await this.#rearm(log, held, signature)
-      return accept(undefined)
     })
   }
 
@@ -338,124 +240,9 @@ export class Ingest {
   forget(log: LogName): Promise<void> {
     return this.alone(log, async () => {
       await this.#store.write(await this.#store.dropLog(log))
-      this.#open.delete(log)
+      this.#logs.drop(log)
       this.damage.rebuilt(log, null)
     })
-  }
-
-  #decode(log: LogName, offer: Offer): Verdict<Item> {
-    const item = this.#rulesOf(log).decode(offer.text)
-    if (item.ok && item.value.log !== log) {
-      return refuse('ITEM_OTHER_LOG', `The text belongs to ${item.value.log}, not to ${log}.`)
-    }
-    return item
-  }
-
-  async #load(log: LogName): Promise<Open<unknown>> {
-    const open = this.#open.get(log)
-    if (open !== undefined) return open
-    const read = await this.#readLog(log).catch(() => null)
-    const { record, state } = read ?? (await this.#rebuild(log))
-    const loaded = this.#open.get(log) ?? { record, state }
-    this.#keepOpen(log, loaded)
-    return loaded
-  }
-
-  #keepOpen(log: LogName, open: Open<unknown>): void {
-    this.#open.delete(log)
-    this.#open.set(log, open)
-    for (const oldest of this.#open.keys()) {
-      if (this.#open.size <= this.#maxOpen) break
-      this.#open.delete(oldest)
-    }
-  }
-
-  /** Throws when the record, or what it rests on, is not what was written. */
-  async #readLog(log: LogName): Promise<Open<unknown>> {
-    const record = await this.#store.record(log)
-    if (record === null) {
-      const rows = await this.#store.rows(log, 0, 1)
-      if (rows.length > 0) throw new Error(`the record of ${log} is gone`)
-      return { record, state: null }
-    }
-    try {
-      return { record, state: await this.#restore(log, record) }
-    } catch (error) {
-      if (log.startsWith('@')) throw error
-      // The record is whole, keys below it are not: until they are healed the log takes nothing.
-      this.damage.suspect(log, 0)
-      for (const seq of record.keys) this.damage.suspect(log, seq)
-      return { record, state: null }
-    }
-  }
-
-  /**
-   * The log as far as its entries hang together from the first on. What lies behind is kept aside,
-   * and comes back from others, or from there. It follows no primary until it hears of one again.
-   */
-  async #rebuild(log: LogName): Promise<Open<unknown>> {
-    const rules = this.#rulesOf(log)
-    const read = async (seq: number) => {
-      const [row] = await this.#store.rows(log, seq, 1)
-      return row?.seq === seq ? row.stored : null
-    }
-    let last = Number.POSITIVE_INFINITY
-    let { record, state } = await replay(log, rules, read, { last, follows: 0 })
-    // A signature covers all before it: the newest that holds is the end.
-    while (record !== null) {
-      const { seq } = record.head
-      const stored = (await read(seq)) as Stored
-      const item = rules.decode(stored.text)
-      const keys = record.keys.filter((each) => each < seq)
-      const text = async (at: number) => (await read(at))?.text ?? null
-      if (item.ok && (await rules.checkAlone(item.value, stored, keys, text)).ok) break
-      last = seq - 1
-      ;({ record, state } = await replay(log, rules, read, { last, follows: 0 }))
-    }
-    if (record === null && log.startsWith('@'))
-      throw new ReplicationError('STORE_DAMAGED', `${log} is damaged from its first entry on`)
-    const writes: Write[] = []
-    for (let from = (record?.head.seq ?? -1) + 1; ; ) {
-      const rows = await this.#store.rows(log, from, 1_000)
-      for (const { seq, stored } of rows) {
-        from = seq + 1
-        writes.push(this.#store.deleteEntry(log, seq))
-        const item = stored === null ? null : rules.decode(stored.text)
-        if (stored === null || !item?.ok) continue
-        writes.push(...this.#store.putTail(log, [{ item: item.value, ...stored }]))
-      }
-      if (rows.length === 0) break
-    }
-    const saved = record === null ? null : { ...record, saved: rules.save(state) }
-    if (saved !== null) writes.push(this.#store.putRecord(log, saved))
-    await this.#store.write(writes)
-    this.damage.rebuilt(log, saved?.head ?? null)
-    return { record: saved, state }
-  }
-
-  /** Throws when one of the entries on which the state rests is not the one that was written. */
-  async #restore(log: LogName, record: LogRecord): Promise<unknown> {
-    const { head } = record
-    const isWhole = log.startsWith('@')
-    let before: EntryId | null = null
-    const read = async (seq: number) => {
-      if (seq > head.seq) return null
-      const [here, next] = await this.#store.rows(log, seq, isWhole ? 1 : 2)
-      const text = here?.seq === seq ? (here.stored?.text ?? null) : null
-      // The council's logs are read in order; of a blog only the entries with keys are.
-      const named = isWhole
-        ? before
-        : seq === head.seq
-          ? head.id
-          : prevOf(next?.stored?.text ?? none)
-      const is = text === null ? null : isWhole ? prevOf(text) : idOf(text)
-      if (text === null || is !== named) throw new Error(`entry ${seq} of ${log} is damaged`)
-      before = idOf(text)
-      return text
-    }
-    const state = await this.#rulesOf(log).load(record.saved, read)
-    if (isWhole && before !== head.id) throw new Error(`the head of ${log} is damaged`)
-    return state
   }
 
   /** id of the entry at `seq`, null when none is held. */
@@ -468,6 +255,14 @@ export class Ingest {
     return item?.ok ? item.value.id : null
   }
 
+  #decode(log: LogName, offer: Offer): Verdict<Item> {
+    const item = this.#rulesOf(log).decode(offer.text)
+    if (item.ok && item.value.log !== log) {
+      return refuse('ITEM_OTHER_LOG', `The text belongs to ${item.value.log}, not to ${log}.`)
+    }
+    return item
+  }
+
   /**
    * Makes the log a prefix of a new epoch's primary: finds where they part, and moves what lies
    * beyond aside (REPLICATION 8 and 10).
@@ -477,7 +272,7 @@ export class Ingest {
     log: LogName,
     items: readonly Item[],
     following: Following,
-    plan: Plan<unknown>,
+    plan: Plan,
   ): Promise<Outcome | null> {
     const record = plan.record as LogRecord
     const first = items[0]
@@ -533,7 +328,7 @@ export class Ingest {
   }
 
   /** Sets record and state back to the log's first `last + 1` entries. */
-  async #cut(log: LogName, last: number, plan: Plan<unknown>): Promise<void> {
+  async #cut(log: LogName, last: number, plan: Plan): Promise<void> {
     const { follows } = plan.record as LogRecord
     const rules = this.#rulesOf(log)
     const read = (seq: number) => this.#store.entry(log, seq)
@@ -548,7 +343,7 @@ export class Ingest {
     offers: readonly Offer[],
     items: readonly Item[],
     { checkAll, following }: { checkAll: boolean; following: Following },
-    plan: Plan<unknown>,
+    plan: Plan,
   ): Promise<Outcome | null> {
     const rules = this.#rulesOf(log)
     const nowMs = this.#now()
@@ -562,7 +357,7 @@ export class Ingest {
       if (place.place === 'gap') return { kind: 'gap', have: place.have }
       if (place.place === 'fork' && (await this.#chainedId(log, item.seq, head)) === item.id) {
         // What the chain has here, while the disk has something else: whoever brings it heals it.
-        const healed = await this.#checkAlone(log, item, offer, plan)
+        const healed = await this.signatures.checkAlone(log, item, offer, plan)
         if (!healed.ok) return { kind: 'refused', refusal: healed }
         const { receipts = [] } = offer
         const row = { text: item.text, signature: healed.value, checked: true, firstMs, receipts }
@@ -571,7 +366,7 @@ export class Ingest {
         continue
       }
       if (place.place === 'fork') {
-        const proof = await this.#checkAlone(log, item, offer, plan)
+        const proof = await this.signatures.checkAlone(log, item, offer, plan)
         if (!proof.ok) return { kind: 'refused', refusal: proof }
         plan.aside.push({ item, signature: proof.value, firstMs })
         return { kind: 'fork', seq: place.seq, head: head as Head }
@@ -628,12 +423,12 @@ export class Ingest {
     return next === null ? null : prevOf(next.text)
   }
 
-  async #plannedId(log: LogName, seq: number, plan: Plan<unknown>): Promise<EntryId | null> {
+  async #plannedId(log: LogName, seq: number, plan: Plan): Promise<EntryId | null> {
     return plan.added.find((each) => each.seq === seq)?.id ?? (await this.idAt(log, seq))
   }
 
-  async #commit(log: LogName, plan: Plan<unknown>, way: Way): Promise<void> {
-    const open = await this.#load(log)
+  async #commit(log: LogName, plan: Plan, way: Way): Promise<void> {
+    const open = await this.#logs.load(log)
     const aside = await this.#store.putAside(log, plan.aside)
     const writes = [...aside, ...plan.writes]
     if (plan.record === null || (writes.length === 0 && plan.record === open.record)) return
@@ -641,47 +436,15 @@ export class Ingest {
     try {
       await this.#store.write([...writes, this.#store.putRecord(log, record)])
     } catch (error) {
-      this.#open.delete(log)
+      this.#logs.drop(log)
       throw error
     }
-    this.#keepOpen(log, { record, state: plan.state })
+    this.#logs.keep(log, { record, state: plan.state })
     if (plan.added.length === 0) return
     if (!log.startsWith('@')) this.counts[way] += plan.added.length
     for (const listener of this.#listeners) {
       listener({ log, items: plan.added, head: record.head, way })
     }
-  }
-
-  /** Checks an item's own signature by the keys of the log before it; answers it as it is stored. */
-  async #checkAlone(
-    log: LogName,
-    item: Item,
-    offer: Offer,
-    plan: Plan<unknown> | null = null,
-  ): Promise<Verdict<Uint8Array>> {
-    const record = plan === null ? (await this.#load(log)).record : plan.record
-    const keys = (record?.keys ?? []).filter((seq) => seq < item.seq)
-    const read = async (seq: number) =>
-      plan?.added.find((each) => each.seq === seq)?.text ??
-      (await this.#store.entry(log, seq))?.text ??
-      null
-    return this.#rulesOf(log).checkAlone(item, offer, keys, read)
-  }
-
-  /** An entry's own signature as it is to be stored, null when it is wrong. */
-  async #signatureOf(log: LogName, stored: Stored): Promise<Uint8Array | null> {
-    const item = this.#rulesOf(log).decode(stored.text)
-    const signature = item.ok ? await this.#checkAlone(log, item.value, stored) : item
-    return signature.ok ? signature.value : null
-  }
-
-  /** Stores an entry's signature anew, now checked. */
-  async #rearm(log: LogName, held: Stored, signature: Uint8Array): Promise<void> {
-    const item = this.#rulesOf(log).decode(held.text)
-    if (item.ok)
-      await this.#store.write([
-        this.#store.putEntry(item.value, { ...held, signature, checked: true }),
-      ])
   }
 }
 

@@ -342,16 +342,20 @@ describe('catch-up', () => {
     expect((await ingest.read('maria', 2))?.text).toEqual(new Uint8Array(log.at(2).offer.text))
 
     const found: number[] = []
-    for (let turn = 0; turn < 4; turn++) found.push(...(await ingest.checkSome('maria', 3)))
+    for (let turn = 0; turn < 4; turn++)
+      found.push(...(await ingest.signatures.checkSome('maria', 3)))
     expect(new Set(found)).toEqual(new Set([bad]))
 
-    expect(await ingest.heal('maria', wrong(log.at(bad).offer))).toMatchObject({
+    expect(await ingest.signatures.heal('maria', wrong(log.at(bad).offer))).toMatchObject({
       code: 'HEAL_SIGNATURE',
     })
-    expect(await ingest.heal('maria', fork.at(5).offer)).toMatchObject({ code: 'HEAL_OTHER_ENTRY' })
-    expect(await ingest.heal('maria', log.at(bad).offer)).toMatchObject({ ok: true })
+    expect(await ingest.signatures.heal('maria', fork.at(5).offer)).toMatchObject({
+      code: 'HEAL_OTHER_ENTRY',
+    })
+    expect(await ingest.signatures.heal('maria', log.at(bad).offer)).toMatchObject({ ok: true })
     expect((await ingest.read('maria', bad))?.text).toEqual(new Uint8Array(log.at(bad).offer.text))
-    for (let turn = 0; turn < 4; turn++) expect(await ingest.checkSome('maria', 3)).toEqual([])
+    for (let turn = 0; turn < 4; turn++)
+      expect(await ingest.signatures.checkSome('maria', 3)).toEqual([])
     expect((await ingest.record('maria'))?.uncheckedFrom).toBeNull()
   })
 
@@ -363,7 +367,7 @@ describe('catch-up', () => {
     const served = async () =>
       Buffer.from((await ingest.read('maria', 4))?.signature ?? []).toString()
     expect(await served()).toMatch(/^-----BEGIN PGP SIGNATURE-----\n\n/)
-    await ingest.heal('maria', commented[4] as Offer)
+    await ingest.signatures.heal('maria', commented[4] as Offer)
     expect(await served()).toMatch(/^-----BEGIN PGP SIGNATURE-----\n\n/)
   })
 

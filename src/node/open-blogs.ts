@@ -97,7 +97,7 @@ export class OpenBlogs {
         const entry = stored === null ? null : decodeEntry(stored.text)
         if (stored === null || !entry?.ok) return null
         const firstSeenMs =
-          (visit.held ? await replicas.publishedMs(name, seq) : null) ?? stored.firstMs
+          (visit.held ? await replicas.published.ms(name, seq) : null) ?? stored.firstMs
         return {
           entry: entry.value,
           signature: Buffer.from(stored.signature).toString(),

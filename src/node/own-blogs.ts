@@ -19,7 +19,7 @@ type Listed = {
 type Summary = { readonly mark: string; readonly newest: readonly Listed[] }
 
 type Parts = {
-  readonly replicas: Pick<Replicas, 'all' | 'changes' | 'publishedMs'>
+  readonly replicas: Pick<Replicas, 'all' | 'changes' | 'published'>
   readonly ingest: Visit['ingest']
   readonly store: LogStore
   readonly revocations: Pick<Revocations, 'of' | 'count'>
@@ -92,11 +92,11 @@ export class OwnBlogs {
     // With one replica stored is all that there is (REPLICATION 4).
     const isAlone = publishedFrom(assignment) === null
     const seenMs =
-      (await replicas.publishedMs(blog, first.seq)) ??
+      (await replicas.published.ms(blog, first.seq)) ??
       (isAlone ? ((await store.entry(blog, first.seq))?.firstMs ?? null) : null)
     if (seenMs === null) return null
     for (const shown of [...post.revisions].reverse()) {
-      if (isAlone || shown === first || (await replicas.publishedMs(blog, shown.seq)) !== null) {
+      if (isAlone || shown === first || (await replicas.published.ms(blog, shown.seq)) !== null) {
         return { blog, post, shown, seenMs }
       }
     }

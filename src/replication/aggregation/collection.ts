@@ -192,7 +192,7 @@ export class HeldCollection implements Collection {
     if (head === null || seq > head.seq) return null
     const stored = await this.#ingest.read(blog, seq)
     if (stored === null) return null
-    return toCollected(stored, await this.#replicas.publishedMs(blog, seq))
+    return toCollected(stored, await this.#replicas.published.ms(blog, seq))
   }
 
   async entries(
@@ -203,7 +203,7 @@ export class HeldCollection implements Collection {
   ): Promise<readonly CollectedEntry[]> {
     const last = Math.min(to, this.head(blog)?.seq ?? -1)
     const found = await readEntries(this.#store, blog, { from, to: last, maxBytes })
-    const seenMs = await this.#replicas.publishedTimes(blog, from, from + found.length - 1)
+    const seenMs = await this.#replicas.published.between(blog, from, from + found.length - 1)
     return found.map((stored, index) => toCollected(stored, seenMs(from + index)))
   }
 
@@ -278,7 +278,7 @@ export class HeldCollection implements Collection {
     const published = receipts.published()
     const { blog, head } = assignment
     if (isKnown || (await this.#ingest.idAt(blog, head.seq)) !== head.id) return published
-    return Math.max(published, Math.min(head.seq, await this.#replicas.publishedBefore(blog)))
+    return Math.max(published, Math.min(head.seq, await this.#replicas.published.last(blog)))
   }
 }
 

@@ -44,6 +44,7 @@ import { Revocations } from './revocations.ts'
 import { Revoking } from './revoking.ts'
 import { Scrub } from './scrub.ts'
 import { Seals } from './seals.ts'
+import { StuckBlogs } from './stuck-blogs.ts'
 import { Submit } from './submit.ts'
 import { Sync } from './sync.ts'
 import { Tails } from './tails.ts'
@@ -112,6 +113,7 @@ export class Exchange {
   readonly neighbours: Neighbours
   readonly #pulls: Pulls
   readonly #tails: Tails
+  readonly #stuck: StuckBlogs
   readonly #ownStore: OwnStore
   readonly #leading: Leading
   readonly #actNews: ActNews
@@ -143,6 +145,7 @@ export class Exchange {
       askHolder: (...asked) => this.holders.askHold(...asked),
     })
     this.replicas = new Replicas({ signer, storeId, store, ingest, roster, clock })
+    this.#stuck = new StuckBlogs({ replicas: this.replicas, ingest, clock })
     this.neighbours = new Neighbours(this.council, this.replicas)
     const { council, replicas, neighbours } = this
     this.registry = new Registry({
@@ -477,8 +480,8 @@ export class Exchange {
 
   /** Blogs that will not go on by themselves: the authority can do something about it. */
   async #tellTrouble(): Promise<void> {
-    const short = await this.replicas.shortFor(shortMs)
-    await this.toAuthority.tellTrouble('sealed', this.replicas.sealedFor(sealedMs))
+    const short = await this.#stuck.short(shortMs)
+    await this.toAuthority.tellTrouble('sealed', this.#stuck.sealed(sealedMs))
     await this.toAuthority.tellTrouble('short', short)
   }
 

@@ -23,6 +23,7 @@ import {
 import { fromProofRow, type ProofRow, proofRow } from '../registry/proof.ts'
 import type { Roster } from '../registry/roster.ts'
 import { type Promised, type Seal, signPromise } from '../registry/seal.ts'
+import { PublishedTimes } from './published-times.ts'
 import { ReceiptBook } from './receipts.ts'
 
 /** One blog as this peer keeps it. */
@@ -48,9 +49,6 @@ export type ReplicaEvents = {
 
 const assignKey = (blog: string) => `assign/${blog}`
 const promiseKey = (blog: string) => `promise/${blog}`
-const publishedKey = (blog: string, seq: number) =>
-  `published/${blog}/${String(seq).padStart(16, '0')}`
-
 /**
  * The blogs of which this peer is, or was, a replica: their assignment in force, their receipts,
  * and the rules by which entries enter their logs and receipts leave (REPLICATION 1–5, 8–10).
@@ -62,15 +60,13 @@ export class Replicas {
   readonly #ingest: Ingest
   readonly #roster: () => Roster | null
   readonly #clock: Clock
+  /** when each entry was seen published here first */
+  readonly published: PublishedTimes
   readonly #kept = new Map<BlogName, Kept>()
   readonly #waiting = new Map<BlogName, (() => void)[]>()
   readonly #changes = new Map<BlogName, number>()
   /** up to which epoch this replica has promised to give no receipts any more */
   readonly #promised = new Map<BlogName, number>()
-  /** since when a blog led here lacks receipts of w replicas, ms */
-  readonly #shortMs = new Map<BlogName, number>()
-  /** since when a blog is seen to be sealed, ms */
-  readonly #sealedMs = new Map<BlogName, number>()
   /** assignments on disk that wait for more of `@roster` */
   #unread: ProofRow[] = []
   /** blogs whose promise on disk does not decode any more */
@@ -93,6 +89,7 @@ export class Replicas {
     this.#ingest = parts.ingest
     this.#roster = parts.roster
     this.#clock = parts.clock
+    this.published = new PublishedTimes(parts.store)
   }
 
   /** Sets who acts on events, and reads the assignments from disk. */
@@ -252,34 +249,6 @@ export class Replicas {
   /** Whether the act is ended for this replica: it has promised to give no receipt under it. */
   isSealed({ blog, epoch }: Pick<Assignment, 'blog' | 'epoch'>): boolean {
     return (this.#promised.get(blog) ?? 0) >= epoch
-  }
-
-  /** Blogs whose act has been ended here for `ms`, while no later one is known. */
-  sealedFor(ms: number): BlogName[] {
-    const nowMs = this.#clock.steady()
-    const sealed: BlogName[] = []
-    for (const { assignment, role } of this.#kept.values()) {
-      const { blog } = assignment
-      if (role === 'none' || !this.isSealed(assignment)) this.#sealedMs.delete(blog)
-      else if (!this.#sealedMs.has(blog)) this.#sealedMs.set(blog, nowMs)
-      else if (nowMs - (this.#sealedMs.get(blog) ?? nowMs) >= ms) sealed.push(blog)
-    }
-    return sealed
-  }
-
-  /** Blogs led here whose end, for `ms`, w replicas have not given receipts for. */
-  async shortFor(ms: number): Promise<BlogName[]> {
-    const nowMs = this.#clock.steady()
-    const short: BlogName[] = []
-    for (const { assignment, receipts, role } of this.#kept.values()) {
-      const { blog, replicas } = assignment
-      const isLed = role === 'primary' && replicas.length > 1 && !this.isSealed(assignment)
-      const head = isLed ? ((await this.#ingest.record(blog))?.head.seq ?? -1) : -1
-      if (head <= receipts.published()) this.#shortMs.delete(blog)
-      else if (!this.#shortMs.has(blog)) this.#shortMs.set(blog, nowMs)
-      else if (nowMs - (this.#shortMs.get(blog) ?? nowMs) >= ms) short.push(blog)
-    }
-    return short
   }
 
   /**
@@ -481,7 +450,7 @@ export class Replicas {
     const writes = [this.#store.putReceipt(log, act, replica.peer, replica.store, signed)]
     const published = kept.receipts.published()
     if (published > before)
-      writes.push(this.#store.putValue(publishedKey(log, published), this.#clock.now()))
+      writes.push(this.published.put(kept.assignment.blog, published, this.#clock.now()))
     // A lost receipt comes back with the next pull: no sync needed.
     await this.#store.write(writes, { sync: false })
     this.#changed(kept.assignment.blog)
@@ -510,33 +479,6 @@ export class Replicas {
       const cancel = this.#clock.after(ms, () => done(check()))
       this.#waiting.set(blog, [...(this.#waiting.get(blog) ?? []), wake])
     })
-  }
-
-  /** When this peer saw the entry at `seq` published first, ms; null while it is not, or not known here. */
-  async publishedMs(blog: BlogName, seq: number): Promise<number | null> {
-    const at = await this.publishedTimes(blog, seq, seq)
-    return at(seq)
-  }
-
-  /** The same for `from` to `to`, read at once. */
-  async publishedTimes(
-    blog: BlogName,
-    from: number,
-    to: number,
-  ): Promise<(seq: number) => number | null> {
-    const prefix = publishedKey(blog, 0).slice(0, -16)
-    const rows = await this.#store.valuesFrom(publishedKey(blog, from), prefix, to - from + 1)
-    const times = rows.flatMap(([key, ms]) =>
-      typeof ms === 'number' ? [{ seq: Number(key.slice(prefix.length)), ms }] : [],
-    )
-    return (seq) => times.find((time) => time.seq >= seq)?.ms ?? null
-  }
-
-  /** Up to which seq this peer has ever seen the blog published; -1: never. */
-  async publishedBefore(blog: BlogName): Promise<number> {
-    const prefix = publishedKey(blog, 0).slice(0, -16)
-    const last = await this.#store.lastKey(prefix)
-    return last === null ? -1 : Number(last.slice(prefix.length))
   }
 
   /**

@@ -1,4 +1,4 @@
-import type { Visit } from '../replication/exchange/read.ts'
+import type { Visit } from '../replication/exchange/visits.ts'
 import { Blog } from '../replication/log/blog.ts'
 import { type BlogName, decodeEntry, type Genesis } from '../replication/log/entry.ts'
 import type { Head } from '../replication/log/log.ts'

@@ -1,8 +1,9 @@
 import type { Losses } from '../replication/exchange/losses.ts'
 import type { Proofs } from '../replication/exchange/proofs.ts'
-import type { Reader, Visit } from '../replication/exchange/read.ts'
+import type { Reader } from '../replication/exchange/read.ts'
 import type { Replicas } from '../replication/exchange/replica.ts'
 import type { Revocations } from '../replication/exchange/revocations.ts'
+import type { Visit, Visits } from '../replication/exchange/visits.ts'
 import { splitKeyBlock } from '../replication/log/author.ts'
 import type { Blog } from '../replication/log/blog.ts'
 import { type BlogName, decodeEntry } from '../replication/log/entry.ts'
@@ -14,7 +15,8 @@ import type { Copies, OpenBlog } from '../web/spoke.ts'
 import type { BlogFolds } from './blog-folds.ts'
 
 type Parts = {
-  readonly reader: Reader
+  readonly reader: Pick<Reader, 'aside' | 'leftOver'>
+  readonly visits: Visits
   readonly replicas: Replicas
   readonly ingest: Visit['ingest']
   readonly council: CouncilLogs
@@ -34,12 +36,12 @@ export class OpenBlogs {
 
   /** The blog with all that its pages tell of it, as this spoke or one of its replicas has it. */
   async open(name: BlogName): Promise<OpenBlog | 'unknown' | 'unreachable'> {
-    const { reader, folds } = this.#parts
-    let visit = await reader.open(name)
+    const { visits, folds } = this.#parts
+    let visit = await visits.open(name)
     let blog = typeof visit === 'string' ? null : await folds.foldOf(name, visit)
     // What is held here does not hang together: readers see it as another spoke has it.
     if (blog === null && typeof visit !== 'string' && visit.held) {
-      visit = await reader.open(name, { elsewhere: true })
+      visit = await visits.open(name, { elsewhere: true })
       blog = typeof visit === 'string' ? null : await folds.foldOf(name, visit)
     }
     if (typeof visit === 'string') return visit
@@ -56,7 +58,7 @@ export class OpenBlogs {
   }
 
   async #askVersion(name: BlogName): Promise<string | null> {
-    const visit = await this.#parts.reader.open(name)
+    const visit = await this.#parts.visits.open(name)
     const record = typeof visit === 'string' ? null : await visit.ingest.record(name)
     if (typeof visit === 'string' || record === null) return null
     if (visit.held) return this.#heldVersion(name, record.head)
@@ -86,7 +88,7 @@ export class OpenBlogs {
       blog,
       held: visit.held,
       newer: async () => {
-        if (!(await this.#parts.reader.renew(name))) return null
+        if (!(await this.#parts.visits.renew(name))) return null
         const open = await this.open(name)
         return typeof open === 'string' ? null : open
       },
@@ -118,7 +120,7 @@ export class OpenBlogs {
   }
 
   async #readElsewhere(name: BlogName, seq: number) {
-    const visit = await this.#parts.reader.open(name, { elsewhere: true })
+    const visit = await this.#parts.visits.open(name, { elsewhere: true })
     return typeof visit === 'string' ? null : visit.ingest.read(name, seq)
   }
 

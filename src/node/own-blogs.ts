@@ -1,6 +1,6 @@
-import type { Visit } from '../replication/exchange/read.ts'
 import type { Kept, Replicas } from '../replication/exchange/replica.ts'
 import type { Revocations } from '../replication/exchange/revocations.ts'
+import type { Visit } from '../replication/exchange/visits.ts'
 import type { Blog, BlogPost, Revision } from '../replication/log/blog.ts'
 import { type BlogName, decodeEntry } from '../replication/log/entry.ts'
 import type { LogStore } from '../replication/log/store.ts'

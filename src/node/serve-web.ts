@@ -52,6 +52,7 @@ export function serveWeb(
     ingest: exchange.ingest,
     store: exchange.store,
     reader: exchange.reader,
+    visits: exchange.visits,
     submit: exchange.submit,
     toAuthority: exchange.toAuthority,
     claims: exchange.claims,

@@ -8,11 +8,12 @@ import type { Claims } from '../replication/exchange/claim.ts'
 import type { ToAuthority } from '../replication/exchange/decisions.ts'
 import type { Losses } from '../replication/exchange/losses.ts'
 import type { Proofs } from '../replication/exchange/proofs.ts'
-import type { Reader, Visit } from '../replication/exchange/read.ts'
+import type { Reader } from '../replication/exchange/read.ts'
 import type { Replicas } from '../replication/exchange/replica.ts'
 import type { Revocations } from '../replication/exchange/revocations.ts'
 import type { Revoking } from '../replication/exchange/revoking.ts'
 import type { Submit } from '../replication/exchange/submit.ts'
+import type { Visit, Visits } from '../replication/exchange/visits.ts'
 import type { BlogName } from '../replication/log/entry.ts'
 import type { LogName } from '../replication/log/log.ts'
 import type { LogStore } from '../replication/log/store.ts'
@@ -154,6 +155,7 @@ type Parts = {
   readonly ingest: Visit['ingest']
   readonly store: LogStore
   readonly reader: Reader
+  readonly visits: Visits
   readonly submit: Pick<Submit, 'submit'>
   readonly toAuthority: Pick<ToAuthority, 'order'>
   readonly claims: Claims

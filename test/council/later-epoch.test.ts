@@ -118,7 +118,7 @@ describe('an assignment of a later epoch', () => {
     for (const peer of council.spokes) {
       const { exchange } = peer
       await soon(async () => {
-        const visit = await exchange.reader.open('maria' as BlogName)
+        const visit = await exchange.visits.open('maria' as BlogName)
         if (typeof visit === 'string') throw new Error(visit)
         const left = await exchange.reader.leftOver('maria' as BlogName, visit)
         expect(left.map(({ text }) => Buffer.from(text).toString())).toEqual([

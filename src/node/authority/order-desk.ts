@@ -32,7 +32,7 @@ const maxOpening = 4
  * operator's, with all its refusals, and stands as evidence in the act that carries it out.
  */
 export class OrderDesk {
-  readonly #exchange: Pick<Exchange, 'council' | 'reader' | 'revocations'>
+  readonly #exchange: Pick<Exchange, 'council' | 'visits' | 'revocations'>
   readonly #orders: Pick<Orders, 'evidenceOf' | 'lastSigned'>
   readonly #moves: Pick<MoveDesk, 'transfer'>
   readonly #clock: Clock
@@ -40,7 +40,7 @@ export class OrderDesk {
   #opening = 0
 
   constructor(parts: {
-    readonly exchange: Pick<Exchange, 'council' | 'reader' | 'revocations'>
+    readonly exchange: Pick<Exchange, 'council' | 'visits' | 'revocations'>
     readonly orders: Pick<Orders, 'evidenceOf' | 'lastSigned'>
     readonly moves: Pick<MoveDesk, 'transfer'>
     readonly clock: Clock
@@ -121,7 +121,7 @@ export class OrderDesk {
     if (this.#opening >= maxOpening) return null
     this.#opening++
     try {
-      const visit = await this.#exchange.reader.open(blog)
+      const visit = await this.#exchange.visits.open(blog)
       if (typeof visit === 'string') return null
       const { ingest, assignment, receipts } = visit
       const head = (await ingest.record(blog))?.head.seq ?? -1

@@ -116,7 +116,7 @@ export class ReportDesk {
 
   /** The entry that the log has there, its signature checked; from wherever it is held. */
   async #entry({ log, seq, id }: Report): Promise<Signed | null> {
-    const visit = await this.#parts.exchange.reader.open(log as BlogName)
+    const visit = await this.#parts.exchange.visits.open(log as BlogName)
     if (typeof visit === 'string') return null
     const stored = await visit.ingest.read(log, seq)
     return stored === null || idOf(stored.text) !== id
@@ -207,7 +207,7 @@ const keyOf = ({ report, signed }: KeptReport) =>
   `report/${report.peer}/${report.by}/${idOf(signed.text)}`
 
 type Parts = {
-  readonly exchange: Pick<Exchange, 'council' | 'reader' | 'store'>
+  readonly exchange: Pick<Exchange, 'council' | 'visits' | 'store'>
   readonly clock: Clock
   readonly log: ComponentLog
   /** reports of so many operators cut a spoke off; null: never by itself */

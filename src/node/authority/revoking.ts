@@ -19,11 +19,11 @@ const maxOpening = 4
  * grow: it holds at most two acts per key.
  */
 export class RevocationDesk {
-  readonly #exchange: Pick<Exchange, 'council' | 'reader' | 'tell'>
+  readonly #exchange: Pick<Exchange, 'council' | 'visits' | 'tell'>
   readonly #log: ComponentLog
   #opening = 0
 
-  constructor(exchange: Pick<Exchange, 'council' | 'reader' | 'tell'>, log: ComponentLog) {
+  constructor(exchange: Pick<Exchange, 'council' | 'visits' | 'tell'>, log: ComponentLog) {
     this.#exchange = exchange
     this.#log = log
   }
@@ -114,7 +114,7 @@ export class RevocationDesk {
     if (this.#opening >= maxOpening) return null
     this.#opening++
     try {
-      const visit = await this.#exchange.reader.open(blog)
+      const visit = await this.#exchange.visits.open(blog)
       return typeof visit === 'string' ? null : await keysOfLog(blog, visit)
     } finally {
       this.#opening--

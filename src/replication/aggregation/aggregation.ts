@@ -217,8 +217,8 @@ export class Aggregation {
 
   /** An entry as the blog's replicas have it. */
   async #entryAt(blog: BlogName, seq: number): Promise<Signed | 'none' | 'unreachable'> {
-    const { reader } = this.#parts.exchange
-    const visit = await reader.open(blog)
+    const { visits } = this.#parts.exchange
+    const visit = await visits.open(blog)
     if (visit === 'unreachable') return visit
     if (visit === 'unknown') return 'none'
     const stored = await visit.ingest.read(blog, seq)
@@ -229,7 +229,7 @@ export class Aggregation {
 
   /** Whether the blog's replicas have this entry as the last word on its post. */
   async #isShown(blog: BlogName, seq: number): Promise<boolean | 'unreachable'> {
-    const visit = await this.#parts.exchange.reader.open(blog)
+    const visit = await this.#parts.exchange.visits.open(blog)
     if (typeof visit === 'string') return visit === 'unknown' ? false : visit
     const rows = await visit.store.entries(blog, seq, maxLookedThrough)
     const [first, ...later] = rows.map(({ text }) => decodeEntry(text))

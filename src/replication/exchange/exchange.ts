@@ -48,6 +48,7 @@ import { StuckBlogs } from './stuck-blogs.ts'
 import { Submit } from './submit.ts'
 import { Sync } from './sync.ts'
 import { Tails } from './tails.ts'
+import { Visits } from './visits.ts'
 import type { Background, World } from './world.ts'
 
 export type ExchangeOptions = {
@@ -91,6 +92,7 @@ export class Exchange {
   readonly submit: Submit
   readonly toAuthority: ToAuthority
   readonly reader: Reader
+  readonly visits: Visits
   readonly claims: Claims
   readonly alive: Alive
   readonly seals: Seals
@@ -241,19 +243,14 @@ export class Exchange {
       report: world.report,
     })
     this.reader = new Reader({
-      network,
-      store,
-      ingest,
-      replicas,
-      registry,
-      council,
-      keys,
-      clock,
-      memoryDisk: world.memoryDisk,
+      ...{ network, store, ingest, replicas, registry, council },
+      ...{ audits: this.audits, proofs: this.proofs },
       claimHere: (id) => this.claims.record(id),
+    })
+    this.visits = new Visits({
+      ...{ network, store, ingest, replicas, registry, council, keys, clock },
+      memoryDisk: world.memoryDisk,
       pull: (peer, blog) => sync.pull(peer, [blog]),
-      audits: this.audits,
-      proofs: this.proofs,
     })
     this.heldKeys = new HeldKeys({ ingest, store }, replicas)
     this.revoking = new Revoking({
@@ -261,7 +258,7 @@ export class Exchange {
       council,
       revocations: this.revocations,
       held: this.heldKeys,
-      reader: this.reader,
+      visits: this.visits,
       toAuthority: this.toAuthority,
       clock,
     })

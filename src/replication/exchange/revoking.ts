@@ -11,8 +11,8 @@ import type { RevokedKey } from '../registry/revoked-keys.ts'
 import { authorityOf } from '../registry/roster.ts'
 import { type BlogKey, type HeldKeys, keysOfLog } from './blog-keys.ts'
 import type { Revoke, ToAuthority } from './decisions.ts'
-import type { Reader } from './read.ts'
 import type { Revocations } from './revocations.ts'
+import type { Visits } from './visits.ts'
 
 /** What became of a revocation that somebody handed in. */
 export type HandedIn =
@@ -39,7 +39,7 @@ export class Revoking {
   readonly #council: Pick<CouncilLogs, 'roster'>
   readonly #revocations: Revocations
   readonly #held: HeldKeys
-  readonly #reader: Pick<Reader, 'open'>
+  readonly #visits: Pick<Visits, 'open'>
   readonly #toAuthority: Pick<ToAuthority, 'revoke'>
   readonly #clock: Clock
   readonly #waiting = new Map<string, Row>()
@@ -52,7 +52,7 @@ export class Revoking {
     readonly council: Pick<CouncilLogs, 'roster'>
     readonly revocations: Revocations
     readonly held: HeldKeys
-    readonly reader: Pick<Reader, 'open'>
+    readonly visits: Pick<Visits, 'open'>
     readonly toAuthority: Pick<ToAuthority, 'revoke'>
     readonly clock: Clock
   }) {
@@ -60,7 +60,7 @@ export class Revoking {
     this.#council = parts.council
     this.#revocations = parts.revocations
     this.#held = parts.held
-    this.#reader = parts.reader
+    this.#visits = parts.visits
     this.#toAuthority = parts.toAuthority
     this.#clock = parts.clock
   }
@@ -123,7 +123,7 @@ export class Revoking {
   }
 
   async #keysOf(blog: BlogName): Promise<readonly BlogKey[]> {
-    const visit = await this.#reader.open(blog)
+    const visit = await this.#visits.open(blog)
     return typeof visit === 'string' ? [] : keysOfLog(blog, visit)
   }
 

@@ -65,7 +65,7 @@ const newDesk = () =>
     exchange: {
       council: authority.council,
       revocations: authority.revocations,
-      reader: {
+      visits: {
         open: async () => {
           opened++
           if (seen === 'unreachable') return seen

@@ -219,7 +219,7 @@ describe('ReportDesk', () => {
     desk = new ReportDesk({
       exchange: {
         council: logs,
-        reader: {
+        visits: {
           open: async (blog: string) => (blog === 'maria' ? { ingest: { read } } : 'unknown'),
         } as never,
         store: disk.store,

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Verdict } from '../../../src/auth/verdict.ts'
 import { RevocationDesk } from '../../../src/node/authority/revoking.ts'
-import type { Visit } from '../../../src/replication/exchange/read.ts'
+import type { Visit } from '../../../src/replication/exchange/visits.ts'
 import { decodeAct } from '../../../src/replication/registry/act.ts'
 import { TestPeer } from '../../replication/exchange/test-peer.ts'
 import { TestAuthor, TestLog } from '../../replication/test-author.ts'
@@ -45,7 +45,7 @@ beforeEach(async () => {
   desk = new RevocationDesk(
     {
       council: authority.council,
-      reader: { open: () => open() } as never,
+      visits: { open: () => open() } as never,
       tell: async (_log, _proof, replicas) => void told.push([...replicas]),
     },
     { info: () => undefined } as never,

@@ -591,7 +591,7 @@ describe('Reader.open', () => {
       more: false,
       ...answer((body as { from: number }).from),
     }))
-    const visit = await visitor.exchange.reader.open(maria)
+    const visit = await visitor.exchange.visits.open(maria)
     visitor.exchange.stop()
     expect(wire.asked.length).toBeLessThan(20)
     return visit

@@ -49,7 +49,7 @@ async function start(): Promise<void> {
     ...{ store: disk.store, council: self.council, revocations: self.revocations },
     ...{ toAuthority: self.toAuthority, clock: self.clock },
     held: new HeldKeys(partsOf(self), self.replicas),
-    reader: {
+    visits: {
       open: async (blog) => {
         const at = visits.get(blog)
         return at === undefined ? 'unreachable' : ({ ...partsOf(at) } as never)

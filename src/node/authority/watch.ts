@@ -4,7 +4,7 @@ import type { Exchange } from '../../replication/exchange/exchange.ts'
 import { rosterLog } from '../../replication/log/log.ts'
 import type { Decision } from '../../replication/registry/act.ts'
 import { answered, type Dial, decodeDial } from '../../replication/registry/dial.ts'
-import { liveMembers, type Member } from '../../replication/registry/roster.ts'
+import { liveMembers, type Member, type Roster } from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
 import type { KeepHolders } from './keep-holders.ts'
 import type { Moves } from './moves.ts'
@@ -181,18 +181,28 @@ export class Watch {
     return (await Promise.all(said)).flat()
   }
 
-  async #write(decision: Decision): Promise<void> {
+  async #write(decision: AwayOrBack): Promise<void> {
     const { council, tell } = this.#exchange
     const roster = council.roster()
     if (roster === null) return
-    const written = await council.write(rosterLog, roster.council, () => decision)
+    // An act from before may have said the same: it comes into force by this write, or was adopted.
+    const written = await council.write(rosterLog, roster.council, () =>
+      isNews(council.roster(), decision) ? decision : null,
+    )
     if (!written.ok) this.#log.warn('act_waits', { code: written.code, reason: written.reason })
     else if (written.value !== null) {
-      const { peer } = decision as { peer?: PeerName }
-      this.#log.info('roster', { kind: decision.kind, peer })
+      this.#log.info('roster', { kind: decision.kind, peer: decision.peer })
       await tell.call(this.#exchange, rosterLog, written.value.proof, [])
     }
   }
+}
+
+type AwayOrBack = Decision & { readonly kind: 'away' | 'back' }
+
+/** Whether an act changes anything: the member is not so already, nor cut off. Pure. */
+function isNews(roster: Roster | null, { kind, peer }: AwayOrBack): boolean {
+  const member = roster?.members.get(peer)
+  return member !== undefined && !member.cutOff && member.away === (kind === 'back')
 }
 
 /**

@@ -32,7 +32,7 @@ export class Watch {
   readonly #returning = new Set<PeerName>()
   /** moves on with each dial, so that others are asked */
   #turn = 0
-  #isSuspect = false
+  #suspected: readonly string[] = []
   #stop = () => {}
 
   constructor(parts: {
@@ -85,6 +85,11 @@ export class Watch {
     this.#stop()
   }
 
+  /** Who is silent, by name, while these are so many that the authority suspects itself; else nobody. */
+  get suspected(): readonly string[] {
+    return this.#suspected
+  }
+
   /** One look at everybody, and what follows from it. */
   async look(): Promise<void> {
     const { alive, council } = this.#exchange
@@ -95,11 +100,12 @@ export class Watch {
     await this.#welcome(members.filter(({ away, peer }) => away && alive.isLive(peer)))
     const fresh = silent.filter(({ away }) => !away)
     if (isSelfSuspect(fresh.length, members.filter(({ away }) => !away).length)) {
-      if (!this.#isSuspect) this.#log.error('self_suspected', { silent: fresh.map((m) => m.name) })
-      this.#isSuspect = true
+      const silentNow = fresh.map(({ name }) => name)
+      if (this.#suspected.length === 0) this.#log.error('self_suspected', { silent: silentNow })
+      this.#suspected = silentNow
       return
     }
-    this.#isSuspect = false
+    this.#suspected = []
     await Promise.all(fresh.map((member) => this.#judge(member)))
     void this.#holders.look().catch((error: Error) => this.#log.error('holders_failed', { error }))
     void this.#moves.look().catch((error: Error) => this.#log.error('moves_failed', { error }))

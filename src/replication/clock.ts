@@ -19,6 +19,20 @@ export function wait(clock: Clock, ms: number): Promise<void> {
   })
 }
 
+/** The same, cut short when `signal` is aborted. */
+export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve()
+    const done = () => {
+      cancel()
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    const cancel = clock.after(ms, done)
+    signal.addEventListener('abort', done)
+  })
+}
+
 /** Resolves with `late` when `work` takes longer than `ms`; a later failure of `work` is not lost on anybody. */
 export async function within<T, L>(
   clock: Clock,

@@ -59,8 +59,8 @@ const kindsOf = (acts: readonly Act[]) =>
   acts.map(({ log, seq, decision }) => `${log} ${seq} ${decision.kind}`)
 
 /** When the authority heard a machine last, ms. */
-const heardMs = ({ council }: Run, { signer }: Machine) =>
-  council.authority.exchange?.alive.lastBeatMs(signer.peer) ?? 0
+const heardMs = ({ council: { authority, clock } }: Run, { signer }: Machine) =>
+  clock.now() - (authority.exchange?.alive.silentMs(signer.peer) ?? clock.now())
 
 /** Waits until right after a heartbeat of a machine. @returns when that came, ms */
 async function nextBeat(run: Run, machine: Machine, ms = boundMs): Promise<number> {

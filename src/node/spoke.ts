@@ -273,6 +273,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       drainSelf: (asked) => exchange.toAuthority.drain(asked),
       cutOffs: authority?.cutOffs ?? null,
       reports: authority?.reports ?? null,
+      suspected: authority?.suspected ?? null,
       indexer: aggregation?.indexer ?? null,
       bootstrap: (invite) => bootstrapOf(exchange, peer, invite),
       nameOf: (name) => exchange.council.roster()?.members.get(name)?.name ?? null,

@@ -3,7 +3,7 @@ import type { EntryId } from '../../src/replication/log/text.ts'
 import { soon, startCouncil, type TestCouncil, zone } from '../support/council.ts'
 import { GpgHome } from '../support/gpg.ts'
 import { randomOf } from '../support/simulation/random.ts'
-import { check, unrest } from './checker.ts'
+import { check, earlyAway, unrest } from './checker.ts'
 import { Writer } from './writer.ts'
 
 // A run is believed when the checker finds nothing: so it must find each of these.
@@ -13,7 +13,8 @@ describe.skipIf(!GpgHome.isInstalled)('the checker of a torture run', () => {
   let writer: Writer
   const signal = AbortSignal.timeout(60_000)
   const places = () => council.spokes.map(({ name, url }) => ({ name, url }))
-  const look = () => check([writer], places(), { zone, folder: `${gpg.dir}/exports` })
+  const look = () =>
+    check([writer], places(), { zone, folder: `${gpg.dir}/exports`, silenceMs: 15_000 })
 
   beforeAll(async () => {
     gpg = new GpgHome()
@@ -68,5 +69,44 @@ describe.skipIf(!GpgHome.isInstalled)('the checker of a torture run', () => {
     expect(await unrest([writer], places())).toContain('maria: ')
     await last.start()
     await soon(async () => expect(await unrest([writer], places())).toBeNull())
+  })
+})
+
+describe('earlyAway', () => {
+  const dial = (by: string, at: string, result = 'PEER_UNREACHABLE') =>
+    `${by} dialled at 2026-11-26T05:00:${at}Z: ${result}`
+  /** An act of 05:00:<at>, about a spoke that was heard last at 05:00:00; the silence is 15 s. */
+  const away = (
+    at: string,
+    dials: readonly string[],
+    reason = 'silent since 2026-11-26T05:00:00Z',
+  ) =>
+    earlyAway(
+      {
+        decision: {
+          ...{ kind: 'away', peer: 'x' as never, evidence: dials.join('\n') },
+          reason: `${reason}, and nobody reaches it`,
+        },
+        dateMs: Date.parse(`2026-11-26T05:00:${at}Z`),
+      } as never,
+      15_000,
+    )
+
+  it.each<[string, string | null]>([
+    ['a flap', away('17', [dial('a', '15'), dial('b', '15')])],
+    ['one dial before the time', away('23', [dial('a', '20'), dial('b', '18')])],
+    ['an act before the time, whatever it says of dials', away('18', [dial('a', '20')])],
+    ['no dial at all', away('23', [])],
+    ['a dial without time', away('23', [dial('a', '20'), 'b did not reach it'])],
+    ['as many that reached it', away('23', [dial('a', '20'), dial('b', '20', 'answered')])],
+    ['nothing of when it was heard', away('23', [dial('a', '20')], 'it lied')],
+  ])('finds what moved for less than it must: %s', (_, wrong) => {
+    expect(wrong).toContain('away')
+  })
+
+  it('lets be what was silent for long enough', () => {
+    expect(away('23', [dial('a', '20'), dial('b', '20'), dial('c', '20')])).toBeNull()
+    expect(away('19', [dial('a', '19')])).toBeNull()
+    expect(earlyAway({ decision: { kind: 'back' }, dateMs: 0 } as never, 15_000)).toBeNull()
   })
 })

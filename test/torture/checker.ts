@@ -6,7 +6,8 @@ import { SpokeClient } from '../../src/node/blogger/client.ts'
 import { openArchive, verifyArchive } from '../../src/node/blogger/verify-archive.ts'
 import { entryFile, maxArchiveBytes } from '../../src/replication/log/archive.ts'
 import type { EntryId } from '../../src/replication/log/text.ts'
-import { decodeAct } from '../../src/replication/registry/act.ts'
+import { type Act, decodeAct } from '../../src/replication/registry/act.ts'
+import { answered } from '../../src/replication/registry/dial.ts'
 import type { Writer } from './writer.ts'
 
 const head = z.object({ seq: z.number(), id: z.string() })
@@ -95,8 +96,9 @@ export type Found = {
 export async function check(
   writers: readonly Writer[],
   places: readonly Place[],
-  { zone, folder }: { readonly zone: string; readonly folder: string },
+  at: { readonly zone: string; readonly folder: string; readonly silenceMs: number },
 ): Promise<Found> {
+  const { zone, folder, silenceMs } = at
   const lost: string[] = []
   const invented: string[] = []
   const forked: string[] = []
@@ -136,7 +138,7 @@ export async function check(
     }
   }
   for (const place of places) {
-    const wrong = await checkActs(place, zone)
+    const wrong = await checkActs(place, { zone, silenceMs })
     broken.push(...wrong.map((line) => `acts at ${place.name}: ${line}`))
   }
   return { lost, invented, forked, broken, replicas: copies, entries }
@@ -144,9 +146,13 @@ export async function check(
 
 /**
  * What is wrong with the council's own logs as a spoke shows them to the public: each act follows the
- * one before it, each assignment of a blog ends the one before it with the next epoch.
+ * one before it, each assignment of a blog ends the one before it with the next epoch, and nobody was
+ * taken out of DNS for a flap.
  */
-export async function checkActs({ url }: Place, zone: string): Promise<string[]> {
+export async function checkActs(
+  { url }: Place,
+  { zone, silenceMs }: { readonly zone: string; readonly silenceMs: number },
+): Promise<string[]> {
   const client = new SpokeClient(url, 10_000)
   const wrong: string[] = []
   for (const log of ['roster', 'names']) {
@@ -167,6 +173,8 @@ export async function checkActs({ url }: Place, zone: string): Promise<string[]>
       if (act.value.seq !== seq || act.value.prev !== prev)
         wrong.push(`@${log} ${seq}: it does not follow the one before it`)
       prev = id
+      const early = earlyAway(act.value, silenceMs)
+      if (early !== null) wrong.push(`@${log} ${seq}: ${early}`)
       if (decision.kind !== 'assign') continue
       const before = newest.get(decision.blog)
       if (decision.epoch !== (before?.epoch ?? 0) + 1 || decision.ends !== (before?.id ?? null))
@@ -175,6 +183,29 @@ export async function checkActs({ url }: Place, zone: string): Promise<string[]>
     }
   }
   return wrong
+}
+
+/** What the authority waits for beyond the silence, ms (REPLICATION, Silence). */
+const flapMs = 5_000
+
+/**
+ * What is wrong with an act `away` by its own words: it says when its spoke was heard last, and who
+ * dialled when. A silence up to `silenceMs` + 5 s moves nothing, and nobody dials before. Null: nothing
+ * is, or it is another act. Dates have no parts of a second. Pure.
+ */
+export function earlyAway({ decision, dateMs }: Act, silenceMs: number): string | null {
+  if (decision.kind !== 'away') return null
+  const [, since] = /^silent since (\S+Z), /.exec(decision.reason) ?? []
+  if (since === undefined) return `away without a time since when: ${decision.reason}`
+  const dials = (decision.evidence ?? '').split('\n').map((line) => {
+    const [, at = '', result] = / dialled at (\S+Z): (.+)$/.exec(line) ?? []
+    return { atMs: Date.parse(at), result }
+  })
+  const boundMs = Date.parse(since) + silenceMs + flapMs - 1_000
+  const early = [dateMs, ...dials.map(({ atMs }) => atMs)].filter((ms) => !(ms >= boundMs))
+  if (early.length > 0) return `away too early: heard ${since}, ${decision.evidence}`
+  const answers = dials.filter(({ result }) => result === answered).length
+  return answers * 2 >= dials.length ? `away although it answers: ${decision.evidence}` : null
 }
 
 /** The export of one spoke, verified; or why it cannot be had or does not hold. */

@@ -88,7 +88,7 @@ export async function torture(init: TortureInit): Promise<Outcome> {
   say('all started and healed; waiting until every replica has the same')
   const left = await atRest(writers, council.places)
   say('comparing')
-  const at = { zone: council.zone, folder: join(init.folder, 'exports') }
+  const at = { zone: council.zone, folder: join(init.folder, 'exports'), silenceMs }
   const found = await check(writers, council.places, at)
   return {
     ...found,

@@ -18,6 +18,8 @@ export type Administered = Admitting &
   Searching & {
     /** what `/_council/status` says */
     readonly status: () => Promise<object>
+    /** who is silent while the authority suspects itself; null at other peers */
+    readonly suspected: (() => readonly string[]) | null
   }
 
 /**
@@ -39,7 +41,10 @@ export function createAdminApp(
         ? status
         : {
             ...status,
-            authority: { ...admissions.counts(), reports: peer.reports?.counts() ?? [] },
+            authority: {
+              ...{ ...admissions.counts(), reports: peer.reports?.counts() ?? [] },
+              suspected: peer.suspected?.() ?? [],
+            },
           },
     )
   })

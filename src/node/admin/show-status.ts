@@ -58,6 +58,7 @@ const statusAnswer = z.looseObject({
           }),
         )
         .default([]),
+      suspected: z.array(z.string()).default([]),
     })
     .optional(),
 })
@@ -85,6 +86,7 @@ function describe(status: z.infer<typeof statusAnswer>): string[] {
       : [
           `  authority  policy ${authority.policy}, ${authority.waiting} waiting, ${authority.invitations} invitations to use`,
         ]),
+    ...describeSuspicion(authority?.suspected ?? []),
     ...(authority?.reports ?? []).map((each) => `  REPORTED   ${describeReports(each)}`),
     ...members.map(
       (each) => `  peer       ${each.name} (${each.roles.join(', ')}): ${stateOf(each)}`,
@@ -103,6 +105,15 @@ function describe(status: z.infer<typeof statusAnswer>): string[] {
         `  blog       ${each.blog}: ${each.role}, seq ${each.head?.seq ?? 'none'}, ${each.published < 0 ? 'nothing published' : `published up to ${each.published}`}, ${showCount(each.replicas, 'copy', 'copies')}${each.active ? '' : ', not active'}`,
     ),
   ]
+}
+
+/** Loud, since nobody else says it: no blog goes on elsewhere until this ends (REPLICATION, Silence). */
+function describeSuspicion(silent: readonly string[]): string[] {
+  return silent.length === 0
+    ? []
+    : [
+        `  SUSPECTED  this peer itself: more than half are silent (${silent.join(', ')}), so it moves no blog and takes nobody out of DNS. Look at its network.`,
+      ]
 }
 
 /** A report without proof says that something came wrong or late, and no more. */

@@ -36,6 +36,12 @@ export type NextAct = {
   readonly isLoss: boolean
 }
 
+/** What `@roster` says of peers. */
+export type CouncilSays = {
+  readonly nameOf: (peer: PeerName) => string
+  readonly isCutOff: (peer: PeerName) => boolean
+}
+
 /** r: how many of n replicas must answer a seal, so that they meet every w that published something. */
 export const answersNeeded = (n: number) => Math.ceil(n / 2)
 
@@ -46,20 +52,22 @@ export const answersNeeded = (n: number) => Math.ceil(n / 2)
  * r replicas must have answered of the act that ends, and of each one before it back to the last
  * that is known to have been active; where a loss is accepted and fewer have, one is enough, and
  * only who has answered stays in the set. An answer below a receipt of its own replica is evidence, not
- * an answer.
+ * an answer. Who was cut off may answer still: that counts only where too few others have, and it
+ * never leads.
  *
  * Codes: SEAL_TOO_FEW (who has not answered is named), SEAL_NO_HEAD, SEAL_NO_PRIMARY (nobody of the
  * next set who could lead has answered).
  *
  * @param line - the act in force first, then those before it, back to the last one known active
  * @param answers - of one round, by peer; who did not answer is left out
- * @param nameOf - what a peer is called in `@roster`: a refusal is read by people
+ * @param council - what `@roster` says of a peer: its name, since people read a refusal, and whether
+ *   it was cut off
  */
 export function planNextAct(
   line: readonly [ActInForce, ...ActInForce[]],
   answers: ReadonlyMap<PeerName, SealAnswer>,
   next: NextSet,
-  nameOf: (peer: PeerName) => string,
+  { nameOf, isCutOff }: CouncilSays,
 ): Verdict<NextAct> {
   const [before] = line
   const counted = new Map<PeerName, Promised>()
@@ -67,7 +75,7 @@ export function planNextAct(
   for (const { blog, replicas } of line) {
     const all = replicas.flatMap((replica) => promiseOf(blog, replica, answers) ?? [])
     const needed = answersNeeded(replicas.length)
-    const others = all.filter(({ replica }) => replica.peer !== next.avoid)
+    const others = all.filter(({ replica: { peer } }) => peer !== next.avoid && !isCutOff(peer))
     const given = others.length >= needed ? others : all
     if (given.length < needed && next.acceptsLoss === true && given.length > 0) isLoss = true
     else if (given.length < needed) {
@@ -89,11 +97,12 @@ export function planNextAct(
   const replicas = isLoss
     ? next.replicas.filter(({ peer }) => counted.has(peer) || !asked.has(peer))
     : next.replicas
+  const able = replicas.filter(({ peer }) => !isCutOff(peer))
   const primary =
     best === null
-      ? starterOf(replicas, first.primary, counted)
+      ? starterOf(able, first.primary, counted)
       : primaryOf(
-          withoutOne({ ...next, replicas }, counted),
+          withoutOne({ ...next, replicas: able }, counted),
           next.primary,
           before,
           counted,

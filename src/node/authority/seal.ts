@@ -12,7 +12,7 @@ import type { Assignment } from '../../replication/registry/assignment.ts'
 import type { NextDecision, WrittenAct } from '../../replication/registry/council-logs.ts'
 import { signSeal } from '../../replication/registry/seal.ts'
 import type { ComponentLog } from '../logger.ts'
-import { type NextAct, type NextSet, planNextAct } from './next-act.ts'
+import { type CouncilSays, type NextAct, type NextSet, planNextAct } from './next-act.ts'
 import type { Survey } from './survey.ts'
 
 /** How long a replica may take to answer a seal, ms. */
@@ -44,6 +44,11 @@ export class Sealing {
   readonly #stuck = new Map<BlogName, Stuck>()
   #round = 0
 
+  readonly #says: CouncilSays = {
+    nameOf: (peer) => this.#member(peer)?.name ?? peer,
+    isCutOff: (peer) => this.#member(peer)?.cutOff === true,
+  }
+
   constructor(parts: {
     readonly exchange: Pick<Exchange, 'alive' | 'council' | 'seals' | 'store' | 'tell' | 'tellAll'>
     readonly survey: Survey
@@ -56,6 +61,10 @@ export class Sealing {
     this.#signer = parts.signer
     this.#clock = parts.clock
     this.#log = parts.log
+  }
+
+  #member(peer: PeerName) {
+    return this.#exchange.council.roster()?.members.get(peer)
   }
 
   /** Blogs that were to be sealed and have no next act yet. */
@@ -131,7 +140,7 @@ export class Sealing {
         const line = lines[at] as Line
         // What is to be given up is asked for as long as anything is.
         const next = { ...(wanted.get(blog) as Change), acceptsLoss: false }
-        return planNextAct(line, given.get(blog) ?? new Map(), next, this.#nameOf).ok
+        return planNextAct(line, given.get(blog) ?? new Map(), next, this.#says).ok
       }),
     )
     await this.#writeNext(lines, answers, wanted)
@@ -192,7 +201,7 @@ export class Sealing {
       for (const { receipts } of given.values()) await this.#survey.note(act, receipts)
       // The answers may show that the act was active: then the sets before it have no say.
       const counted = this.#survey.isActive(act) ? ([act] as const) : line
-      const next = planNextAct(counted, given, wanted.get(act.blog) as Change, this.#nameOf)
+      const next = planNextAct(counted, given, wanted.get(act.blog) as Change, this.#says)
       if (next.ok) decisions.push(next.value)
       else this.#waits(act.blog, next.code, next.reason)
     }
@@ -242,9 +251,6 @@ export class Sealing {
         (members?.get(each.peer)?.store !== each.store || alive.hasOtherStore(each)),
     )
   }
-
-  readonly #nameOf = (peer: PeerName): string =>
-    this.#exchange.council.roster()?.members.get(peer)?.name ?? peer
 
   #waits(blog: BlogName, code: string, reason: string): void {
     const { sinceMs = this.#clock.now() } = this.#stuck.get(blog) ?? {}

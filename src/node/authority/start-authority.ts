@@ -37,6 +37,8 @@ export type AuthorityParts = {
   readonly stuck: (blog: string) => Stuck | null
   readonly cutOffs: CutOffs
   readonly reports: ReportDesk
+  /** who is silent while the authority suspects itself, and moves nothing */
+  readonly suspected: () => readonly string[]
   /** a replica says that blogs do not go on by themselves */
   readonly hearTrouble: HearTrouble
   /** ends what runs by itself */
@@ -128,5 +130,6 @@ export async function startAuthority(
   const hearTrouble: HearTrouble = (from, what, blogs) =>
     moves.hearTrouble(from, what, blogs as BlogName[])
   const desks = { cutOffs, reports, moves: desk, orders: orderDesk }
-  return { authority, admissions, revocations, ...desks, hearTrouble, stuck, stop }
+  const suspected = () => watch.suspected
+  return { authority, admissions, revocations, ...desks, suspected, hearTrouble, stuck, stop }
 }

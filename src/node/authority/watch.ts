@@ -4,7 +4,7 @@ import type { Exchange } from '../../replication/exchange/exchange.ts'
 import { rosterLog } from '../../replication/log/log.ts'
 import type { Decision } from '../../replication/registry/act.ts'
 import { answered, type Dial, decodeDial } from '../../replication/registry/dial.ts'
-import { liveMembers, type Member } from '../../replication/registry/roster.ts'
+import { liveMembers, type Member, type Roster } from '../../replication/registry/roster.ts'
 import type { ComponentLog } from '../logger.ts'
 import type { KeepHolders } from './keep-holders.ts'
 import type { Moves } from './moves.ts'
@@ -32,7 +32,7 @@ export class Watch {
   readonly #returning = new Set<PeerName>()
   /** moves on with each dial, so that others are asked */
   #turn = 0
-  #isSuspect = false
+  #suspected: readonly string[] = []
   #stop = () => {}
 
   constructor(parts: {
@@ -85,6 +85,11 @@ export class Watch {
     this.#stop()
   }
 
+  /** Who is silent, by name, while these are so many that the authority suspects itself; else nobody. */
+  get suspected(): readonly string[] {
+    return this.#suspected
+  }
+
   /** One look at everybody, and what follows from it. */
   async look(): Promise<void> {
     const { alive, council } = this.#exchange
@@ -95,11 +100,12 @@ export class Watch {
     await this.#welcome(members.filter(({ away, peer }) => away && alive.isLive(peer)))
     const fresh = silent.filter(({ away }) => !away)
     if (isSelfSuspect(fresh.length, members.filter(({ away }) => !away).length)) {
-      if (!this.#isSuspect) this.#log.error('self_suspected', { silent: fresh.map((m) => m.name) })
-      this.#isSuspect = true
+      const silentNow = fresh.map(({ name }) => name)
+      if (this.#suspected.length === 0) this.#log.error('self_suspected', { silent: silentNow })
+      this.#suspected = silentNow
       return
     }
-    this.#isSuspect = false
+    this.#suspected = []
     await Promise.all(fresh.map((member) => this.#judge(member)))
     void this.#holders.look().catch((error: Error) => this.#log.error('holders_failed', { error }))
     void this.#moves.look().catch((error: Error) => this.#log.error('moves_failed', { error }))
@@ -181,18 +187,28 @@ export class Watch {
     return (await Promise.all(said)).flat()
   }
 
-  async #write(decision: Decision): Promise<void> {
+  async #write(decision: AwayOrBack): Promise<void> {
     const { council, tell } = this.#exchange
     const roster = council.roster()
     if (roster === null) return
-    const written = await council.write(rosterLog, roster.council, () => decision)
+    // An act from before may have said the same: it comes into force by this write, or was adopted.
+    const written = await council.write(rosterLog, roster.council, () =>
+      isNews(council.roster(), decision) ? decision : null,
+    )
     if (!written.ok) this.#log.warn('act_waits', { code: written.code, reason: written.reason })
     else if (written.value !== null) {
-      const { peer } = decision as { peer?: PeerName }
-      this.#log.info('roster', { kind: decision.kind, peer })
+      this.#log.info('roster', { kind: decision.kind, peer: decision.peer })
       await tell.call(this.#exchange, rosterLog, written.value.proof, [])
     }
   }
+}
+
+type AwayOrBack = Decision & { readonly kind: 'away' | 'back' }
+
+/** Whether an act changes anything: the member is not so already, nor cut off. Pure. */
+function isNews(roster: Roster | null, { kind, peer }: AwayOrBack): boolean {
+  const member = roster?.members.get(peer)
+  return member !== undefined && !member.cutOff && member.away === (kind === 'back')
 }
 
 /**

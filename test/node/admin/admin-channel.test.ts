@@ -54,6 +54,7 @@ const elsewhere = {
     admissions: null,
     cutOffs: null,
     reports: null,
+    suspected: null,
     moves: null,
     indexer: null,
     now: () => 0,
@@ -72,6 +73,28 @@ const say =
   async () =>
     Response.json(answer, { status })
 const admit = () => operate('admit', '--config', config)
+
+describe('./council status', () => {
+  /** What it prints at an authority that suspects itself, with these silent. */
+  const printed = async (suspected?: readonly string[]) => {
+    const counts = { policy: 'open', waiting: 0, invitations: 0, reports: [] }
+    const status = {
+      ...{ name: 'a', peer: peer(1).peer, council: null, member: true, pending: null },
+      ...{ logs: {}, members: [], blogs: [], authority: { ...counts, suspected } },
+    }
+    await listen(say(status))
+    return (await operate('status', '--config', config)).out.join('\n')
+  }
+
+  it('says loudly that an authority which hears few moves nothing', async () => {
+    const out = await printed(['b', 'c'])
+    expect(out).toContain('SUSPECTED  this peer itself: more than half are silent (b, c)')
+  })
+
+  it.each([[[]], [undefined]])('says nothing of it else: %j', async (suspected) => {
+    expect(await printed(suspected)).not.toContain('SUSPECTED')
+  })
+})
 
 describe('AdminServer', () => {
   it('makes a socket that only its owner may open, and takes it away at the end', async () => {

@@ -27,6 +27,12 @@ const same: NextSet = {
 }
 /** `s1` for replica 1, as in `@roster` */
 const nameOf = (name: string) => `s${[1, 2, 3, 4].find((n) => peer(n).peer === name)}`
+const says = { nameOf, isCutOff: () => false }
+/** The same, where some were cut off. */
+const without = (...numbers: number[]) => ({
+  nameOf,
+  isCutOff: (name: string) => numbers.some((n) => peer(n).peer === name),
+})
 const seal = { council: 'x', log: 'maria', act: blog.id, epoch: 4, round: 1, atMs: startMs }
 
 /** What replica n answers: the end of its log, and the receipts it knows, as `[replica, seq]`. */
@@ -44,7 +50,7 @@ function answer(
 }
 type Answered = { seq: number | null; follows?: number; receipts?: [number, number][] }
 const plan = (...answers: [string, SealAnswer][]) =>
-  planNextAct([blog], new Map(answers) as never, same, nameOf)
+  planNextAct([blog], new Map(answers) as never, same, says)
 
 /** What the next act says, when it gives nothing up. */
 function assignOf(verdict: Verdict<NextAct>) {
@@ -93,12 +99,39 @@ describe('planNextAct', () => {
       expect(assignOf(plan(...answers))).toMatchObject({ primary: peer(3).peer, head: headAt(6) })
   })
 
+  it('lets nobody lead who was cut off, nor decide where the blog goes on, while others can', () => {
+    const planWithout = (cut: readonly number[], ...answers: [string, SealAnswer][]) =>
+      planNextAct([blog], new Map(answers) as never, same, without(...cut))
+    const all = [answer(1, { seq: 9 }), answer(2, { seq: 5 }), answer(3, { seq: 6 })]
+    expect(assignOf(planWithout([], ...all))).toMatchObject({ primary: peer(1).peer })
+    expect(assignOf(planWithout([1], ...all))).toMatchObject({
+      ...{ primary: peer(3).peer, head: headAt(6), replicas: blog.replicas },
+    })
+    // Without its answer there would be too few: what it has may have been published.
+    const two = [answer(1, { seq: 9 }), answer(3, { seq: 6 })]
+    expect(assignOf(planWithout([1], ...two))).toMatchObject({
+      ...{ primary: peer(3).peer, head: headAt(9) },
+    })
+    expect(codeOf(planWithout([1, 3], ...two))).toBe('SEAL_NO_PRIMARY')
+    const nothing = [answer(1, { seq: null }), answer(3, { seq: null })]
+    const first = { ...blog, ...assignFields(), id: fakeId('e1') }
+    const answers = new Map(
+      nothing.map(([by, { promise, receipts }]) => {
+        const of = { ...promise, act: first.id, epoch: 1, follows: 0 }
+        return [by, { promise: of, receipts }]
+      }),
+    )
+    expect(assignOf(planNextAct([first], answers as never, same, without(1)))).toMatchObject({
+      primary: peer(3).peer,
+    })
+  })
+
   it('names who is silent as people call them, also of an act before the one in force', () => {
     const before = { ...blog, epoch: 3, replicas: [replica(2), replica(3), replica(4)] }
     const answers = new Map([answer(1, { seq: 6 }), answer(2, { seq: 6 })])
     const refused = [
       plan(answer(2, { seq: 6 })),
-      planNextAct([blog, before], answers as never, same, nameOf),
+      planNextAct([blog, before], answers as never, same, says),
     ]
     expect(refused.map((each) => (each.ok ? '' : each.reason))).toEqual([
       '1 of 3 replicas of maria have answered, 2 are needed; silent: s1, s3.',
@@ -138,7 +171,7 @@ describe('planNextAct', () => {
     const first = { ...blog, ...assignFields(), id: fakeId('e1') }
     const answers = new Map([answer(2, nothing), answer(3, nothing)])
     const next = { ...same, replicas: [replica(2), replica(3)] }
-    expect(assignOf(planNextAct([first], answers as never, next, nameOf))).toMatchObject({
+    expect(assignOf(planNextAct([first], answers as never, next, says))).toMatchObject({
       ...{ epoch: 2, primary: peer(2).peer, head: first.head, replicas: next.replicas },
     })
   })
@@ -148,7 +181,7 @@ describe('planNextAct', () => {
     const first = { ...blog, ...assignFields(), id: fakeId('e1') }
     const second = { ...blog, epoch: 2, ends: first.id, primary: peer(2).peer, id: fakeId('e2') }
     const answers = new Map([answer(1, nothing), answer(2, nothing)])
-    expect(assignOf(planNextAct([second, first], answers as never, same, nameOf))).toMatchObject({
+    expect(assignOf(planNextAct([second, first], answers as never, same, says))).toMatchObject({
       ...{ epoch: 3, primary: first.primary, head: second.head },
     })
   })
@@ -161,7 +194,7 @@ describe('planNextAct', () => {
         [now, before],
         new Map(answers) as never,
         { ...same, replicas: now.replicas },
-        nameOf,
+        says,
       )
 
     it('waits for r replicas of the act before it too', () => {
@@ -181,17 +214,17 @@ describe('planNextAct', () => {
   it('lets lead whom it is told to, if that one has answered', () => {
     const wish = { ...same, primary: peer(2).peer }
     const both = [answer(2, { seq: 5 }), answer(3, { seq: 6 })] as const
-    const wanted = planNextAct([blog], new Map(both) as never, wish, nameOf)
+    const wanted = planNextAct([blog], new Map(both) as never, wish, says)
     expect(assignOf(wanted)).toMatchObject({ primary: peer(2).peer, head: headAt(6) })
     const without = [answer(1, { seq: 6 }), answer(3, { seq: 6 })] as const
-    const other = planNextAct([blog], new Map(without) as never, wish, nameOf)
+    const other = planNextAct([blog], new Map(without) as never, wish, says)
     expect(assignOf(other)).toMatchObject({ primary: peer(1).peer })
   })
 
   it('lets a learner lead, which no seal asks', () => {
     const next = { ...same, replicas: [replica(2), replica(4)], primary: peer(4).peer }
     const both = [answer(1, { seq: 5 }), answer(2, { seq: 5 })] as const
-    expect(assignOf(planNextAct([blog], new Map(both) as never, next, nameOf))).toMatchObject({
+    expect(assignOf(planNextAct([blog], new Map(both) as never, next, says))).toMatchObject({
       ...{ primary: peer(4).peer, replicas: next.replicas },
     })
   })
@@ -199,11 +232,11 @@ describe('planNextAct', () => {
   it('goes on without the one that the others do not reach, where they are enough', () => {
     const next = { ...same, avoid: peer(1).peer }
     const three = [answer(1, { seq: 9 }), answer(2, { seq: 5 }), answer(3, { seq: 6 })] as const
-    expect(assignOf(planNextAct([blog], new Map(three) as never, next, nameOf))).toMatchObject({
+    expect(assignOf(planNextAct([blog], new Map(three) as never, next, says))).toMatchObject({
       ...{ head: headAt(6), primary: peer(3).peer },
     })
     const two = [answer(1, { seq: 9 }), answer(2, { seq: 5 })] as const
-    expect(assignOf(planNextAct([blog], new Map(two) as never, next, nameOf))).toMatchObject({
+    expect(assignOf(planNextAct([blog], new Map(two) as never, next, says))).toMatchObject({
       ...{ head: headAt(9), primary: peer(2).peer },
     })
   })
@@ -211,7 +244,7 @@ describe('planNextAct', () => {
   it('gives up what only the silent hold when that is accepted, and goes on with who answered', () => {
     const accepted = { ...same, acceptsLoss: true }
     const one = new Map([answer(2, { seq: 6, receipts: [[3, 7]] })]) as never
-    const { assign, isLoss } = must(planNextAct([blog], one, accepted, nameOf))
+    const { assign, isLoss } = must(planNextAct([blog], one, accepted, says))
     expect(isLoss).toBe(true)
     expect(assign).toMatchObject({ head: headAt(6), primary: peer(2).peer, replicas: [replica(2)] })
     const [who, second, third] = [1, 2, 3].map((n) => `${peer(n).peer} ${replica(n).store}`)
@@ -221,13 +254,13 @@ describe('planNextAct', () => {
       `${third} does not answer; gave a receipt for 7 ${headAt(7).id}`,
       `goes on from 6 ${headAt(6).id}`,
     ])
-    expect(codeOf(planNextAct([blog], new Map(), accepted, nameOf))).toBe('SEAL_TOO_FEW')
+    expect(codeOf(planNextAct([blog], new Map(), accepted, says))).toBe('SEAL_TOO_FEW')
   })
 
   it('gives nothing up where enough have answered, whatever is accepted', () => {
     const accepted = { ...same, acceptsLoss: true }
     const two = new Map([answer(2, { seq: 6 }), answer(3, { seq: 6 })]) as never
-    expect(assignOf(planNextAct([blog], two, accepted, nameOf))).toMatchObject({
+    expect(assignOf(planNextAct([blog], two, accepted, says))).toMatchObject({
       ...{ replicas: same.replicas, evidence: same.evidence },
     })
   })
@@ -235,8 +268,6 @@ describe('planNextAct', () => {
   it('waits when nobody of the next set has answered', () => {
     const next = { ...same, replicas: [replica(1), replica(4)] }
     const both = [answer(2, { seq: 5 }), answer(3, { seq: 5 })] as const
-    expect(codeOf(planNextAct([blog], new Map(both) as never, next, nameOf))).toBe(
-      'SEAL_NO_PRIMARY',
-    )
+    expect(codeOf(planNextAct([blog], new Map(both) as never, next, says))).toBe('SEAL_NO_PRIMARY')
   })
 })

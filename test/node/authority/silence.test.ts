@@ -179,17 +179,20 @@ describe('an authority that hears few', () => {
     const [writer] = run.writers
     const head = run.told.published.size
     await clock.wait(minuteMs)
+    const said = authority.authority?.suspected()
     // Meanwhile authors publish: no blog is being moved.
     writer?.write(run.replicasOf(run.blogs[0] as string)[0] as Machine)
     await run.hope(() => run.told.published.size > head, 20_000)
     expect(run.told.published.size).toBeGreaterThan(head)
     await clock.wait(2 * minuteMs)
     expect(run.faults.isOut(authority)).toBe(false)
+    expect(authority.authority?.suspected()).toEqual([])
     const lines = run.council.trace().slice(linesBefore)
     const news = (await actsOf(run)).filter(({ id }) => !before.some((each) => each.id === id))
     return {
       news: kindsOf(news),
       suspects: lines.filter((line) => line.includes('self_suspected')),
+      said,
     }
   }
 
@@ -198,10 +201,12 @@ describe('an authority that hears few', () => {
     (ways) =>
       inCouncil(3, async (run) => {
         for (const count of [5, 4, 3, 2, 1]) {
-          const { news, suspects } = await cutFrom(run, count, ways)
+          const { news, suspects, said } = await cutFrom(run, count, ways)
           expect(news, `${count} of 5`).toEqual([])
           // Six members: four silent ones are most. Said once; what it cannot say is heard still.
-          expect(suspects, `${count} of 5`).toHaveLength(ways !== 'out' && count >= 4 ? 1 : 0)
+          const isAlone = ways !== 'out' && count >= 4
+          expect(suspects, `${count} of 5`).toHaveLength(isAlone ? 1 : 0)
+          expect(said, `${count} of 5`).toHaveLength(isAlone ? count : 0)
         }
       }),
   )

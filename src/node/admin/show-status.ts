@@ -83,7 +83,7 @@ function describe(status: z.infer<typeof statusAnswer>): string[] {
     ...(authority === undefined
       ? []
       : [
-          `  authority  policy ${authority.policy}, ${authority.waiting} waiting, ${authority.invitations} invitations to use`,
+          `  authority  policy ${authority.policy}, ${authority.waiting} waiting, ${showCount(authority.invitations, 'invitation')} to use`,
         ]),
     ...(authority?.reports ?? []).map((each) => `  REPORTED   ${describeReports(each)}`),
     ...members.map(
@@ -94,7 +94,9 @@ function describe(status: z.infer<typeof statusAnswer>): string[] {
     ),
     ...(scrub === undefined || scrub.damaged === 0
       ? []
-      : [`  disk       ${scrub.damaged} entries found damaged, ${scrub.healed} healed`]),
+      : [
+          `  disk       ${showCount(scrub.damaged, 'entry', 'entries')} found damaged, ${scrub.healed} healed`,
+        ]),
     ...(scrub?.now ?? []).map(
       ({ log, seqs }) => `  DAMAGED    ${log}: ${seqs.slice(0, 20).join(', ')}`,
     ),

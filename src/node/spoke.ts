@@ -270,7 +270,7 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
           { self: signer.peer, now: realClock.now },
           (each) => authority?.stuck(each) ?? null,
         ),
-      drainSelf: (asked) => exchange.submit.drain(asked),
+      drainSelf: (asked) => exchange.toAuthority.drain(asked),
       cutOffs: authority?.cutOffs ?? null,
       reports: authority?.reports ?? null,
       indexer: aggregation?.indexer ?? null,

@@ -1,5 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
+import { cutText } from '../auth/cut-text.ts'
 import { accept, refuse, type Verdict } from '../auth/verdict.ts'
 import type { Blog } from '../replication/log/blog.ts'
 import { decodeEntry, type Entry, encodeEntry, type Post } from '../replication/log/entry.ts'
@@ -59,7 +60,7 @@ async function openForm(c: Context<WriteEnv>, spoke: WebSpoke) {
   const from = c.req.query('from')
   const revision = post?.revisions.find(({ seq }) => String(seq) === from) ?? post?.current
   if (post === null || revision === undefined) {
-    const reason = `${open.blog.name} has no post “${slug.slice(0, 80)}” that could be changed.`
+    const reason = `${open.blog.name} has no post “${cutText(slug, 80)}” that could be changed.`
     return answerError(c, spoke, 'PAGE_NOT_FOUND', reason)
   }
   const entry = (await open.entry(revision.seq))?.entry

@@ -1,5 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
+import { cutText } from '../auth/cut-text.ts'
 import type { Blog, LogLine } from '../replication/log/blog.ts'
 import { type Draft, encodeEntry, parseBlogName } from '../replication/log/entry.ts'
 import { formatDate } from '../replication/log/text.ts'
@@ -195,7 +196,7 @@ function askRemove(
   const slug = sent?.slug ?? c.req.query('slug') ?? ''
   const post = open.blog.post(slug)
   if (post === null || post.retracted !== null) {
-    const reason = `${open.blog.name} shows no post “${slug.slice(0, 80)}”.`
+    const reason = `${open.blog.name} shows no post “${cutText(slug, 80)}”.`
     return answerError(c, spoke, 'PAGE_NOT_FOUND', reason)
   }
   const main = html`${refusal === null ? '' : notice(refusal.reason)}

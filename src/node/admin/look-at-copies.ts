@@ -65,12 +65,7 @@ export async function lookAtCopies(
     ...{ blog, epoch: found.epoch, act: found.id, reason: found.reason, unmet: found.unmet },
     ...{ active: book.isActive(), published: book.published(), head, replicas },
     waits:
-      why === null
-        ? null
-        : {
-            ...{ since: formatDate(why.sinceMs), code: why.code },
-            reason: withNames(why.reason, replicas),
-          },
+      why === null ? null : { since: formatDate(why.sinceMs), code: why.code, reason: why.reason },
   })
 }
 
@@ -105,10 +100,6 @@ function lastHeard(peer: PeerName, answers: boolean, ear: Ear | null, nowMs: num
     ? { heard: null, heardBy: ear.by, listened: formatDate(nowMs - ear.sinceMs) }
     : { heard: formatDate(nowMs - agoMs), heardBy: ear.by, listened: null }
 }
-
-/** Ids of the blog's own replicas in a sentence, as their operators call them. */
-const withNames = (text: string, replicas: readonly { peer: PeerName; name: string }[]) =>
-  replicas.reduce((words, { peer, name }) => words.replaceAll(peer, name), text)
 
 const roleOf = (peer: PeerName, primary: PeerName) =>
   peer === primary ? ('primary' as const) : ('secondary' as const)

@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import type { PeerName, PeerSigner } from '../../auth/peer-signature.ts'
 import { refuse, type Verdict } from '../../auth/verdict.ts'
-import { type Clock, repeat, wait } from '../clock.ts'
+import { type Clock, repeat, wait, watchStandstill } from '../clock.ts'
 import { type Head, namesLog, rosterLog } from '../log/log.ts'
-import { isWeb, type StoreId } from '../log/peer-text.ts'
+import { isWeb, type Replica, type StoreId } from '../log/peer-text.ts'
 import type { Signed } from '../log/text.ts'
 import { answer, ask, type Network, refusalAnswer, signedShape } from '../network.ts'
 import { ALIVE, maxReplicas } from '../protocol.ts'
@@ -30,6 +30,10 @@ const beatAnswer = z.object({ beat: signedShape })
 const dialAnswer = z.object({ dial: signedShape })
 /** How long a dialled peer may take to answer, ms (REPLICATION, Silence). */
 const dialMs = 3_000
+/** A dial during which the dialling process stood still for so long says nothing, ms. */
+const stillMs = 1_000
+/** How exactly that is watched, ms. */
+const stillStepMs = 250
 /** First pause before an authority that did not answer is greeted again, ms; then twice as long each time. */
 const firstGreetMs = 500
 const fetchAnswer = z.object({ hello: signedShape })
@@ -63,7 +67,7 @@ export type Vitals = {
 export type FetchHello = (url: string, nonce: string) => Promise<Verdict<Signed>>
 
 /** A heartbeat, and when it came: for people, and for how long ago that is. */
-type Heard = { readonly atMs: number; readonly steadyMs: number; readonly beat: Heartbeat }
+type Heard = { readonly steadyMs: number; readonly beat: Heartbeat }
 
 /**
  * Heartbeats with the authority, both ways, and what follows from them: who is alive, and whose
@@ -137,7 +141,10 @@ export class Alive {
             return refusalAnswer(
               refuse('DIAL_REFUSED', 'Only the authority may ask for a dial, of a member.'),
             )
-          return { dial: signedRow(await this.dial(peer)) }
+          const dial = await this.dial(peer)
+          return dial === null
+            ? refusalAnswer(refuse('DIAL_STOOD_STILL', 'This peer stood still during its dial.'))
+            : { dial: signedRow(dial) }
         }
         if (body.t === 'heard') return this.#sayHeard(body.peers)
         const beat = decodeHeartbeat(fromSignedRow(body.beat))
@@ -166,7 +173,7 @@ export class Alive {
   }
 
   #hears(peer: PeerName, beat: Heartbeat): void {
-    this.#heard.set(peer, { atMs: this.#clock.now(), steadyMs: this.#clock.steady(), beat })
+    this.#heard.set(peer, { steadyMs: this.#clock.steady(), beat })
   }
 
   /** Heartbeat of `peer`, when it was heard within the silence. */
@@ -183,11 +190,15 @@ export class Alive {
     return this.#clock.steady() - lastMs
   }
 
-  /** Dials a peer: it must answer a heartbeat within 3 s. The signed word on what came of it. */
-  async dial(peer: PeerName): Promise<Signed> {
+  /**
+   * Dials a peer: it must answer a heartbeat within 3 s. The signed word on what came of it; null
+   * when there was no answer and this process stood still meanwhile: then it may be its own fault.
+   */
+  async dial(peer: PeerName): Promise<Signed | null> {
     const { council } = this.#council.roster() as Roster
     const atMs = this.#clock.now()
     const beat = await this.#beat()
+    const stoodStillMs = watchStandstill(this.#clock, stillStepMs)
     let result = answered
     try {
       const body = { t: 'beat', beat: signedRow(beat as Signed) }
@@ -197,7 +208,8 @@ export class Alive {
     } catch (error) {
       result = (error as { code?: string }).code ?? 'no answer'
     }
-    return signDial(this.#signer, { council, peer, atMs, result })
+    const isOwnFault = stoodStillMs() >= stillMs && result !== answered
+    return isOwnFault ? null : signDial(this.#signer, { council, peer, atMs, result })
   }
 
   /** Asks another peer to dial one, so that it is seen from a second place. Throws as `ask` does. */
@@ -209,6 +221,17 @@ export class Alive {
 
   isLive(peer: PeerName): boolean {
     return peer === this.#network.self || this.heard(peer) !== null
+  }
+
+  /** Whether a peer says that it has another store now than this one, which is gone then for good. */
+  hasOtherStore({ peer, store }: Replica): boolean {
+    const beat = this.heard(peer)
+    return beat !== null && beat.replica.store !== store
+  }
+
+  /** Whether a peer is alive, and with this store. */
+  isLiveAs(replica: Replica): boolean {
+    return this.isLive(replica.peer) && !this.hasOtherStore(replica)
   }
 
   /**

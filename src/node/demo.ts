@@ -11,7 +11,7 @@ import { askAll, until } from './demo/checks.ts'
 import { Child } from './demo/child.ts'
 import { type DemoBlog, readDemoBlogs } from './demo/content.ts'
 import { DemoControl } from './demo/control.ts'
-import { type DemoPeer, DemoPeers } from './demo/peers.ts'
+import { type DemoPeer, DemoPeers, titleOf } from './demo/peers.ts'
 import { type DemoPlan, defaultPort, frontDoorHost, planDemo } from './demo/plan.ts'
 
 export type DemoOptions = {
@@ -93,10 +93,11 @@ class DemoRun {
     this.#peers = processes.use(
       new DemoPeers({
         ...{ plan, folder, env: io.env, signal, readyMs: stageMs },
-        lost: ({ name, isAuthority }) => {
-          const title = isAuthority ? 'authority' : `spoke ${name}`
-          io.say(`  ✗ ${title} is down and stays down. Start it again: ${command(plan, 'heal')}`)
-        },
+        lost: (peer) =>
+          io.say(
+            `  ✗ ${titleOf(peer)} is down and stays down. Start it again: ${command(plan, 'heal')}`,
+          ),
+        back: (peer) => io.say(`  ✓ ${titleOf(peer)} is back`),
       }),
     )
     this.#startMs = parts.io.now()

@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from 'node:child_process'
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -15,6 +15,9 @@ const commandMs = 150_000
 
 let folder = ''
 let demo: ChildProcess
+/** what the demo itself has said */
+let screen = ''
+let peers: readonly { readonly name: string; readonly pid: number }[] = []
 let env: NodeJS.ProcessEnv
 
 type Step = { at: number; step: string; words: string; details?: string[] }
@@ -46,13 +49,13 @@ beforeAll(async () => {
   env = { ...process.env, XDG_STATE_HOME: folder }
   const args = ['--port', `${port}`, '--silence', '2', '--spokes', '4', '--json']
   demo = spawn(process.execPath, [cli, 'demo', ...args], { env })
-  let words = ''
   demo.stderr?.on('data', (part) => {
-    words += part
+    screen += part
   })
-  const ended = once(demo, 'exit').then(() => Promise.reject(new Error(`it ended:\n${words}`)))
+  const ended = once(demo, 'exit').then(() => Promise.reject(new Error(`it ended:\n${screen}`)))
   ended.catch(() => undefined)
-  await Promise.race([once(demo.stdout as NodeJS.ReadableStream, 'data'), ended])
+  const [line] = await Promise.race([once(demo.stdout as NodeJS.ReadableStream, 'data'), ended])
+  peers = JSON.parse(String(line)).spokes
 }, startMs)
 afterAll(async () => {
   if (demo.exitCode === null) {
@@ -136,7 +139,13 @@ describe('demo partition', () => {
       ])
       const [tail] = stepsOf(healed, 'tail')
       expect(tail?.words).toContain('another text of its author was published there')
-      expect(tail?.details?.[0]).toContain('c keeps it, byte for byte, aside: to be signed again')
+      const [words, line = ''] = tail?.details ?? []
+      expect(words).toMatch(/^c keeps it, byte for byte, aside; .*\/left, to be signed again$/)
+      // The line shows it as it stands, whoever keeps the blog now.
+      const { stdout } = spawnSync('sh', ['-c', line.replace('curl', 'curl -s')], {
+        encoding: 'utf8',
+      })
+      expect(stdout).toContain('\ntitle Handed in at c while it was cut off\n')
     },
     2 * commandMs,
   )
@@ -168,8 +177,16 @@ describe('demo kill authority', () => {
     async () => {
       const said = await told('kill', 'authority')
       expect(said.steps.map(({ step }) => step)).toEqual(['kill', 'dns', 'published', 'waits'])
+      // One that ends by itself is told on the demo's own screen, and that it is back.
+      process.kill(peers.find(({ name }) => name === 'c')?.pid as number, 'SIGKILL')
+      await expect.poll(() => screen).toContain('✗ spoke c is down and stays down.')
       const healed = await told('heal')
-      expect(wordsOf(healed, 'started')).toEqual(['authority again, with what it had on its disk'])
+      expect(wordsOf(healed, 'started')).toEqual([
+        'authority again, with what it had on its disk',
+        'c again, with what it had on its disk',
+      ])
+      await expect.poll(() => screen).toMatch(/spoke c is down[\s\S]*✓ spoke c is back$/m)
+      expect(screen).not.toContain('authority is back')
     },
     2 * commandMs,
   )

@@ -92,6 +92,18 @@ describe.skipIf(!GpgHome.isInstalled)('a transfer that the blogger signs', () =>
     }
   }
 
+  it('is followed by the names of who leads', async () => {
+    await council.claim('sol', await gpgSigner(gpg, key), council.peer('c'))
+    const { none } = await council.roles('sol')
+    const { name } = none[0] as TestPeer
+    const at = ['--signed', '--at', council.peer('b').url, '--key', key]
+    const { exit, err } = await run('sol', name, ...at, '--wait')
+    const leaders = [...err.matchAll(/led by (\S+),/g)].map(([, leader]) => leader)
+    expect([exit, leaders.at(-1)], err).toEqual([0, name])
+    expect(leaders.filter((leader) => !/^[a-e]$/.test(leader ?? ''))).toEqual([])
+    expect(leaders).toContain('c')
+  })
+
   it('is shown, signed by gpg and done, from any spoke, while she goes on publishing', async () => {
     const { none } = await council.roles('maria')
     const [free, outsider] = none as [TestPeer, TestPeer]
@@ -205,7 +217,12 @@ describe.skipIf(!GpgHome.isInstalled)('a transfer that the blogger signs', () =>
     expect(await run('maria', 'c', '--signed', '--at', at)).toMatchObject({ exit: 2 })
     expect(await run('maria', 'c', '--at', at, '--key', key)).toMatchObject({ exit: 2 })
     const again = await mine((await council.roles('maria')).none[0]?.name ?? '', council.peer('a'))
-    expect(again).toMatchObject({ exit: 3, err: expect.stringContaining('a moment ago') })
+    expect(again).toMatchObject({
+      ...{
+        exit: 3,
+        err: expect.stringMatching(/a moment ago\. Nothing was moved .* order it anew in \d+ /),
+      },
+    })
   })
 
   it('is told a spoke that is cut off, and refused with a revoked key', async () => {

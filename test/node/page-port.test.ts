@@ -57,7 +57,7 @@ describe('otherPort', () => {
 
   it('says what to do', () => {
     expect(sentenceOfPort('b', { own: [8381], readers: [80] })).toContain(
-      'Let it serve them at port 80 or 443 (spoke.port and spoke.addresses',
+      'Let it serve them at port 80 or 443 (spoke.port, spoke.addresses',
     )
   })
 })

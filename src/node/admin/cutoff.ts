@@ -28,13 +28,13 @@ export async function cutOff(
   const { name, done, act, blogs } = answer
   const words = kind === 'cutoff' ? ['cut off', 'cut off'] : ['reinstated', 'reinstate']
   io.say(plainLine(`${done ? words[0] : `would ${words[1]}`} ${name} (${answer.peer}): ${reason}`))
-  if (act !== null) io.say(`  act ${act} of @roster, with its evidence on the page /acts`)
+  if (act !== null) io.say(`  act ${act} of @roster, public on the page /acts`)
   if (kind === 'reinstate') {
     io.say('  It is a member again, and gets copies of blogs as any other.')
     return
   }
   io.say(
-    `  leads ${showCount(blogs.led, 'blog')}, keeps ${blogs.kept} for others: they move to other spokes`,
+    `  leads ${showCount(blogs.led, 'blog')}, keeps copies of ${blogs.kept} more: they move to other spokes`,
   )
   if (blogs.only.length > 0) {
     io.say(

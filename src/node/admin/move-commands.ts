@@ -94,7 +94,7 @@ export async function drain(
         ? `${drained.spoke} ${dryRun ? 'would keep' : 'keeps'} copies again`
         : `${dryRun ? 'would drain' : 'draining'} ${drained.spoke}`,
     )
-    say()
+    if (!undo) say()
   }
   const endMs = io.now() + (options.timeout ?? defaultTimeout) * 1_000
   while (options.wait && !undo && !dryRun && drained.copies > 0) {

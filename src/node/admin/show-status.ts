@@ -84,7 +84,7 @@ function describe(status: z.infer<typeof statusAnswer>): string[] {
     ...(authority === undefined
       ? []
       : [
-          `  authority  policy ${authority.policy}, ${authority.waiting} waiting, ${authority.invitations} invitations to use`,
+          `  authority  policy ${authority.policy}, ${authority.waiting} waiting, ${showCount(authority.invitations, 'invitation')} to use`,
         ]),
     ...describeSuspicion(authority?.suspected ?? []),
     ...(authority?.reports ?? []).map((each) => `  REPORTED   ${describeReports(each)}`),
@@ -96,7 +96,9 @@ function describe(status: z.infer<typeof statusAnswer>): string[] {
     ),
     ...(scrub === undefined || scrub.damaged === 0
       ? []
-      : [`  disk       ${scrub.damaged} entries found damaged, ${scrub.healed} healed`]),
+      : [
+          `  disk       ${showCount(scrub.damaged, 'entry', 'entries')} found damaged, ${scrub.healed} healed`,
+        ]),
     ...(scrub?.now ?? []).map(
       ({ log, seqs }) => `  DAMAGED    ${log}: ${seqs.slice(0, 20).join(', ')}`,
     ),

@@ -89,7 +89,13 @@ export class OrderDesk {
     if (!planned.ok) return planned
     // To take back what was ordered, and is not done, is always possible.
     const waitMs = planned.value.isDone ? 0 : pauseLeftMs(last?.takenMs ?? null, nowMs)
-    if (waitMs > 0) return refuseRate(`${blog} was ordered to another server a moment ago.`, waitMs)
+    // The same text would be refused for its act then: that order is carried out meanwhile.
+    if (waitMs > 0)
+      return refuseRate(
+        `${blog} was ordered to another server a moment ago.`,
+        waitMs,
+        'Nothing was moved by this one; order it anew',
+      )
     this.#log.info('signed_order', { blog, to: primary, order: order.value.id })
     return this.#moves.transfer({ ...asked, dryRun: false })
   }

@@ -48,7 +48,8 @@ export async function orderMove(
     )
   }
   const standing = standingOf(log)
-  const member = await findSpoke(client, spoke)
+  const members = await readMembers(client)
+  const member = findSpoke(members, spoke)
   const order = orRefused(
     encodeOrder({
       ...{ council: blog.council, blog: name as BlogName, act: standing.act },
@@ -65,14 +66,18 @@ export async function orderMove(
   const post = submission({ entry: order, signature })
   const move = client.read(await client.ask({ path: '/order', post }), moveAnswer)
   if (!options.json) io.say(plainLine(sentenceOfMove(move)))
-  const epoch = options.wait ? await follow(blog, order, options, io) : move.epoch
+  const epoch = options.wait ? await follow(blog, order, members, options, io) : move.epoch
   if (options.json) io.data(JSON.stringify({ ...move, epoch }))
 }
 
-/** The spoke as its council's servers call it; the authority holds name and id against `@roster`. */
-async function findSpoke(client: SpokeClient, which: string) {
-  const answer = await client.ask({ path: '/_council/status' })
-  const { members } = client.read(answer, membersAnswer)
+type Members = readonly { readonly peer: string; readonly name: string }[]
+
+/** Spokes as the council's servers call them; the authority holds name and id against `@roster`. */
+async function readMembers(client: SpokeClient): Promise<Members> {
+  return client.read(await client.ask({ path: '/_council/status' }), membersAnswer).members
+}
+
+function findSpoke(members: Members, which: string) {
   const found = members.find(({ name, peer }) => name === which || peer === which)
   if (found !== undefined) return found
   const names = members.map(({ name }) => name).join(', ')
@@ -110,10 +115,12 @@ function standingOf(log: LogAnswer): Standing {
 async function follow(
   blog: BlogLog,
   { epoch, primary, spoke }: MoveOrder,
+  members: Members,
   { timeout, json }: OrderOptions,
   io: CommandIo,
 ): Promise<number> {
   const endMs = io.now() + timeout * 1_000
+  const nameOf = (peer: string) => members.find((each) => each.peer === peer)?.name ?? peer
   let said = ''
   for (;;) {
     const now = await look(blog, io.now() < endMs)
@@ -121,7 +128,7 @@ async function follow(
     const words =
       now === null
         ? 'the spoke does not answer now'
-        : `epoch ${now.epoch}, led by ${isLed ? spoke : now.primary}, ${now.isActive ? 'takes writes' : 'not active yet'}`
+        : `epoch ${now.epoch}, led by ${nameOf(now.primary)}, ${now.isActive ? 'takes writes' : 'not active yet'}`
     if (words !== said && !json) io.say(words)
     said = words
     if (now !== null && isLed && now.epoch >= epoch && now.isActive) return now.epoch

@@ -1,3 +1,4 @@
+import { showCount } from '../../web/plain-words.ts'
 import type { LogAnswer } from './answers.ts'
 import { BlogLog } from './blog-log.ts'
 import { SpokeClient } from './client.ts'
@@ -23,7 +24,7 @@ export async function showLog(name: string, options: LogOptions, io: CommandIo):
     const line = `${String(seq).padStart(6)}  ${date}  ${kind.padEnd(7)}  ${state.padEnd(9)}  ${words}`
     io.data(plainLine(line.trimEnd()))
   }
-  io.say(`${name}: ${rows.length} entries, key ${log.key}`)
+  io.say(`${name}: ${showCount(rows.length, 'entry', 'entries')}, key ${log.key}`)
 }
 
 async function readAll(blog: BlogLog): Promise<{ log: LogAnswer; entries: LogAnswer['entries'] }> {

@@ -235,7 +235,7 @@ class Fault {
         break
       }
       default:
-        this.#timeline.add(decision.kind, act)
+        this.#timeline.add(decision.kind, `${actWords[decision.kind] ?? ''}${act}`)
     }
   }
 
@@ -329,4 +329,9 @@ const isLed = (led: readonly Copy[], blog: string) => led.some((copy) => copy.bl
 function canMove(copy: Copy, copies: readonly Copy[], victim: string): boolean {
   const others = copies.filter(({ blog, spoke }) => blog === copy.blog && spoke.name !== victim)
   return copy.replicas > 1 && others.length >= Math.ceil(copy.replicas / 2)
+}
+
+/** What other acts that come meanwhile are about. */
+const actWords: Readonly<Partial<Record<string, string>>> = {
+  holders: 'the spokes that hold the council’s own logs are others now: ',
 }

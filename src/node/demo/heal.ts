@@ -125,14 +125,17 @@ class Healing {
       return this.#timeline.add('tail', `"${title}", entry ${seq} of ${blog}: published after all`)
     }
     const aside = await this.#observer.entry(spoke, blog, seq, id)
-    const where = `http://${blog}.${this.#demo.zone}:${this.#demo.port}/log/${seq}.txt?id=${id}`
+    // By its address alone: DNS leads readers to the blog's replicas, and it may be none any more.
+    const host = `${blog}.${this.#demo.zone}:${this.#demo.port}`
+    const where = `curl -H 'Host: ${host}' 'http://${spoke.host}:${this.#demo.port}/log/${seq}.txt?id=${id}'`
     this.#timeline.add(
       'tail',
       `"${title}" is not entry ${seq} of ${blog}: another text of its author was published there`,
       [
         aside !== null && idOf(aside) === id
-          ? `${peer} keeps it, byte for byte, aside: to be signed again; ${where}`
-          : `${peer} does not show it: ${where}`,
+          ? `${peer} keeps it, byte for byte, aside; its author finds it at http://edit.${host}/left, to be signed again`
+          : `${peer} does not show it`,
+        where,
       ],
     )
   }

@@ -25,6 +25,8 @@ export type DemoPeersInit = {
   readonly readyMs: number
   /** hears of a process that ended without having been asked to */
   readonly lost: (peer: DemoPeer) => void
+  /** hears when one that was lost is a member again */
+  readonly back?: (peer: DemoPeer) => void
   /** what every config has besides that of the plan */
   readonly settings?: object
 }
@@ -56,19 +58,28 @@ export class DemoPeers {
 
   /** Writes its config and starts it. Resolves when its council has admitted it. */
   async start(planned: PlannedPeer, bootstrap: string | null): Promise<DemoPeer> {
-    const { plan, folder, env, signal, readyMs, lost, settings } = this.#init
+    const { plan, folder, env, signal, readyMs, lost, back, settings } = this.#init
     const dir = join(folder, planned.name)
     const { config } = await writePeer(dir, {
       ...peerConfig(plan, planned, bootstrap),
       ...settings,
     })
+    let isLost = false
     const peer = new DemoPeer({ ...planned, dir, config }, () => {
       signal.throwIfAborted()
-      const title = planned.isAuthority ? 'authority' : `spoke ${planned.name}`
+      const title = titleOf(planned)
       const args = ['start', '--config', config, '--json', '--until-input-ends']
       const child = new Child({ name: title, args, log: join(dir, 'log.jsonl') }, env)
-      child.onLost(() => lost(peer))
-      return { child, ready: child.ready(readyMs).then((line) => readyLine.parse(line)) }
+      child.onLost(() => {
+        isLost = true
+        lost(peer)
+      })
+      const ready = child.ready(readyMs).then((line) => {
+        if (isLost) back?.(peer)
+        isLost = false
+        return readyLine.parse(line)
+      })
+      return { child, ready }
     })
     this.#peers.set(planned.name, peer)
     await peer.ready
@@ -162,6 +173,10 @@ export class DemoPeer {
     else await this.stop()
   }
 }
+
+/** What a peer is called on the screen. */
+export const titleOf = ({ name, isAuthority }: Pick<PlannedPeer, 'name' | 'isAuthority'>) =>
+  isAuthority ? 'authority' : `spoke ${name}`
 
 const relayed = (plan: DemoPlan, { name, host }: PlannedPeer): RelayedPeer => ({
   ...{ name, host, port: plan.p2pPort, innerPort: plan.innerPort },

@@ -95,14 +95,17 @@ export class Buckets {
   }
 }
 
-/** Code RATE_LIMITED, with the time after which the same may be tried again. */
-export function refuseRate(what: string, retryMs: number): ReturnType<typeof refuse> {
-  const when = inWords(retryMs)
-  return refuse(
-    'RATE_LIMITED',
-    `${what} Nothing was stored; keep the signed text and send it again in ${when}.`,
-    { retryMs },
-  )
+/**
+ * Code RATE_LIMITED, with the time after which the same may be tried again.
+ *
+ * @param again - what to do then: by default the same text may be sent once more
+ */
+export function refuseRate(
+  what: string,
+  retryMs: number,
+  again = 'Nothing was stored; keep the signed text and send it again',
+): ReturnType<typeof refuse> {
+  return refuse('RATE_LIMITED', `${what} ${again} in ${inWords(retryMs)}.`, { retryMs })
 }
 
 function inWords(ms: number): string {

@@ -42,10 +42,10 @@ const program = new Command('simulate')
   .description(
     'Runs councils on virtual time, disks and networks, and holds them against REPLICATION.',
   )
-  .option('--seeds <n>', 'how many runs', toCount, 1_000)
+  .option('--seeds <n>', 'how many runs', toAmount, 1_000)
   .option('--from <seed>', 'the first seed', toCount, 1)
-  .option('--steps <n>', 'events in each schedule', toCount, 200)
-  .option('--workers <n>', 'processes', toCount, availableParallelism())
+  .option('--steps <n>', 'events in each schedule', toAmount, 200)
+  .option('--workers <n>', 'processes', toAmount, availableParallelism())
   .option('--real-keys', 'sign and check with real keys', false)
   .addOption(
     new Option('--without <rule>', 'leave a rule out, to see that it is missed')
@@ -64,6 +64,13 @@ await program.parseAsync()
 const options = program.opts<Options>()
 if (options.seeds === 1) await runOne(options)
 else await runMany(options)
+
+/** None at all would say "0 violations" of nothing. */
+function toAmount(value: string): number {
+  const amount = toCount(value)
+  if (amount === 0) throw new InvalidArgumentError('Want 1 or more.')
+  return amount
+}
 
 function toCount(value: string): number {
   if (!/^\d{1,9}$/.test(value)) throw new InvalidArgumentError('Want a whole number.')

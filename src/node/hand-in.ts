@@ -1,6 +1,7 @@
 import { readSignature } from '../auth/signature.ts'
 import type { Refusal, Verdict } from '../auth/verdict.ts'
 import type { Claims } from '../replication/exchange/claim.ts'
+import type { ToAuthority } from '../replication/exchange/decisions.ts'
 import type { OrderedMove } from '../replication/exchange/orders.ts'
 import type { Submit } from '../replication/exchange/submit.ts'
 import { decodeEntry, type Entry } from '../replication/log/entry.ts'
@@ -13,7 +14,8 @@ import type { ShownReceipt, SubmitAnswer } from '../web/spoke.ts'
 type Parts = {
   readonly council: CouncilLogs
   readonly claims: Pick<Claims, 'claim'>
-  readonly submit: Pick<Submit, 'submit' | 'order'>
+  readonly submit: Pick<Submit, 'submit'>
+  readonly toAuthority: Pick<ToAuthority, 'order'>
 }
 
 /** What an author hands in, signed, and what she is told became of it. */
@@ -53,7 +55,7 @@ export class HandIn {
     if (!order.ok) return order
     const signature = await readSignature(armored)
     if (!signature.ok) return signature
-    return this.#parts.submit.order({ text, signature: Buffer.from(signature.value.armored) })
+    return this.#parts.toAuthority.order({ text, signature: Buffer.from(signature.value.armored) })
   }
 
   #held(

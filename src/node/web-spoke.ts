@@ -5,6 +5,7 @@ import type { TokenKind } from '../auth/session.ts'
 import type { Aggregation } from '../replication/aggregation/aggregation.ts'
 import type { Acts } from '../replication/exchange/acts.ts'
 import type { Claims } from '../replication/exchange/claim.ts'
+import type { ToAuthority } from '../replication/exchange/decisions.ts'
 import type { Losses } from '../replication/exchange/losses.ts'
 import type { Proofs } from '../replication/exchange/proofs.ts'
 import type { Reader, Visit } from '../replication/exchange/read.ts'
@@ -153,7 +154,8 @@ type Parts = {
   readonly ingest: Visit['ingest']
   readonly store: LogStore
   readonly reader: Reader
-  readonly submit: Submit
+  readonly submit: Pick<Submit, 'submit'>
+  readonly toAuthority: Pick<ToAuthority, 'order'>
   readonly claims: Claims
   readonly acts: Acts
   readonly accounts: Accounts

@@ -69,3 +69,33 @@ export function repeat(clock: Clock, everyMs: number, job: () => Promise<void>):
     cancel()
   }
 }
+
+/**
+ * Watches, until the answer is called, for how long this process stood still: stopped, asleep with its
+ * machine, or busy with one thing. What came meanwhile is read only afterwards, behind the timers
+ * that ran out: a deadline that passed in such a time says nothing about anybody else.
+ *
+ * @returns ends it, and says the longest such time, ms, to about `stepMs`
+ */
+export function watchStandstill(clock: Clock, stepMs: number): () => number {
+  let lastMs = clock.steady()
+  let longestMs = 0
+  let cancel = () => {}
+  const look = () => {
+    const nowMs = clock.steady()
+    longestMs = Math.max(longestMs, nowMs - lastMs - stepMs)
+    lastMs = nowMs
+  }
+  const next = () => {
+    cancel = clock.after(stepMs, () => {
+      look()
+      next()
+    })
+  }
+  next()
+  return () => {
+    cancel()
+    look()
+    return longestMs
+  }
+}

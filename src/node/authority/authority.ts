@@ -168,7 +168,7 @@ export class Authority {
     const roster = this.#council.roster() as Roster
     const placed = placeClaim({
       via: roster.members.get(via) as Member,
-      live: candidatesOf(roster.members.values(), (peer) => this.#alive.isLive(peer)),
+      live: candidatesOf(roster.members.values(), (each) => this.#alive.isLiveAs(each)),
       mark: (peer) => this.#alive.mark(peer),
       n: roster.wanted,
       copies: this.#copies.follow(this.#council.names()),

@@ -162,11 +162,10 @@ export function leaveSet({
 /** Spokes that may keep copies: admitted, listed or not, but alive, not away, and with room. */
 export function candidatesOf(
   members: Iterable<Member>,
-  mayTake: (peer: PeerName) => boolean,
+  mayTake: (member: Member) => boolean,
 ): Member[] {
   return [...members].filter(
-    (member) =>
-      member.roles.includes('spoke') && !member.cutOff && !member.away && mayTake(member.peer),
+    (member) => member.roles.includes('spoke') && !member.cutOff && !member.away && mayTake(member),
   )
 }
 

@@ -4,6 +4,7 @@ import type { Exchange } from '../../replication/exchange/exchange.ts'
 import type { SealAnswer, SealOrder } from '../../replication/exchange/seals.ts'
 import type { BlogName } from '../../replication/log/entry.ts'
 import { namesLog } from '../../replication/log/log.ts'
+import { sameReplica } from '../../replication/log/peer-text.ts'
 import type { EntryId } from '../../replication/log/text.ts'
 import { maxActsAtOnce, maxSealsAtOnce } from '../../replication/protocol.ts'
 import type { Decision } from '../../replication/registry/act.ts'
@@ -130,7 +131,7 @@ export class Sealing {
         const line = lines[at] as Line
         // What is to be given up is asked for as long as anything is.
         const next = { ...(wanted.get(blog) as Change), acceptsLoss: false }
-        return planNextAct(line, given.get(blog) ?? new Map(), next).ok
+        return planNextAct(line, given.get(blog) ?? new Map(), next, this.#nameOf).ok
       }),
     )
     await this.#writeNext(lines, answers, wanted)
@@ -191,7 +192,7 @@ export class Sealing {
       for (const { receipts } of given.values()) await this.#survey.note(act, receipts)
       // The answers may show that the act was active: then the sets before it have no say.
       const counted = this.#survey.isActive(act) ? ([act] as const) : line
-      const next = planNextAct(counted, given, wanted.get(act.blog) as Change)
+      const next = planNextAct(counted, given, wanted.get(act.blog) as Change, this.#nameOf)
       if (next.ok) decisions.push(next.value)
       else this.#waits(act.blog, next.code, next.reason)
     }
@@ -203,23 +204,47 @@ export class Sealing {
       : maxActsAtOnce
     for (let at = 0; at < decisions.length; at += atOnce) {
       const some = decisions.slice(at, at + atOnce)
-      const written = await council.writeAll(namesLog, roster.council, () =>
-        some
+      let over: readonly NextAct[] = []
+      const written = await council.writeAll(namesLog, roster.council, () => {
+        over = some.filter(({ assign }) => this.#hasChanged(assign))
+        return some
+          .filter((each) => !over.includes(each))
           .filter(({ assign }) => council.names()?.blogs.get(assign.blog)?.id === assign.ends)
-          .flatMap(({ assign, isLoss }) => (isLoss ? withLoss(assign) : [assign])),
-      )
+          .flatMap(({ assign, isLoss }) => (isLoss ? withLoss(assign) : [assign]))
+      })
       if (!written.ok) {
         for (const { assign } of some) this.#waits(assign.blog, written.code, written.reason)
         continue
       }
-      await store.write(some.map(({ assign }) => ({ type: 'del', key: intentKey(assign.blog) })))
-      for (const { assign } of some) {
+      // The next look decides anew, of those that are sealed first.
+      for (const { assign } of over) this.#triedMs.delete(assign.blog)
+      const done = some.filter((each) => !over.includes(each))
+      await store.write(done.map(({ assign }) => ({ type: 'del', key: intentKey(assign.blog) })))
+      for (const { assign } of done) {
         this.#triedMs.delete(assign.blog)
         this.#stuck.delete(assign.blog)
       }
       this.#announce(written.value)
     }
   }
+
+  /**
+   * Whether a replica that an act would add has become another store while the blog was sealed: under
+   * that act the one that it was would give no receipt, and answer no seal.
+   */
+  #hasChanged({ blog, replicas }: NextAct['assign']): boolean {
+    const { alive, council } = this.#exchange
+    const members = council.roster()?.members
+    const before = council.names()?.blogs.get(blog)?.replicas ?? []
+    return replicas.some(
+      (each) =>
+        !before.some((other) => sameReplica(each, other)) &&
+        (members?.get(each.peer)?.store !== each.store || alive.hasOtherStore(each)),
+    )
+  }
+
+  readonly #nameOf = (peer: PeerName): string =>
+    this.#exchange.council.roster()?.members.get(peer)?.name ?? peer
 
   #waits(blog: BlogName, code: string, reason: string): void {
     const { sinceMs = this.#clock.now() } = this.#stuck.get(blog) ?? {}

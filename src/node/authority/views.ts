@@ -83,7 +83,10 @@ export class Views {
     const candidatesNow = () => {
       candidates ??= candidatesOf(
         roster.members.values(),
-        (peer) => alive.isLive(peer) && !orders.isDraining(peer) && takesCopies(alive.mark(peer)),
+        ({ peer, store }) =>
+          alive.isLiveAs({ peer, store }) &&
+          !orders.isDraining(peer) &&
+          takesCopies(alive.mark(peer)),
       )
       return candidates
     }
@@ -123,6 +126,8 @@ export class Views {
     const member = members.get(peer)
     // With another store it is another replica, whatever its name (REPLICATION, Words).
     if (member === undefined || member.cutOff || member.store !== store) return 'gone'
+    // Its heartbeats tell of a new one before `@roster` does.
+    if (this.#exchange.alive.hasOtherStore({ peer, store })) return 'gone'
     if (this.#exchange.alive.isLive(peer)) {
       if (orders.isDraining(peer)) return 'leaving'
       return this.#exchange.alive.mark(peer) === 'replace' ? 'full' : 'live'

@@ -253,7 +253,8 @@ const collectedRowOf = ({ text, signature, seenMs }: CollectedEntry): CollectedR
 export class ChangesServer {
   readonly #network: Network
   readonly #feed: ChangesFeed
-  readonly #following = new Map<PeerName, number>()
+  /** what ends each stream on which a peer is served, the oldest first */
+  readonly #following = new Map<PeerName, readonly AbortController[]>()
 
   constructor(parts: { readonly network: Network; readonly feed: ChangesFeed }) {
     this.#network = parts.network
@@ -273,7 +274,7 @@ export class ChangesServer {
 
   /** Followers at the moment. */
   get following(): number {
-    return [...this.#following.values()].reduce((sum, each) => sum + each, 0)
+    return [...this.#following.values()].reduce((sum, { length }) => sum + length, 0)
   }
 
   async *#serve(from: PeerName, body: unknown, signal: AbortSignal): AsyncGenerator<unknown> {
@@ -283,26 +284,33 @@ export class ChangesServer {
       yield refusalAnswer({ code: 'REQUEST_MALFORMED', reason })
       return
     }
-    const own = this.#following.get(from) ?? 0
-    if (own >= maxFollowsPerPeer || this.following >= maxFollows) {
+    const own = this.#following.get(from) ?? []
+    // Who was cut off without a word comes back to where it was; what it left behind may not know yet.
+    if (own.length >= maxFollowsPerPeer) this.#end(from, own[0] as AbortController)
+    if (this.following >= maxFollows) {
       yield refusalAnswer(
         refuse(
           'TOO_MANY_FOLLOWERS',
-          own >= maxFollowsPerPeer
-            ? 'This peer is followed by you already. End that first.'
-            : 'This peer has as many followers as it may. Try again later, or follow another one.',
+          'This peer has as many followers as it may. Try again later, or follow another one.',
         ),
       )
       return
     }
-    this.#following.set(from, own + 1)
+    const ended = new AbortController()
+    this.#following.set(from, [...(this.#following.get(from) ?? []), ended])
     try {
-      yield* this.#feed.follow(read.data.after, signal)
+      yield* this.#feed.follow(read.data.after, AbortSignal.any([signal, ended.signal]))
     } finally {
-      const left = (this.#following.get(from) ?? 1) - 1
-      if (left === 0) this.#following.delete(from)
-      else this.#following.set(from, left)
+      this.#end(from, ended)
     }
+  }
+
+  /** Makes room at once, also where the stream itself takes its time to end. */
+  #end(from: PeerName, ended: AbortController): void {
+    ended.abort()
+    const left = (this.#following.get(from) ?? []).filter((each) => each !== ended)
+    if (left.length === 0) this.#following.delete(from)
+    else this.#following.set(from, left)
   }
 }
 

@@ -4,7 +4,6 @@ import { refuse } from '../../auth/verdict.ts'
 import { type Clock, wait } from '../clock.ts'
 import { ReplicationError } from '../errors.ts'
 import type { BlogName } from '../log/entry.ts'
-import type { Ingest } from '../log/ingest.ts'
 import type { LogName } from '../log/log.ts'
 import type { LogStore } from '../log/store.ts'
 import type { EntryId, Signed } from '../log/text.ts'
@@ -75,7 +74,6 @@ const maxBackwards = 60
 export class Push {
   readonly #network: Network
   readonly #store: LogStore
-  readonly #ingest: Ingest
   readonly #replicas: Replicas
   readonly #council: CouncilLogs
   readonly #sync: Sync
@@ -100,7 +98,6 @@ export class Push {
   constructor(parts: {
     readonly network: Network
     readonly store: LogStore
-    readonly ingest: Ingest
     readonly replicas: Replicas
     readonly council: CouncilLogs
     readonly sync: Sync
@@ -114,7 +111,6 @@ export class Push {
   }) {
     this.#network = parts.network
     this.#store = parts.store
-    this.#ingest = parts.ingest
     this.#replicas = parts.replicas
     this.#council = parts.council
     this.#sync = parts.sync
@@ -220,9 +216,10 @@ export class Push {
     if (outcome.kind !== 'held')
       return refusalAnswer(refuse('NOT_A_PREFIX', `The log here does not fit: ${outcome.kind}.`))
     const receipt = await this.#replicas.give(kept)
-    return receipt === null
-      ? refusalAnswer(refuse('NO_RECEIPT', 'A later act is known here.'))
-      : { receipt: signedRow(receipt.signed) }
+    if (receipt !== null) return { receipt: signedRow(receipt.signed) }
+    // The head that the act names has not come yet.
+    if (outcome.head.seq < kept.assignment.head.seq) return { need: outcome.head.seq + 1 }
+    return refusalAnswer(refuse('NO_RECEIPT', 'A later act is known here.'))
   }
 
   /** After gossip: whoever has given no receipt in time gets everything by stream. */
@@ -251,9 +248,9 @@ export class Push {
 
   async #run(peer: PeerName, kept: Kept): Promise<void> {
     for (let failures = 0; !this.#stopped; ) {
-      const { blog } = kept.assignment
-      const head = (await this.#ingest.record(blog))?.head
-      if (head === undefined || this.#replicas.get(blog) !== kept) return
+      // One that does not lead yet, as it lacks the act's head, has no log that anybody should follow.
+      const head = await this.#replicas.followedHead(kept)
+      if (head === null || this.#replicas.get(kept.assignment.blog) !== kept) return
       const given = kept.receipts.of(peer)
       if (given !== null && given.head.seq >= head.seq) return
       const from = (given?.head.seq ?? firstGuess(kept)) + 1
@@ -304,10 +301,10 @@ export class Push {
   async #page(peer: PeerName, kept: Kept, first: number): Promise<boolean> {
     const { blog, id, proof } = kept.assignment
     let from = first
-    for (let backwards = 0; backwards < maxBackwards; backwards++) {
+    for (let backwards = 0; backwards < maxBackwards; ) {
       const page = await readPage(this.#store, blog, from)
-      const record = await this.#ingest.record(blog)
-      if (record === null) return false
+      const head = await this.#replicas.followedHead(kept)
+      if (head === null) return false
       const told = `${id} ${peer}`
       const reply = await ask(
         this.#network,
@@ -318,7 +315,7 @@ export class Push {
           log: blog,
           act: id,
           proof: this.#told.has(told) ? null : proofRow(proof),
-          head: record.head,
+          head,
           entries: page.entries,
         },
         pushAnswer,
@@ -327,9 +324,11 @@ export class Push {
       if ('receipt' in reply) {
         await this.#replicas.receive(fromSignedRow(reply.receipt))
         // An old receipt, or another peer's, must not make this a loop without a pause.
-        return (kept.receipts.of(peer)?.head.seq ?? -1) >= Math.min(first, record.head.seq)
+        return (kept.receipts.of(peer)?.head.seq ?? -1) >= Math.min(first, head.seq)
       }
-      if (reply.need >= from) return false
+      const isForward = reply.need > from && reply.need <= from + page.entries.length
+      if (!isForward && reply.need >= from) return false
+      if (!isForward) backwards++
       from = reply.need
     }
     return false

@@ -364,7 +364,8 @@ export class Sync {
       for (let backwards = 0; ; backwards++) {
         const { outcome, at } = await this.#takePages(peer, kept, theirs, from)
         if (outcome.kind === 'held') return
-        if (outcome.kind !== 'gap' || outcome.have + 1 >= at || backwards === maxBackwards) {
+        // Mostly further back, to where the logs agree; from there on again, to where they part.
+        if (outcome.kind !== 'gap' || outcome.have + 1 === at || backwards === maxBackwards) {
           const why = outcome.kind === 'refused' ? outcome.refusal.reason : outcome.kind
           throw badPage(peer, blog, why)
         }

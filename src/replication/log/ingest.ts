@@ -17,7 +17,10 @@ export type Following = {
   readonly epoch: number
   /** where the primary's log ended; on following a new epoch what lies beyond moves aside */
   readonly head: Head
-  /** the genesis and the head that the act names: no log without them is the blog's */
+  /**
+   * the genesis and the head that the act names: no log without them is the blog's, and none is of the
+   * epoch before it has them
+   */
   readonly holds?: readonly Head[]
 }
 
@@ -468,7 +471,7 @@ export class Ingest {
   /**
    * Makes the log a prefix of a new epoch's primary: finds where they part, and moves what lies
    * beyond aside (REPLICATION 8 and 10).
-   * @returns a gap when the offer does not reach back to where they agree
+   * @returns a gap when the offer does not reach back to where they agree, or ends before they part
    */
   async #follow(
     log: LogName,
@@ -478,6 +481,8 @@ export class Ingest {
   ): Promise<Outcome | null> {
     const record = plan.record as LogRecord
     const first = items[0]
+    const lacks = following.holds?.find(({ seq }) => seq > following.head.seq)
+    if (lacks !== undefined) return otherHead(log, lacks.seq)
     // Where the primary's log is known: before the offer by its first prev, in it by the items' ids.
     const known = new Map<number, EntryId>([[following.head.seq, following.head.id]])
     if (first !== undefined && first.prev !== null) known.set(first.seq - 1, first.prev)
@@ -503,6 +508,9 @@ export class Ingest {
         refusal: refuse('OTHER_GENESIS', 'This log begins with another genesis.'),
       }
     }
+    // What the primary has behind the offer may be what is held here: only a tail that disagrees moves.
+    const isSilent = agreed === (items.at(-1)?.seq ?? start - 1) && agreed < following.head.seq
+    if (isSilent && agreed < record.head.seq) return { kind: 'gap', have: agreed }
     for (const { seq, id } of following.holds ?? []) {
       if (seq > record.head.seq) continue
       // Held and cut off, or not held and kept.
@@ -517,7 +525,10 @@ export class Ingest {
       plan.writes.push(...this.#store.putTail(log, [{ item: item.value, signature, firstMs }]))
     }
     if (agreed < record.head.seq) await this.#cut(log, agreed, plan)
-    if (plan.record !== null) plan.record = { ...plan.record, follows: following.epoch }
+    if (plan.record !== null) {
+      const { head, follows } = plan.record
+      plan.record = { ...plan.record, follows: epochAt(head.seq, follows, following) }
+    }
     return null
   }
 
@@ -597,7 +608,7 @@ export class Ingest {
       plan.record = {
         head: { seq: item.seq, id: item.id },
         dateMs: item.dateMs,
-        follows: following.epoch,
+        follows: epochAt(item.seq, plan.record?.follows ?? 0, following),
         keys: rules.holdsKeys(item)
           ? [...(plan.record?.keys ?? []), item.seq]
           : (plan.record?.keys ?? []),
@@ -673,6 +684,14 @@ export class Ingest {
       ])
   }
 }
+
+/**
+ * The epoch of a log that ends at `seq`: a new one only once it has the head that the act names. Before,
+ * it is shorter than logs of the epoch before may be, and would outdo them when the act is ended
+ * (REPLICATION 8).
+ */
+const epochAt = (seq: number, follows: number, { epoch, holds = [] }: Following): number =>
+  holds.every((each) => each.seq <= seq) ? epoch : follows
 
 const otherHead = (log: LogName, seq: number): Outcome => ({
   kind: 'refused',

@@ -363,7 +363,7 @@ describe('candidatesOf', () => {
       spoke(5, { roles: ['dns', 'authority'] }),
       spoke(6, { web: [] }),
     ]
-    const given = candidatesOf(members, (each) => each !== spoke(4).peer)
+    const given = candidatesOf(members, ({ peer }) => peer !== spoke(4).peer)
     expect(namesOf(given)).toEqual(['s1', 's6'])
   })
 })

@@ -73,6 +73,16 @@ describe('a push, as a replica takes it', () => {
     expect(await send({ entries: log.entries.slice(3).map(rowOf) })).toEqual({ need: 2 })
   })
 
+  it('is answered by what is missing until the head that the act names is held, then by a receipt', async () => {
+    const next = assign(council, log, {
+      ...{ epoch: 2, ends: act.act.id, head: log.head, via: null },
+    })
+    const under = { act: next.act.id, proof: proofRow(next.proof) }
+    const part = (from: number, to: number) => log.entries.slice(from, to).map(rowOf)
+    expect(await send({ ...under, entries: part(0, 3) })).toEqual({ need: 3 })
+    expect(await send({ ...under, entries: part(3, 5) })).toHaveProperty('receipt')
+  })
+
   it('is refused by a peer, or a store, that the act does not name', async () => {
     self = await TestPeer.start(4, council)
     expect(codeIn(await send())).toBe('NOT_NAMED')
@@ -146,6 +156,27 @@ describe('Push.toAll', () => {
     remote(2, ({ entries }) => (entries.length < 4 ? { need: 1 } : receipt(2)))
     await run()
     expect(asked.map(({ body }) => body.entries.length)).toEqual([2, 4])
+  })
+
+  it('goes on from what a replica has taken, a page after the other', async () => {
+    await self.replicas.receive(
+      council.receipt(2, act.act, { head: { seq: 2, id: log.at(2).entry.id } }).signed,
+    )
+    const needs = [0, 2, 4]
+    remote(2, () => {
+      const need = needs.shift()
+      return need === undefined ? receipt(2) : { need }
+    })
+    await run()
+    expect(asked.map(({ body }) => body.entries.length)).toEqual([2, 5, 3, 1])
+  })
+
+  it('sends nothing under an act whose head it has not got yet: nobody should follow it', async () => {
+    const next = { epoch: 2, ends: act.act.id, head: { seq: 9, id: fakeId('9') }, via: null }
+    await self.learn(assign(council, log, next).proof)
+    remote(2, () => receipt(2))
+    await run()
+    expect(asked).toEqual([])
   })
 
   it('sends the proof of act again to a replica that does not know it', async () => {

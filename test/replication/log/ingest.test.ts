@@ -23,12 +23,12 @@ beforeEach(() => {
   ingest = blogIngest(disk.store, council)
 })
 
-type Way = { epoch?: number; head?: Following['head']; checkAll?: boolean; at?: Ingest }
+type Way = Partial<Following> & { checkAll?: boolean; at?: Ingest }
 const offer = (
   offers: readonly Offer[],
-  { epoch = 1, head = log.head, checkAll = true, at = ingest }: Way = {},
+  { epoch = 1, head = log.head, holds = [], checkAll = true, at = ingest }: Way = {},
 ): Promise<Outcome> =>
-  at.offer('maria', offers, { way: 'push', following: { epoch, head }, checkAll })
+  at.offer('maria', offers, { way: 'push', following: { epoch, head, holds }, checkAll })
 const offerUpTo = (seq: number, way?: Way) => offer(log.offers.slice(0, seq + 1), way)
 const heldIds = async (store = disk.store) =>
   (await store.entries('maria', 0, 100)).map(({ text }) => must(decodeEntry(text)).id)
@@ -258,6 +258,41 @@ describe('following a new epoch', () => {
       expect(await heldIds()).toEqual(idsOf(log))
     }
     await expectLog(fork, 8)
+  })
+
+  it('moves nothing aside of which the offer does not show that it disagrees', async () => {
+    await offerUpTo(8)
+    const outcome = await offer(fork.offers.slice(0, 3), { epoch: 2, head: fork.head })
+    expect(outcome).toEqual({ kind: 'gap', have: 2 })
+    await expectLog(log, 8)
+    await offer(fork.offers.slice(3, 6), { epoch: 2, head: fork.head })
+    await expectLog(fork, 5)
+    expect(await asideIds()).toEqual(idsOf(log).slice(5))
+  })
+
+  it('is of an epoch only once it has the head that the act names, by less it would outdo longer logs', async () => {
+    const way = { epoch: 2, holds: [log.at(0).entry, log.at(6).entry] }
+    const follows = async () => (await ingest.record('maria'))?.follows
+    await offer(log.offers.slice(0, 3), way)
+    expect(await follows()).toBe(0)
+    await offer(log.offers.slice(0, 5))
+    expect(await follows()).toBe(1)
+    await offer(log.offers.slice(5, 6), way)
+    expect(await follows()).toBe(1)
+    await offer(log.offers.slice(6, 8), way)
+    expect(await follows()).toBe(2)
+    await expectLog(log, 7)
+  })
+
+  it('does not follow a primary whose log lacks the head that the act names', async () => {
+    await offerUpTo(5)
+    const { seq, id } = log.at(3).entry
+    const holds = [log.at(0).entry, log.at(7).entry]
+    expect(await offer([], { epoch: 2, head: { seq, id }, holds })).toMatchObject({
+      kind: 'refused',
+      refusal: { code: 'OTHER_HEAD' },
+    })
+    await expectLog(log, 5)
   })
 
   it('never gives up its genesis', async () => {

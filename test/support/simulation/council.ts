@@ -116,7 +116,9 @@ export class VirtualCouncil {
       this.#machine(peer, signers[index] as PeerSigner, `http://10.${index + 1}.0.1:80`),
     )
     const seats = this.machines.map(({ seat }) => seat)
-    this.witness = new Witness(seats, (rule, sentence) => this.breach(rule, sentence))
+    this.witness = new Witness(seats, this.clock.now, (rule, sentence) =>
+      this.breach(rule, sentence),
+    )
     this.network = new VirtualNetwork({
       clock: this.clock,
       random: this.random('network'),
@@ -134,8 +136,8 @@ export class VirtualCouncil {
   #machine(plan: PeerPlan, signer: PeerSigner, web: string): Machine {
     const { name } = plan
     const chance = this.random(`disk of ${name}`)
-    const disk: VirtualDisk = new VirtualDisk(this.clock, chance, (operations) =>
-      this.witness.wrote(seat, operations),
+    const disk: VirtualDisk = new VirtualDisk(this.clock, chance, (operations, isWritten) =>
+      isWritten ? this.witness.wrote(seat, operations) : this.witness.refused(seat, operations),
     )
     const lies = this.lieOf(name) !== null
     const seat: Seat = { name, peer: signer.peer, disk, lies }

@@ -26,7 +26,7 @@ const maxSyncMs = 12
 export class VirtualDisk {
   readonly #clock: VirtualClock
   readonly #random: Random
-  readonly #watch: (operations: readonly Write[]) => void
+  readonly #watch: (operations: readonly Write[], isWritten: boolean) => void
   /** what a running process reads */
   #rows = new Rows()
   /** what a power loss leaves for sure */
@@ -43,11 +43,11 @@ export class VirtualDisk {
   /** what each sync takes at least, ms: a disk that others keep busy */
   busyMs = 0
 
-  /** @param watch - sees each batch after it was written */
+  /** @param watch - sees each batch after it was written, or refused */
   constructor(
     clock: VirtualClock,
     random: Random,
-    watch: (operations: readonly Write[]) => void = () => undefined,
+    watch: (operations: readonly Write[], isWritten: boolean) => void = () => undefined,
   ) {
     this.#clock = clock
     this.#random = random
@@ -92,6 +92,7 @@ export class VirtualDisk {
       this.#waiting.shift()
       this.#isWriting = false
       if (this.#random.chance(this.failing)) {
+        this.#watch(next.operations, false)
         next.life.reach(() => next.reject(new Error('ENOSPC: no space left on device')))
       } else {
         this.#write(next)
@@ -121,7 +122,7 @@ export class VirtualDisk {
     apply(this.#rows, operations)
     this.#unsynced.push(operations)
     if (sync && this.syncs) this.#sync()
-    this.#watch(operations)
+    this.#watch(operations, true)
   }
 
   #sync(): void {
@@ -141,6 +142,11 @@ export class VirtualDisk {
     for (const batch of this.#unsynced.slice(0, kept)) apply(this.#durable, batch)
     this.#rows = new Rows(this.#durable)
     this.#unsynced = []
+  }
+
+  /** Whether a row is on its way to the disk. */
+  isWriting(key: string): boolean {
+    return this.#waiting.some(({ operations }) => operations.some((each) => each.key === key))
   }
 
   /** Everything is gone; no process has the disk open. */

@@ -70,6 +70,11 @@ export class Ledger {
     return newest
   }
 
+  /** A blog's act of this epoch; null when none is in force. */
+  actOf(blog: string, epoch: number): (AssignFields & { readonly id: EntryId }) | null {
+    return this.#terms.get(this.#byEpoch.get(`${blog} ${epoch}`) as EntryId) ?? null
+  }
+
   replicasOf(act: EntryId): readonly Replica[] {
     return this.#terms.get(act)?.replicas ?? []
   }
@@ -87,6 +92,15 @@ export class Ledger {
   /** Ids of the entries of a blog that w replicas gave receipts for, by seq. */
   published(blog: string): readonly (Published | undefined)[] {
     return this.#published.get(blog) ?? []
+  }
+
+  /** Id of the published entry at `seq`, if a receipt of this replica is one of those by which it is; else null. */
+  publishedBy(replica: Replica, blog: string, seq: number): EntryId | null {
+    const published = this.published(blog)[seq]
+    const term = this.#terms.get(this.#byEpoch.get(`${blog} ${published?.epoch}`) as EntryId)
+    if (published === undefined || !term?.replicas.some((each) => sameReplica(each, replica)))
+      return null
+    return term.covered.get(replica.peer)?.[seq] === published.id ? published.id : null
   }
 
   /** How many entries were published, of all blogs. */

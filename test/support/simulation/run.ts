@@ -209,6 +209,7 @@ export class Run {
     if (council.copy !== null || authority.plan.roles.includes('spoke')) return false
     if (faults.isOut(authority) || !this.#isSurvived(authority)) return false
     this.#isDoubtful = true
+    this.#lookAfter()
     council.startCopy()
     faults.counts.doubled++
     faults.for(ms, () => {
@@ -221,6 +222,32 @@ export class Run {
       })
     })
     return true
+  }
+
+  #isLookedAfter = false
+
+  /**
+   * From now on whoever looks after the authority starts it again where a second process has kept it
+   * from writing and is over: what that one has sent may arrive later than it ends.
+   */
+  #lookAfter(): void {
+    const { council, faults } = this
+    if (this.#isLookedAfter) return
+    this.#isLookedAfter = true
+    const wrote = new WeakSet<Life>()
+    const look = () => {
+      const { authority, copy } = council
+      const { life, exchange } = authority
+      council.clock.after(1_000, look)
+      if (life === null || exchange === null) return
+      if (exchange.council.mayWrite()) wrote.add(life)
+      else if (wrote.has(life) && copy === null && !faults.isOut(authority)) {
+        council.note(`${authority.name}: is kept from writing, and started again`)
+        council.end(authority, 'stop')
+        council.launch(authority)
+      }
+    }
+    look()
   }
 
   /** Makes a backup of the authority, once others hold the council's logs too: alone it has the only copy. */
@@ -311,6 +338,7 @@ export class Run {
         missing.push(`${blog} has no live replica`)
         continue
       }
+      if (!witness.ledger.isActive(named.id)) missing.push(`the act of ${blog} is not active`)
       const ids = witness.idsOf(first.signer.peer, blog)
       if (ids.length === 0) missing.push(`${blog} has no genesis at ${first.name}`)
       for (const machine of live) {

@@ -1,7 +1,7 @@
 import { decode } from 'cborg'
 import type { PeerName } from '../../../src/auth/peer-signature.ts'
 import type { Head } from '../../../src/replication/log/log.ts'
-import { sameReplica } from '../../../src/replication/log/peer-text.ts'
+import { type Replica, sameReplica } from '../../../src/replication/log/peer-text.ts'
 import { decodeReceipt, type Receipt } from '../../../src/replication/log/receipt.ts'
 import type { Write } from '../../../src/replication/log/store.ts'
 import { type EntryId, idOf } from '../../../src/replication/log/text.ts'
@@ -14,11 +14,16 @@ import { Ledger } from './ledger.ts'
 const receiptLine = Buffer.from('council-receipt 1\n')
 const promiseLine = Buffer.from('council-promise 1\n')
 
+/** How long an entry may be on its way to a disk that nobody keeps busy, ms. */
+const writtenMs = 100
+
 /** What a disk held of one store's life. */
 type Seen = {
   /** highest epoch of an act that was stored, and that the log followed, by blog */
   readonly acts: Map<string, number>
   readonly follows: Map<string, number>
+  /** when the newest act of each blog was stored, ms */
+  readonly learnedMs: Map<string, number>
   /** by blog, the promise that went out: up to which epoch, and the seq that it told */
   readonly promised: Map<string, { readonly epoch: number; readonly seq: number }>
 }
@@ -36,6 +41,7 @@ export type Seat = {
 export class Witness {
   readonly #disks: ReadonlyMap<PeerName, VirtualDisk>
   readonly #liars: ReadonlySet<PeerName>
+  readonly #nowMs: () => number
   readonly #broken: Breach
   readonly ledger: Ledger
   /** receipts that were looked at, by their text and who let them out */
@@ -52,7 +58,9 @@ export class Witness {
   /** receipts for blogs that were held against a disk */
   receipts = 0
 
-  constructor(seats: readonly Seat[], broken: Breach) {
+  /** @param nowMs - virtual time */
+  constructor(seats: readonly Seat[], nowMs: () => number, broken: Breach) {
+    this.#nowMs = nowMs
     this.#disks = new Map(seats.map(({ peer, disk }) => [peer, disk]))
     this.#liars = new Set(seats.filter(({ lies }) => lies).map(({ peer }) => peer))
     this.#broken = broken
@@ -201,7 +209,9 @@ export class Witness {
   #storeOf(seat: string): Seen {
     const known = this.#stores.get(seat)
     if (known !== undefined) return known
-    const seen = { acts: new Map(), follows: new Map(), promised: new Map() }
+    const seen = {
+      ...{ acts: new Map(), follows: new Map(), promised: new Map(), learnedMs: new Map() },
+    }
     this.#stores.set(seat, seen)
     return seen
   }
@@ -219,9 +229,15 @@ export class Witness {
 
   /** A batch that a disk has written. */
   wrote(seat: Seat, operations: readonly Write[]): void {
-    if (seat.lies) return
+    if (seat.lies) {
+      this.#takenByLiar(operations)
+      return
+    }
     for (const operation of operations) {
-      if (operation.type !== 'put') continue
+      if (operation.type !== 'put') {
+        if (operation.key.startsWith('entry/')) this.#left(seat, operation.key)
+        continue
+      }
       const { key, value } = operation
       if (key.startsWith('entry/')) this.#entered(seat, key, value)
       else if (key.startsWith('receipt/')) this.watch(seat, decode(value))
@@ -229,6 +245,23 @@ export class Witness {
       else if (key.startsWith('log/')) this.#followed(seat, key, value)
       else if (key.startsWith('tail/') || key.startsWith('aside/')) this.#isSigned(seat, key, value)
     }
+  }
+
+  /** What a liar that leads has taken: its receipt for that counts, whoever has it later. */
+  #takenByLiar(operations: readonly Write[]): void {
+    for (const operation of operations) {
+      if (operation.type !== 'put' || !operation.key.startsWith('entry/')) continue
+      const { id, prev } = this.#rowOf(operation.value)
+      if (!this.#entries.has(id)) this.#entries.set(id, prev)
+    }
+  }
+
+  /** A batch that a disk has not taken. A receipt in it is given all the same: its giver counts it. */
+  refused(seat: Seat, operations: readonly Write[]): void {
+    if (seat.lies) return
+    for (const operation of operations)
+      if (operation.type === 'put' && operation.key.startsWith('receipt/'))
+        this.watch(seat, decode(operation.value))
   }
 
   #entered(seat: Seat, key: string, value: Uint8Array): void {
@@ -251,24 +284,41 @@ export class Witness {
     if (seq > 0) this.#fresh(seat, log, seq)
   }
 
+  /** What is published by its receipt too never leaves a replica's log: no later primary is without it (REPLICATION 10). */
+  #left({ name, peer, disk }: Seat, key: string): void {
+    const [, log = '', digits] = key.split('/')
+    const seq = Number(digits)
+    const store = disk.read('store')
+    const replica = { peer, store: store === undefined ? '' : decode(store) } as Replica
+    const published = this.ledger.publishedBy(replica, log, seq)
+    const now = disk.read(key)
+    if (published === null || (now !== undefined && this.#rowOf(now).id === published)) return
+    // Where a liar has had a say in who leads, nothing is promised.
+    if (this.#liars.size > 0 && (this.ledger.newest(log)?.epoch ?? 1) > 1) return
+    this.#broken('published', `${log} ${seq}, which is published, left the log of ${name}`)
+  }
+
   /** Whatever a store keeps of a blog is what its author signed, byte for byte. */
   #isSigned({ name }: Seat, key: string, value: Uint8Array): void {
     if (!key.includes('/@') && !this.#signed.has(this.#rowOf(value).id))
       this.#broken('bytes', `${name} keeps as ${key} what no author has signed`)
   }
 
-  /** An entry that no log had before was taken from its author: by a primary whose act is active. */
-  #fresh({ peer, disk }: Seat, blog: string, seq: number): void {
+  /**
+   * An entry that no log had before was taken from its author: by a primary whose act is active, and
+   * that knew of no later one when it began to write.
+   */
+  #fresh({ name, peer, disk }: Seat, blog: string, seq: number): void {
     // What a liar takes nobody sees before another one has it.
     const leader = this.ledger.newest(blog)?.primary
     if (leader !== undefined && this.#liars.has(leader)) return
-    const row = disk.read(`assign/${blog}`)
-    const act = row === undefined ? null : decodeAct((decode(row) as [Uint8Array])[0])
-    const isOpen =
-      act?.ok === true &&
-      act.value.decision.kind === 'assign' &&
-      act.value.decision.primary === peer &&
-      this.ledger.isActive(act.value.id)
+    const record = disk.read(`log/${blog}`)
+    const epoch = record === undefined ? 0 : (decode(record) as { follows: number }).follows
+    const act = this.ledger.actOf(blog, epoch)
+    const { acts, learnedMs } = this.#storeOf(name)
+    const isNewest = (acts.get(blog) ?? 0) <= epoch
+    const isBegun = this.#nowMs() - (learnedMs.get(blog) ?? 0) <= writtenMs + disk.busyMs
+    const isOpen = act?.primary === peer && this.ledger.isActive(act.id) && (isNewest || isBegun)
     if (!isOpen)
       this.#broken('door', `${peer} took ${blog} ${seq} without an active act that it leads`)
   }
@@ -276,14 +326,31 @@ export class Witness {
   #learned(seat: Seat, key: string, value: Uint8Array): void {
     const act = decodeAct((decode(value) as [Uint8Array])[0])
     if (!act.ok || act.value.decision.kind !== 'assign') return
-    const { acts } = this.#storeOf(seat.name)
-    this.#rises(seat, acts, key.slice('assign/'.length), act.value.decision)
+    const { acts, learnedMs } = this.#storeOf(seat.name)
+    const blog = key.slice('assign/'.length)
+    if (act.value.decision.epoch > (acts.get(blog) ?? 0)) learnedMs.set(blog, this.#nowMs())
+    this.#rises(seat, acts, blog, act.value.decision)
   }
 
   #followed(seat: Seat, key: string, value: Uint8Array): void {
     const { follows } = decode(value) as { follows: number }
     const known = this.#storeOf(seat.name).follows
-    this.#rises(seat, known, key.slice('log/'.length), { epoch: follows })
+    const blog = key.slice('log/'.length)
+    const isNew = follows > (known.get(blog) ?? 0)
+    this.#rises(seat, known, blog, { epoch: follows })
+    if (isNew && !blog.startsWith('@')) this.#isWhole(seat, blog, follows)
+  }
+
+  /** A log is of an epoch once it holds the head that the act names: by less it would outdo longer logs (REPLICATION 8). */
+  #isWhole({ name, disk }: Seat, blog: string, epoch: number): void {
+    const head = this.ledger.actOf(blog, epoch)?.head
+    if (head === undefined) return
+    const row = disk.read(entryKey(blog, head.seq))
+    if (row === undefined || this.#rowOf(row).id !== head.id)
+      this.#broken(
+        'epoch',
+        `${name} follows epoch ${epoch} of ${blog} without its head, ${head.seq}`,
+      )
   }
 
   #rises(

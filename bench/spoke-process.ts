@@ -33,6 +33,8 @@ const now = () => process.hrtime.bigint()
 let plain: Peer | null = null
 const topic = '/council-bench/plain'
 let arrival = Promise.withResolvers<bigint>()
+/** Whether anybody wants to know of an arrival: what nobody asks for must cost other benches nothing. */
+let isWatched = false
 
 serveParent(
   {
@@ -43,6 +45,7 @@ serveParent(
       spoke = await startPeer({ ...checked.value, data: join(folder, 'data') }, logger)
       const { ingest } = spoke.exchange
       ingest.onAdded(({ log, head }) => {
+        if (!isWatched) return
         // Readable is what the log's own door gives out again, not what it has only heard of.
         void ingest.read(log, head.seq).then((stored) => stored !== null && arrival.resolve(now()))
       })
@@ -217,6 +220,7 @@ serveParent(
 
     /** Forgets what arrived; `arrived` answers for what comes from now on. */
     watch: async () => {
+      isWatched = true
       arrival = Promise.withResolvers()
     },
 

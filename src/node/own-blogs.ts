@@ -2,8 +2,9 @@ import type { Kept, Replicas } from '../replication/exchange/replica.ts'
 import type { Revocations } from '../replication/exchange/revocations.ts'
 import type { Visit } from '../replication/exchange/visits.ts'
 import type { Blog, BlogPost, Revision } from '../replication/log/blog.ts'
-import { type BlogName, decodeEntry } from '../replication/log/entry.ts'
+import { type BlogName, decodeEntry, type Post } from '../replication/log/entry.ts'
 import type { LogStore } from '../replication/log/store.ts'
+import type { EntryId } from '../replication/log/text.ts'
 import { maxFrontPerBlog, maxFrontPosts } from '../replication/protocol.ts'
 import { publishedFrom } from '../replication/registry/assignment.ts'
 import { keyMark } from '../web/revoked-notice.ts'
@@ -30,6 +31,8 @@ type Parts = {
 export class OwnBlogs {
   readonly #parts: Parts
   readonly #summaries = new Map<BlogName, Summary>()
+  /** entries on the last list, read and checked then: a text never changes under its id */
+  #read = new Map<EntryId, Post>()
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -43,7 +46,7 @@ export class OwnBlogs {
     return `${replicas.changes()} ${submit + gossip + push + pull} ${revocations.count} ${damaged}`
   }
 
-  /** The newest posts. Only blogs that changed since the last time are read. */
+  /** The newest posts. Only blogs that changed since the last time are read, and posts that are new. */
   async newest(): Promise<readonly CouncilPost[]> {
     const newest: Listed[] = []
     const kept = this.#parts.replicas.all().filter(({ role }) => role !== 'none')
@@ -55,11 +58,16 @@ export class OwnBlogs {
       newest.push(...summary.newest)
     }
     const posts: CouncilPost[] = []
+    const read = new Map<EntryId, Post>()
     for (const listed of newest.sort(newestFirst)) {
       if (posts.length === maxFrontPosts) break
-      const post = await this.#read(listed)
-      if (post !== null) posts.push(post)
+      const { id } = listed.shown
+      const entry = this.#read.get(id) ?? (await this.#readPost(listed))
+      if (entry === null) continue
+      read.set(id, entry)
+      posts.push(this.#shownAs(listed, entry))
     }
+    this.#read = read
     return posts
   }
 
@@ -103,15 +111,18 @@ export class OwnBlogs {
     return null
   }
 
-  async #read({ blog, post, shown, seenMs }: Listed): Promise<CouncilPost | null> {
+  async #readPost({ blog, shown }: Listed): Promise<Post | null> {
     const stored = await this.#parts.ingest.read(blog, shown.seq)
     const entry = stored === null ? null : decodeEntry(stored.text)
     // Damaged here: it is fetched again from another spoke, and then it is there.
-    if (!entry?.ok) return null
+    if (!entry?.ok || entry.value.kind !== 'post' || entry.value.id !== shown.id) return null
+    return entry.value
+  }
+
+  #shownAs({ blog, post, shown, seenMs }: Listed, { body }: Post): CouncilPost {
     const { title, lang, tags, dateMs, key } = shown
     const mark = keyMark(this.#parts.revocations.of(key))
     const { slug, year } = post
-    const { body } = entry.value
     return { blog, title, slug, year, lang, tags, seenMs, dateMs, key, body, mark }
   }
 }

@@ -10,6 +10,7 @@ import { liveMembers, type Member, type Roster } from '../replication/registry/r
 import { postPath } from '../web/links.ts'
 import { compareShown } from '../web/shown-post.ts'
 import type { OpenBlog, WebSpoke } from '../web/spoke.ts'
+import { type LookedAt, Unanswering } from './unanswering.ts'
 import type { Served, visitSpoke } from './visit-spoke.ts'
 
 /** Pause between two samples, ms: each is four small answers of one other spoke. */
@@ -21,11 +22,12 @@ const settleMs = 30_000
 
 /**
  * Looks at what other spokes show to readers (DESIGN 8): a random blog and entry at one spoke after
- * the other, byte for byte. What is wrong twice is reported.
+ * the other, byte for byte. What is wrong twice is reported; so is who gives no answer for long.
  */
 export class Sampler {
   readonly #parts: Parts
   readonly counts = { samples: 0, wrong: 0 }
+  readonly #unanswering = new Unanswering()
   /** whom this round has not come to yet */
   #left: PeerName[] = []
   #stop = () => {}
@@ -63,12 +65,32 @@ export class Sampler {
     if (right === null) return
     this.counts.samples++
     const sample = { roster, target, open, ...right }
-    if ((await this.#look(sample)).length === 0) return
+    const look = await this.#look(sample)
+    if (look.looked !== null) this.#noteAnswer(sample, look.looked, look.why)
+    if (look.findings.length === 0) return
     await wait(clock, lookAgainMs)
-    for (const finding of await this.#look(sample)) {
-      this.counts.wrong++
-      exchange.reports.file(finding)
+    for (const finding of (await this.#look(sample)).findings) this.#file(finding)
+  }
+
+  #file(finding: Finding): void {
+    this.counts.wrong++
+    this.#parts.exchange.reports.file(finding)
+  }
+
+  #noteAnswer({ target: { peer }, entry }: Sample, looked: LookedAt, why: string): void {
+    const { exchange, clock } = this.#parts
+    if (!exchange.network.connected().includes(peer)) {
+      this.#unanswering.forget(peer)
+      return
     }
+    const forMs = this.#unanswering.note(peer, looked, clock.steady())
+    if (forMs === null) return
+    const { log, seq, id } = entry
+    const found = `no answer for ${Math.floor(forMs / 60_000)} minutes: ${why}`.slice(0, 200)
+    this.#file({
+      ...{ peer, kind: 'page', log, seq, id, asked: `/log/${seq}.txt`, found },
+      ...{ served: null, answer: null, receipt: null },
+    })
   }
 
   #others(roster: Roster): Member[] {
@@ -91,7 +113,7 @@ export class Sampler {
     return of[Math.floor(this.#parts.clock.random() * of.length)] ?? null
   }
 
-  async #look(sample: Sample): Promise<Finding[]> {
+  async #look(sample: Sample): Promise<Look> {
     const { exchange, visit, newNonce } = this.#parts
     const { roster, target, open, entry } = sample
     const { seq, log } = entry
@@ -101,8 +123,7 @@ export class Sampler {
     const wanted = { council: roster.council, peer: target.peer, nonce: newNonce() }
     const host = hostOf(this.#parts.spoke.origin(`${log}.${roster.zone}`))
     const answers = await visit(this.#pick(target.web) ?? '', wanted, host, paths)
-    // Who is not there is a matter of heartbeats.
-    if (!answers.ok) return []
+    if (!answers.ok) return { findings: [], looked: 'silent', why: answers.code }
     const kept = exchange.replicas.get(log)
     const receipt = kept?.receipts.of(target.peer) ?? null
     const isOld = receipt !== null && this.#parts.clock.now() - receipt.sinceMs > settleMs
@@ -112,8 +133,20 @@ export class Sampler {
       isSigned: (text, signature) => exchange.ingest.signatures.verify(log, { text, signature }),
       idAt: (at) => exchange.ingest.idAt(log, at),
     }
-    return judgeServed(check, answers.value, page)
+    const findings = await judgeServed(check, answers.value, page)
+    const { status } = answers.value.get(paths[0] as string) ?? { status: 0 }
+    const isHeld = check.receipt !== null && check.receipt.head.seq >= seq
+    // Who does not keep a blog may well find nobody who does.
+    const looked = isExcused(status) ? (isHeld ? 'busy' : null) : 'answered'
+    return { findings, looked, why: `status ${status}` }
   }
+}
+
+/** `looked`: null where it says nothing about who answers; `why` it did not, in a few words. */
+type Look = {
+  readonly findings: readonly Finding[]
+  readonly looked: LookedAt | null
+  readonly why: string
 }
 
 /** The page of a post whose newest version the entry is; null for anything else. */
@@ -218,7 +251,9 @@ export type Check = Pick<Sample, 'entry' | 'signature'> & {
 }
 
 type Parts = {
-  readonly exchange: Pick<Exchange, 'council' | 'replicas' | 'ingest' | 'reports'>
+  readonly exchange: Pick<Exchange, 'council' | 'replicas' | 'ingest' | 'reports'> & {
+    readonly network: Pick<Exchange['network'], 'connected'>
+  }
   readonly spoke: Pick<WebSpoke, 'openBlog' | 'origin'>
   readonly self: PeerName
   readonly visit: typeof visitSpoke

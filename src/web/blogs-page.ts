@@ -60,11 +60,16 @@ function blogsPage(
 ${blogs.length === 0 ? html`<p>${none}</p>` : blogList(spoke, blogs)}
 ${more}
 ${coverageNote(coverage, spoke.now())}
+${coverage.kind === 'own' || coverage.by === spoke.name ? '' : saidBy(spoke, coverage.by)}
 <footer><p>To follow all of them in a feed reader: <a href="${zonePageUrl(spoke, opmlPath)}">OPML</a>.</p>
 <p><a href="${homeUrl(spoke)}">Front page</a></p>
 <p>Served by ${spoke.name}.</p></footer>`,
   })
 }
+
+/** What nobody has signed in this form. */
+const saidBy = (spoke: WebSpoke, by: string) =>
+  html`<p><small>Titles and numbers of posts are as ${by} says them, but for the blogs that ${spoke.name} keeps. What a blog’s own pages show its author has signed.</small></p>`
 
 function blogList(spoke: WebSpoke, blogs: readonly HomeBlog[]): Html {
   const items = blogs.map(

@@ -161,6 +161,38 @@ describe('the front page and the search of a council', () => {
     }
   })
 
+  it('keep no reader waiting for one that stands still: another answers, or the own index says why', async () => {
+    await using council = await startCouncil({
+      ...{ spokes: 4, replicas: 2, aggregators: ['b', 'c'], processes: true },
+      failover: { silenceMs: 10_000, replaceAfterMs: 600_000 },
+    })
+    const maria = await council.claim('maria', await makeSigner(), council.peer('a'))
+    await maria.publish('assembly', council.peer('a'))
+    const asker = council.peer('d')
+    for (const spoke of ['b', 'c', 'd'])
+      await shows(council.peer(spoke), '/search?q=about', '/assembly"', 'From all 4 servers')
+    /** Searches of several readers at once, and a list, as they are answered. */
+    const ask = async () => {
+      const begunMs = performance.now()
+      const searches = Array.from({ length: 6 }, (_, n) => `/search?q=about+-+${'-'.repeat(n)}`)
+      const answers = await Promise.all(
+        [...searches, '/blogs'].map((path) => asker.ask(path, zone)),
+      )
+      expect(answers.map(({ status }) => status)).toEqual(answers.map(() => 200))
+      // A second and a half, and as much again for a machine that has other things to do.
+      expect(performance.now() - begunMs).toBeLessThan(3_000)
+      return answers.map(({ body }) => body.toString())
+    }
+    council.peer('b').signal('SIGSTOP')
+    for (let round = 0; round < 3; round++) {
+      for (const page of await ask()) expect(page).toContain('From all 4 servers')
+    }
+    council.peer('c').signal('SIGSTOP')
+    for (let round = 0; round < 3; round++) {
+      for (const page of await ask()) expect(page).toContain('has answered in time')
+    }
+  })
+
   it('are found again by a spoke whose index of words was damaged', async () => {
     await using council = await startCouncil({ spokes: 2, replicas: 2, aggregators: ['a', 'b'] })
     const b = council.peer('b')

@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
-import { type Check, judgeServed } from '../../src/node/sampler.ts'
-import type { Served } from '../../src/node/visit-spoke.ts'
+import { type Check, judgeServed, Sampler } from '../../src/node/sampler.ts'
+import type { Served, visitSpoke } from '../../src/node/visit-spoke.ts'
+import type { Finding } from '../../src/replication/exchange/reports.ts'
+import { Blog } from '../../src/replication/log/blog.ts'
 import { decodeEntry, type Entry } from '../../src/replication/log/entry.ts'
 import { decodeReceipt, signReceipt } from '../../src/replication/log/receipt.ts'
 import { renderMarkdown } from '../../src/web/markdown.ts'
@@ -12,6 +14,8 @@ import {
   peer,
   replica,
   startMs,
+  TestClock,
+  TestCouncil,
   TestDisk,
 } from '../replication/test-council.ts'
 
@@ -156,5 +160,96 @@ describe('judgeServed', () => {
     expect(found).toMatchObject({ peer: peer(2).peer, log: 'maria', seq: 3, id: entry.id })
     expect(Buffer.compare(found?.served ?? Buffer.alloc(0), altered)).toBe(0)
     expect(decodeEntry(entry.text).ok).toBe(true)
+  })
+})
+
+describe('Sampler', () => {
+  const looked = peer(2).peer
+  const own = new TestCouncil().admit(1, 2)
+  const blog = new Blog(log.at(0).entry as never)
+  for (const { entry: each } of log.entries.slice(1)) blog.fold(each)
+  type Answer = Awaited<ReturnType<typeof visitSpoke>>
+  /** What a reader gets where all is well. */
+  const allWell = (paths: readonly string[]): Answer => ({
+    ok: true,
+    value: new Map(
+      paths.map((each) => {
+        const at = Number(/^\/log\/(\d+)\.txt/.exec(each)?.[1] ?? -1)
+        const { text, signature: by } = log.entries[at]?.offer ?? {}
+        if (each.endsWith('.asc')) return [each, served(by ?? '')]
+        if (each.endsWith('.txt')) return [each, served(text ?? '')]
+        return [each, each.startsWith('/log.json') ? list(log.head) : served('', 404)]
+      }),
+    ),
+  })
+  const status = (code: number) => (paths: readonly string[]) => ({
+    ...{ ok: true as const, value: new Map(paths.map((each) => [each, served('', code)])) },
+  })
+  const silent = (): Answer => ({ ok: false, code: 'VISIT_UNREACHABLE', reason: 'no answer' })
+
+  function sampling(given: { isConnected?: boolean; owes?: boolean } = {}) {
+    const { isConnected = true, owes = true } = given
+    const clock = new TestClock(startMs + 3_600_000)
+    const filed: Finding[] = []
+    const kept = {
+      ...{ role: 'secondary', assignment: { blog: 'maria' } },
+      receipts: { of: () => (owes ? receipt(4) : null) },
+    }
+    let answer: (paths: readonly string[]) => Answer = allWell
+    const sampler = new Sampler({
+      exchange: {
+        council: { roster: () => own.roster },
+        replicas: { all: () => [kept], isDamaged: () => false, get: () => kept },
+        ingest,
+        reports: { file: (finding: Finding) => filed.push(finding) },
+        network: { connected: () => (isConnected ? [looked] : []) },
+      } as never,
+      spoke: {
+        origin: (host: string) => `http://${host}`,
+        openBlog: async () => ({
+          ...{ held: true, blog },
+          entry: async (at: number) => ({
+            entry: log.at(at).entry,
+            signature: Buffer.from(log.at(at).offer.signature).toString(),
+          }),
+        }),
+      } as never,
+      ...{ self: peer(1).peer, clock, newNonce: () => 'ab' },
+      visit: async (_web, _wanted, _host, paths) => answer(paths),
+    })
+    /** Looks each minute. */
+    const look = async (minutes: number, by: typeof answer) => {
+      answer = by
+      for (let minute = 0; minute < minutes; minute++) {
+        await sampler.sample()
+        await clock.pass(60_000)
+      }
+      return filed.splice(0)
+    }
+    return look
+  }
+
+  it('reports one that tells readers for over ten minutes that it cannot now', async () => {
+    const look = sampling()
+    expect(await look(5, allWell)).toEqual([])
+    expect(await look(10, status(503))).toEqual([])
+    expect(await look(1, status(503))).toMatchObject([
+      {
+        ...{ peer: looked, kind: 'page', log: 'maria', served: null, answer: null, receipt: null },
+        found: 'no answer for 10 minutes: status 503',
+      },
+    ])
+    expect(await look(10, status(429))).toEqual([])
+    expect(await look(1, allWell)).toEqual([])
+    expect(await look(10, status(503))).toEqual([])
+  })
+
+  it.each<[string, Parameters<typeof sampling>[0], (paths: readonly string[]) => Answer]>([
+    ['one that is not connected', { isConnected: false }, status(503)],
+    ['one that has signed for nothing that was asked', { owes: false }, status(503)],
+    ['one that answers nobody here, where nobody else is', {}, silent],
+    ['one that answers', {}, allWell],
+  ])('has nothing against %s', async (_, given, by) => {
+    expect(await sampling(given)(40, by)).toEqual([])
   })
 })

@@ -29,6 +29,7 @@ describe('allBlogsPages', () => {
     expect(decodeHtml(wordsOf(page))).toContain(cruel)
     expect(wordsOf(page)).toContain('From all 5 servers of this council')
     expect(page).toContain(`<a href="${host('')}/blogs.opml">`)
+    expect(wordsOf(page)).toContain('as carl says them')
   })
 
   it('gives a page at a time, each blog once, below 30 KB', async () => {

@@ -3,12 +3,13 @@ import type { KeyRing } from '../../auth/public-key.ts'
 import { accept, type Verdict } from '../../auth/verdict.ts'
 import type { Clock } from '../clock.ts'
 import type { Exchange } from '../exchange/exchange.ts'
-import { type BlogName, decodeEntry, parseBlogName } from '../log/entry.ts'
+import { type BlogName, decodeEntry } from '../log/entry.ts'
 import { rosterLog } from '../log/log.ts'
 import type { EntryId, Signed } from '../log/text.ts'
 import type { Pubsub } from '../network.ts'
 import { liveMembers } from '../registry/roster.ts'
 import { Answers } from './answers.ts'
+import { checkBlogList, isBlogList } from './blog-list.ts'
 import { unhurried } from './collection.ts'
 import { CouncilSearch, indexForAnswers, type SearchCoverage } from './council-search.ts'
 import { FrontCompare } from './front-compare.ts'
@@ -159,7 +160,8 @@ export class Aggregation {
   }
 
   /**
-   * All blogs behind a name: of the inner circle, or where nobody of it answers those at hand.
+   * All blogs behind a name: of the inner circle, as far as that can be checked here, or where nobody
+   * of it answers those at hand.
    * Code SEARCH_BUSY.
    */
   async blogs(after: string | null, limit: number): Promise<Verdict<BlogList>> {
@@ -185,8 +187,12 @@ export class Aggregation {
       first: null,
       take: async (by, { blogs, next, coverage }) => {
         if (coverage === null) return 'new'
-        if (!isList(blogs, after)) return 'its list of blogs is in no order'
-        return { good: { blogs, next, coverage: { kind: 'council', by, ...coverage } } }
+        if (!isBlogList(blogs, after)) return 'its list of blogs is in no order'
+        const own = await indexForAnswers(this.#parts.index).blogs(after, limit)
+        const names = this.#parts.exchange.council.names()
+        const isGiven = names === null ? null : (blog: string) => names.blogs.has(blog as BlogName)
+        const checked = checkBlogList({ blogs, next }, own, { limit, isGiven })
+        return { good: { ...checked, coverage: { kind: 'council', by, ...coverage } } }
       },
     })
   }
@@ -243,14 +249,4 @@ export class Aggregation {
         each.value.slug === slug,
     )
   }
-}
-
-/** Whether a list of blogs goes on behind `after`, each once, by name. */
-function isList(blogs: readonly ListedBlog[], after: string | null): boolean {
-  let last = after ?? ''
-  for (const { blog } of blogs) {
-    if (parseBlogName(blog) === null || blog <= last) return false
-    last = blog
-  }
-  return true
 }

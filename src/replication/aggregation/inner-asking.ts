@@ -10,18 +10,18 @@ import { SEARCH } from '../protocol.ts'
  * (`maxAtOncePerPeer` in answers.ts): looks at its front page are asked beside them.
  */
 export const maxAskedAtOnce = 4
-/** How long a peer may take for an answer before the next one is asked, ms. */
+/** How long a peer may take for an answer, ms. */
 export const peerSearchMs = 1_000
+/** After this time without one the next peer is asked beside it, if that has time, ms. */
+export const besideMs = 250
 /** How long a question waits for its turn at a peer, ms; then the reader is told to come back. */
 export const turnMs = 4_000
-/** Peers that are asked one question, one after the other. */
+/** Peers that are asked one question. */
 export const maxPeersAsked = 3
 /** How long a peer whose answer did not hold is asked last, ms. */
 export const distrustMs = 600_000
 /** How long a peer that was too slow, or silent, is asked after the others, ms. */
 export const apartMs = 2_000
-/** A connected peer that has answered within this time is slow, not silent, ms. */
-const slowMs = 5_000
 /** Pause before a busy peer is asked again that does not say how long it wants, ms. */
 const busyMs = 200
 
@@ -52,6 +52,7 @@ type Parts = {
   readonly report: (event: string, fields: Readonly<Record<string, unknown>>) => void
 }
 
+/** `slow`: it answers others, or says that it is busy; `late`: its turn did not come. */
 type Outcome<R> = { readonly good: R } | NoUse | 'slow' | 'late'
 type Turn = 'go' | 'late' | 'silent'
 type Queue = { atWork: number; readonly waiting: Set<(turn: Turn) => void> }
@@ -59,7 +60,9 @@ type Queue = { atWork: number; readonly waiting: Set<(turn: Turn) => void> }
 /**
  * Asks the peers of the inner circle what readers of this spoke want to know. Each peer gets a few
  * questions at once, the others wait for their turn or go to a peer that has less to do: what one
- * spoke's readers ask at the same moment must not look to it as if nobody answered.
+ * spoke's readers ask at the same moment must not look to it as if nobody answered. One that says
+ * nothing, as a process that stands still, costs readers a quarter of a second while another one
+ * answers, and little more than a second where none does.
  */
 export class InnerAsking {
   readonly #parts: Parts
@@ -67,27 +70,82 @@ export class InnerAsking {
   readonly #distrusted = new Map<PeerName, number>()
   readonly #apart = new Map<PeerName, number>()
   readonly #answeredMs = new Map<PeerName, number>()
+  /** when a peer was found silent last, ms; until it answers */
+  readonly #silentMs = new Map<PeerName, number>()
 
   constructor(parts: Parts) {
     this.#parts = parts
   }
 
-  /** The first answer that is of use. Ends after `turnMs` and the time of `maxPeersAsked` answers. */
-  async ask<T, R>(question: InnerQuestion<T, R>): Promise<InnerAnswer<R>> {
+  /**
+   * The first answer that is of use. Ends after `besideMs` for each of `maxPeersAsked` and the time of
+   * one answer; after `turnMs` more where peers that answer are busy with this spoke's questions.
+   */
+  ask<T, R>(question: InnerQuestion<T, R>): Promise<InnerAnswer<R>> {
     const { network, clock, inner } = this.#parts
-    const endMs = clock.now() + turnMs
+    const beganMs = clock.now()
+    const endMs = beganMs + turnMs
     const left = new Set(inner().filter((peer) => peer !== network.self))
     const why: NoUse[] = []
     let isBusy = false
-    for (let asked = 0; asked < maxPeersAsked && left.size > 0; asked++) {
-      const peer = this.#next(left, question.first)
-      left.delete(peer)
-      const outcome = await this.#inTurn(peer, endMs, () => this.#put(peer, question))
-      if (typeof outcome === 'object') return { kind: 'answer', peer, value: outcome.good }
-      if (outcome === 'late' || outcome === 'slow') isBusy = true
-      else why.push(outcome)
-    }
-    return isBusy ? { kind: 'busy' } : { kind: 'none', why }
+    let isOver = false
+    let asked = 0
+    let atWork = 0
+    return new Promise((resolve, reject) => {
+      const end = (answer: InnerAnswer<R>) => {
+        isOver = true
+        resolve(answer)
+      }
+      const askNext = () => {
+        if (isOver || left.size === 0 || asked === maxPeersAsked) return
+        const peer = this.#next(left, question.first)
+        left.delete(peer)
+        asked += 1
+        // Others have found so while this question waited elsewhere.
+        if ((this.#silentMs.get(peer) ?? Number.NEGATIVE_INFINITY) > beganMs) {
+          why.push('silent')
+          askNext()
+          return
+        }
+        atWork += 1
+        void askOne(peer).catch(reject)
+      }
+      const askOne = async (peer: PeerName) => {
+        let cancel = () => {}
+        let isNextAsked = false
+        const goOn = () => {
+          if (!isNextAsked) askNext()
+          isNextAsked = true
+        }
+        const outcome = await this.#inTurn(peer, endMs, async () => {
+          // Another one has answered while this one was busy.
+          if (isOver) return 'late'
+          cancel = clock.after(besideMs, () => {
+            this.#apart.set(peer, clock.now() + apartMs)
+            if (this.#hasTime(left)) goOn()
+          })
+          return this.#put(peer, question)
+        })
+        cancel()
+        atWork -= 1
+        if (isOver) return
+        if (typeof outcome === 'object') {
+          end({ kind: 'answer', peer, value: outcome.good })
+          return
+        }
+        if (outcome === 'late' || outcome === 'slow') isBusy = true
+        else why.push(outcome)
+        goOn()
+        if (atWork === 0) end(isBusy ? { kind: 'busy' } : { kind: 'none', why })
+      }
+      askNext()
+      if (atWork === 0) end({ kind: 'none', why })
+    })
+  }
+
+  /** Whether one of these could begin with a question at once. */
+  #hasTime(peers: ReadonlySet<PeerName>): boolean {
+    return [...peers].some((peer) => this.#load(peer) < maxAskedAtOnce)
   }
 
   /** Who was found lying comes last, before it who did not answer just now. */
@@ -159,7 +217,8 @@ export class InnerAsking {
     { body, shape, take }: InnerQuestion<T, R>,
   ): Promise<Outcome<R>> {
     const { network, clock } = this.#parts
-    const endMs = clock.now() + peerSearchMs
+    const putMs = clock.now()
+    const endMs = putMs + peerSearchMs
     for (;;) {
       let answer: T
       try {
@@ -170,9 +229,10 @@ export class InnerAsking {
           await wait(clock, retryMs)
           continue
         }
-        return this.#failed(peer, error)
+        return this.#failed(peer, error, putMs)
       }
       this.#answeredMs.set(peer, clock.now())
+      this.#silentMs.delete(peer)
       this.#apart.delete(peer)
       const taken = await take(peer, answer)
       if (typeof taken === 'object' || taken === 'new') return taken
@@ -189,18 +249,18 @@ export class InnerAsking {
     return Math.max(error.retryMs ?? busyMs, 1)
   }
 
-  #failed(peer: PeerName, error: unknown): NoUse | 'slow' {
-    const { network, clock, report } = this.#parts
-    const nowMs = clock.now()
+  #failed(peer: PeerName, error: unknown, putMs: number): NoUse | 'slow' {
+    const { clock, report } = this.#parts
     const { message: reason, code, refusal = null } = error as Partial<ReplicationError>
     report('search_unanswered', { peer, reason })
-    this.#apart.set(peer, nowMs + apartMs)
+    this.#apart.set(peer, clock.now() + apartMs)
     if (code === 'PEER_ANSWER_MALFORMED') return 'wrong'
     if (busyCodes.has(refusal ?? '')) return 'slow'
     if (refusal !== null) return startingCodes.has(refusal) ? 'new' : 'wrong'
-    const heardMs = this.#answeredMs.get(peer) ?? Number.NEGATIVE_INFINITY
-    const isThere = network.connected().includes(peer) && nowMs - heardMs < slowMs
-    return isThere ? 'slow' : 'silent'
+    // Who has answered something meanwhile has much to do; who has not says nothing to anybody.
+    if ((this.#answeredMs.get(peer) ?? Number.NEGATIVE_INFINITY) > putMs) return 'slow'
+    this.#silentMs.set(peer, clock.now())
+    return 'silent'
   }
 }
 
@@ -220,5 +280,5 @@ export function whyOwn(why: readonly NoUse[], inner: number): string {
   if (why.includes('wrong')) return `what ${those} answered does not hold`
   return why.includes('new')
     ? `${those} have only just begun to`
-    : `none of ${those} answers at the moment`
+    : `none of ${those} has answered in time`
 }

@@ -225,7 +225,7 @@ describe('CouncilSearch', () => {
     expect(slugs(page)).toEqual(['anna/one'])
     expect(page.coverage).toEqual({
       kind: 'own',
-      reason: 'none of the servers that gather the posts of all answers at the moment',
+      reason: 'none of the servers that gather the posts of all has answered in time',
     })
     expect(asked).toEqual([first, second])
     const { next } = must(

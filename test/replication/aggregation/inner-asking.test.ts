@@ -2,6 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { z } from 'zod'
 import type { PeerName } from '../../../src/auth/peer-signature.ts'
 import {
+  besideMs,
   InnerAsking,
   maxAskedAtOnce,
   peerSearchMs,
@@ -20,7 +21,7 @@ const hangs: Answering = (clock) =>
     clock.after(peerSearchMs, () => reject(new ReplicationError('PEER_UNREACHABLE', 'no answer')))
   })
 
-function askingWith(peers: Record<string, Answering>, connected: readonly PeerName[] = []) {
+function askingWith(peers: Record<string, Answering>) {
   const clock = new TestClock()
   const asked: PeerName[] = []
   const network = {
@@ -29,7 +30,7 @@ function askingWith(peers: Record<string, Answering>, connected: readonly PeerNa
       asked.push(to)
       return await (peers[to] as Answering)(clock)
     },
-    connected: () => connected,
+    connected: () => [],
   } as unknown as Network
   const inner = () => [self, ...(Object.keys(peers) as PeerName[])]
   const asking = new InnerAsking({ network, clock, inner, report: () => undefined })
@@ -68,19 +69,54 @@ describe('InnerAsking', () => {
     )
   })
 
-  it('takes a connected peer that answered a moment ago for slow, any other for silent', async () => {
-    const { ask, clock, peers } = askingWith({ [first]: good }, [first])
+  it('takes a peer that answers others meanwhile for busy, one that answers nobody for silent', async () => {
+    const { ask, clock, peers } = askingWith({ [first]: good })
     expect(await ask()).toMatchObject({ kind: 'answer', peer: first })
     peers[first] = hangs
     const soonAfter = ask()
     await settle()
     await clock.pass(peerSearchMs)
-    expect(await soonAfter).toEqual({ kind: 'busy' })
-    await clock.pass(60_000)
-    const later = ask()
+    expect(await soonAfter).toEqual({ kind: 'none', why: ['silent'] })
+    const late = ask()
     await settle()
-    await clock.pass(peerSearchMs)
-    expect(await later).toEqual({ kind: 'none', why: ['silent'] })
+    await clock.pass(peerSearchMs - 1)
+    peers[first] = good
+    expect(await ask()).toMatchObject({ kind: 'answer' })
+    await clock.pass(1)
+    expect(await late).toEqual({ kind: 'busy' })
+  })
+
+  it('asks another peer beside one that says nothing, and soon that one first', async () => {
+    const { ask, asked, clock } = askingWith({ [first]: hangs, [second]: good })
+    const answer = ask(first)
+    await settle()
+    await clock.pass(besideMs - 1)
+    expect(asked).toEqual([first])
+    await clock.pass(1)
+    expect(await answer).toMatchObject({ kind: 'answer', peer: second })
+    expect(await ask(first)).toMatchObject({ kind: 'answer', peer: second })
+    expect(asked).toEqual([first, second, second])
+  })
+
+  it('asks nobody beside it who has enough to do', async () => {
+    const { ask, asked, clock } = askingWith({ [first]: hangs, [second]: hangs })
+    for (let n = 0; n < 2 * maxAskedAtOnce; n++) void ask()
+    await settle()
+    await clock.pass(peerSearchMs - 1)
+    expect(asked).toHaveLength(2 * maxAskedAtOnce)
+  })
+
+  it('says that nobody answers, to all who ask, in little more than a second', async () => {
+    const third = peer(4).peer
+    const { ask, clock } = askingWith({ [first]: hangs, [second]: hangs, [third]: hangs })
+    for (let round = 0; round < 3; round++) {
+      const answers = Array.from({ length: 1 + round * 20 }, () => ask())
+      await settle()
+      for (let ms = 0; ms < 1_500; ms += 50) await clock.pass(50)
+      const kinds = await Promise.race([Promise.all(answers), settle().then(() => [])])
+      expect(new Set(kinds.map(({ kind }) => kind))).toEqual(new Set(['none']))
+      expect(kinds).toHaveLength(answers.length)
+    }
   })
 
   it('asks the wished one first, unless it was silent just now or has lied', async () => {

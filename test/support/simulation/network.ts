@@ -120,7 +120,11 @@ export class VirtualNetwork {
    */
   cut(from: PeerName, to: PeerName): () => void {
     const way = `${from} ${to}`
-    const change = (by: number) => this.#cuts.set(way, Math.max(0, (this.#cuts.get(way) ?? 0) + by))
+    const change = (by: number) => {
+      const count = Math.max(0, (this.#cuts.get(way) ?? 0) + by)
+      if (count > 0) this.#cuts.set(way, count)
+      else this.#cuts.delete(way)
+    }
     change(1)
     let isOver = false
     return () => {
@@ -141,7 +145,8 @@ export class VirtualNetwork {
   }
 
   reaches(from: PeerName, to: PeerName): boolean {
-    return this.#at(from).length > 0 && this.#at(to).length > 0 && !this.#cuts.get(`${from} ${to}`)
+    if (this.#at(from).length === 0 || this.#at(to).length === 0) return false
+    return this.#cuts.size === 0 || !this.#cuts.get(`${from} ${to}`)
   }
 
   /** Opens a connection, when both sides can hear each other; @param life - the run that dials */

@@ -21,6 +21,8 @@ export type SimulateOptions = {
   readonly without?: BrokenRule | null
   /** kinds of rule that nobody watches */
   readonly deafTo?: readonly Rule[]
+  /** false: what happened is not told in words; left out: it is */
+  readonly isTraced?: boolean
 }
 
 /** What a run came to; two runs of one seed give the same. */
@@ -103,6 +105,6 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
     lies: council.lies,
     reported: council.reports.size,
     violation,
-    trace: council.trace(),
+    trace: options.isTraced === false ? [] : council.trace(),
   }
 }

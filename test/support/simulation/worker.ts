@@ -20,8 +20,9 @@ async function run({ from, seeds, realKeys, ...options }: Job): Promise<void> {
   isCheap = !realKeys
   for (let seed = from; seed < from + seeds; seed++) {
     const way = realKeys ? 'openpgp' : 'node'
+    const how = { isTraced: false, isCopied: !realKeys }
     const before = process.cpuUsage()
-    const { trace: _, ...outcome } = await simulate({ ...options, seed, way, isTraced: false })
+    const { trace: _, ...outcome } = await simulate({ ...options, seed, ...how, way })
     const { user, system } = process.cpuUsage(before)
     process.send?.({ ...outcome, cpuMs: (user + system) / 1_000 } satisfies Answer)
   }

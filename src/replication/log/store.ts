@@ -412,7 +412,38 @@ function writeAside({ item, signature, firstMs }: Aside): Uint8Array {
   return writeStored({ text: item.text, signature, checked: true, firstMs, receipts: [] })
 }
 
+/**
+ * A row as `writeStored` made it, without receipts: where everything stands is known. null for any other,
+ * which the decoder reads, or refuses.
+ */
+function readPlainRow(value: Uint8Array): Stored | null {
+  const view = new DataView(value.buffer, value.byteOffset, value.byteLength)
+  if (value[0] !== arrayOfFive) return null
+  const textEnd = bytesEnd(view, 1)
+  const local = textEnd === null ? null : bytesEnd(view, textEnd)
+  if (textEnd === null || local === null || value.length !== local + localBytes + 1) return null
+  const checked = value[local] as number
+  if (checked > 1 || value[local + 1] !== doubleHead || value.at(-1) !== emptyArray[0]) return null
+  return {
+    // Copies, and no Buffers, as the decoder makes them.
+    text: new Uint8Array(value.subarray(1 + headBytes, textEnd)),
+    signature: new Uint8Array(value.subarray(textEnd + headBytes, local)),
+    checked: checked === 1,
+    firstMs: view.getFloat64(local + 2),
+    receipts: [],
+  }
+}
+
+/** Where a byte string with a length of 4 bytes ends; null: there is none at this place. */
+function bytesEnd(view: DataView, at: number): number | null {
+  if (at + headBytes > view.byteLength || view.getUint8(at) !== bytesHead) return null
+  const end = at + headBytes + view.getUint32(at + 1)
+  return end > view.byteLength ? null : end
+}
+
 function readStored(value: Uint8Array): Stored {
+  const plain = readPlainRow(value)
+  if (plain !== null) return plain
   const row = decodeStored(value)
   if (!isStoredRow(row)) throw damaged()
   const [text, signature, checked, firstMs, receipts] = row

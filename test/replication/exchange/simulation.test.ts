@@ -1,10 +1,12 @@
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Rule } from '../../support/simulation/breach.ts'
 import { type BrokenRule, brokenRules } from '../../support/simulation/broken-rules.ts'
 import { CheapSignatures } from '../../support/simulation/cheap-signatures.ts'
+import { pack } from '../../support/simulation/frames.ts'
 import { planScenes } from '../../support/simulation/plan.ts'
 import { type SceneName, scenes } from '../../support/simulation/scenes.ts'
 import { type Outcome, simulate } from '../../support/simulation/simulate.ts'
@@ -120,6 +122,52 @@ describe('simulate', () => {
   it('runs the same way again when the seed is the same', async () => {
     const first = await simulate({ seed: 4, steps: 100 })
     expect(await simulate({ seed: 4, steps: 100 })).toEqual(first)
+  })
+})
+
+describe('messages that travel as copies', () => {
+  let cheap: CheapSignatures
+  beforeAll(() => {
+    cheap = new CheapSignatures()
+  })
+  afterAll(() => cheap[Symbol.dispose]())
+
+  const leaf = fc.oneof(
+    fc.constantFrom(null, undefined, true, false),
+    fc.integer(),
+    fc.maxSafeInteger(),
+    fc.double({ noNaN: true }).filter((each) => !Object.is(each, -0)),
+    fc.string({ unit: 'grapheme', maxLength: 300 }),
+    fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
+  )
+  const { message } = fc.letrec((tie) => ({
+    message: fc.oneof(
+      { depthSize: 'small' },
+      leaf,
+      fc.array(tie('message'), { maxLength: 30 }),
+      fc.dictionary(fc.string({ minLength: 1, maxLength: 12 }), tie('message'), { maxKeys: 9 }),
+    ),
+  }))
+
+  it('say what their bytes say, names in the same order, and are as long', () => {
+    // An object keeps names that are numbers in an order of its own.
+    const named = message.filter((each) => !/"\d+":|__proto__/.test(JSON.stringify(each) ?? ''))
+    fc.assert(
+      fc.property(named, (each) => {
+        const [bytes, copied] = [pack(each, false), pack(each, true)]
+        expect(copied.open()).toStrictEqual(bytes.open())
+        expect(JSON.stringify(copied.open())).toBe(JSON.stringify(bytes.open()))
+        expect(copied.length).toBeGreaterThanOrEqual(bytes.length)
+        expect(copied.open()).toStrictEqual(bytes.open())
+      }),
+    )
+  })
+
+  it('lead to the same course of a seed', async () => {
+    for (const seed of [3, 9, 17]) {
+      const first = await simulate({ seed, steps: 150 })
+      expect(await simulate({ seed, steps: 150, isCopied: true })).toEqual(first)
+    }
   })
 })
 

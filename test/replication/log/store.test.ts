@@ -1,3 +1,5 @@
+import { decode } from 'cborg'
+import fc from 'fast-check'
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { Item } from '../../../src/replication/log/log.ts'
 import { LogStore } from '../../../src/replication/log/store.ts'
@@ -39,6 +41,53 @@ describe('LogStore', () => {
     })
     expect(await disk.store.entry('maria', 1)).toBeNull()
   })
+
+  it('reads a row as any decoder of CBOR does, whatever was altered in it', async () => {
+    const { level } = disk
+    const bytes = fc.uint8Array({ maxLength: 40 })
+    const row = fc.record({
+      text: bytes,
+      signature: bytes,
+      checked: fc.boolean(),
+      firstMs: fc.nat(),
+      isAnswered: fc.boolean(),
+      alter: fc.option(fc.record({ at: fc.nat(120), to: fc.nat(255) })),
+      keep: fc.option(fc.nat(120)),
+    })
+    await fc.assert(
+      fc.asyncProperty(row, async ({ isAnswered, alter, keep, ...each }) => {
+        const receipts = isAnswered ? [{ text: each.text, signature: each.signature }] : []
+        const put = disk.store.putEntry(item('maria', 0), { ...each, receipts })
+        const value = new Uint8Array((put as { value: Uint8Array }).value)
+        if (alter !== null && alter.at < value.length) value[alter.at] = alter.to
+        await level.put(put.key, keep === null ? value : value.slice(0, keep))
+        const [read] = await disk.store.rows('maria', 0, 1)
+        const stored = read?.stored ?? null
+        const known = decoded((await level.get(put.key)) as Uint8Array)
+        const { text, signature, checked, firstMs } = stored ?? {}
+        expect([text, signature, checked, firstMs, stored?.receipts.length]).toEqual(known)
+      }),
+      { numRuns: 1_000 },
+    )
+  })
+
+  /** A row's parts by the decoder alone; none where it is no row. */
+  function decoded(value: Uint8Array): unknown[] {
+    const none = Array.from({ length: 5 })
+    try {
+      const row = decode(value) as unknown[]
+      const [text, signature, checked, firstMs, receipts] = Array.isArray(row) ? row : []
+      const areBytes = [text, signature].every((each) => each instanceof Uint8Array)
+      if (!areBytes || typeof firstMs !== 'number' || !Array.isArray(receipts)) return none
+      if (!receipts.every((each) => Array.isArray(each) && each[0] instanceof Uint8Array))
+        return none
+      return receipts.every((each) => each[1] instanceof Uint8Array)
+        ? [text, signature, checked === 1, firstMs, receipts.length]
+        : none
+    } catch {
+      return none
+    }
+  }
 
   /** A log of `count` items, each of which names the one before it. */
   const chain = (log: string, count: number): Item[] => {

@@ -53,6 +53,8 @@ export type CouncilPlan = {
   readonly storeIdOf?: (machine: Machine) => StoreId
   /** kinds of rule that nobody watches, to see that what they lead to is noticed too */
   readonly deafTo?: readonly Rule[]
+  /** whether messages travel as copies, not as the bytes of frames; left out: as bytes */
+  readonly isCopied?: boolean
 }
 
 /** A peer's machine: its key and disk last, its runs come and go. */
@@ -123,6 +125,7 @@ export class VirtualCouncil {
       clock: this.clock,
       random: this.random('network'),
       trouble: (sentence) => this.breach('conduct', sentence),
+      isCopied: plan.isCopied ?? false,
     })
     this.dht = new VirtualDht(this.clock, this.network)
     process.on('unhandledRejection', this.#unhandled)

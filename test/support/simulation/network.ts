@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
-import { decode, encode } from 'cborg'
+import { decode } from 'cborg'
 import type { PeerName } from '../../../src/auth/peer-signature.ts'
 import { ReplicationError } from '../../../src/replication/errors.ts'
 import type { GossipVerdict, Handler, Network, Pubsub } from '../../../src/replication/network.ts'
 import { JOIN, maxFrameBytes, maxGossipBytes } from '../../../src/replication/protocol.ts'
 import { noFollow } from '../../replication/no-follow.ts'
+import { type Frame, pack } from './frames.ts'
 import type { Bend } from './lies.ts'
 import type { Random } from './random.ts'
 import type { Life, VirtualClock } from './virtual-clock.ts'
@@ -52,7 +53,8 @@ const notAMember = {
 /**
  * Streams and gossip between peers, on virtual time, in any weather. A request or its answer may
  * be lost, late, or come twice; a peer that is down refuses or says nothing; a cut link says nothing,
- * in one direction or both. Everything travels as the bytes of the real frames.
+ * in one direction or both. Everything travels as the bytes of the real frames, or as copies that say the
+ * same.
  */
 export class VirtualNetwork {
   readonly #clock: VirtualClock
@@ -65,6 +67,7 @@ export class VirtualNetwork {
   readonly #cuts = new Map<string, number>()
   readonly #late = new Map<PeerName, number>()
   readonly #trouble: (sentence: string) => void
+  readonly #isCopied: boolean
   weather: Weather = { loss: 0, duplicates: 0, minMs: 1, maxMs: 20 }
 
   constructor(parts: {
@@ -72,10 +75,13 @@ export class VirtualNetwork {
     readonly random: Random
     /** hears what honest peers must not do to each other */
     readonly trouble: (sentence: string) => void
+    /** whether copies of messages travel in the place of their bytes, see `frames.ts` */
+    readonly isCopied?: boolean
   }) {
     this.#clock = parts.clock
     this.#random = parts.random
     this.#trouble = parts.trouble
+    this.#isCopied = parts.isCopied ?? false
   }
 
   /** A peer comes up. Its connections are made by `dial` and by requests. */
@@ -120,7 +126,11 @@ export class VirtualNetwork {
    */
   cut(from: PeerName, to: PeerName): () => void {
     const way = `${from} ${to}`
-    const change = (by: number) => this.#cuts.set(way, Math.max(0, (this.#cuts.get(way) ?? 0) + by))
+    const change = (by: number) => {
+      const count = Math.max(0, (this.#cuts.get(way) ?? 0) + by)
+      if (count > 0) this.#cuts.set(way, count)
+      else this.#cuts.delete(way)
+    }
     change(1)
     let isOver = false
     return () => {
@@ -141,7 +151,8 @@ export class VirtualNetwork {
   }
 
   reaches(from: PeerName, to: PeerName): boolean {
-    return this.#at(from).length > 0 && this.#at(to).length > 0 && !this.#cuts.get(`${from} ${to}`)
+    if (this.#at(from).length === 0 || this.#at(to).length === 0) return false
+    return this.#cuts.size === 0 || !this.#cuts.get(`${from} ${to}`)
   }
 
   /** Opens a connection, when both sides can hear each other; @param life - the run that dials */
@@ -224,10 +235,10 @@ export class VirtualNetwork {
             settle(() => reject(new ReplicationError('PEER_UNREACHABLE', `${peer}: ${why}`)))
           if (own.life.isOver) return
           cancel = this.#clock.after(timeoutMs, () => fail('no answer in time'))
-          const frame = encode(body)
+          const frame = pack(body, this.#isCopied)
           if (peer === self) {
             void this.#serve(own, self, protocol, frame).then((answer) =>
-              answer === null ? fail('no answer') : settle(() => resolve(decode(answer))),
+              answer === null ? fail('no answer') : settle(() => resolve(answer.open())),
             )
             return
           }
@@ -240,7 +251,7 @@ export class VirtualNetwork {
               void this.#serve(place, self, protocol, frame).then((answer) => {
                 if (place.life.isOver) return
                 if (answer === null) this.#send(place, own, () => fail('the stream was reset'))
-                else this.#send(place, own, () => settle(() => resolve(decode(answer))))
+                else this.#send(place, own, () => settle(() => resolve(answer.open())))
               })
             },
             () => fail('connection refused'),
@@ -262,23 +273,23 @@ export class VirtualNetwork {
     place: Place,
     from: PeerName,
     protocol: string,
-    frame: Uint8Array,
-  ): Promise<Uint8Array | null> {
+    frame: Frame,
+  ): Promise<Frame | null> {
     const isStranger = from !== place.peer && protocol !== JOIN && !place.isMember(from)
     const handler = place.handlers.get(protocol)
-    if (isStranger) return encode(notAMember)
+    if (isStranger) return pack(notAMember, this.#isCopied)
     if (handler === undefined || frame.length > maxFrameBytes) return null
     try {
-      const asked = decode(frame)
+      const asked = frame.open()
       const said = await handler(from, asked)
       const answer = place.bend?.(protocol, asked, said) ?? said
       if (from !== place.peer && !place.life.isOver) place.watch(answer)
-      const bytes = encode(answer)
-      if (bytes.length > maxFrameBytes) {
-        this.#trouble(`an answer on ${protocol} has ${bytes.length} bytes`)
+      const packed = pack(answer, this.#isCopied)
+      if (packed.length > maxFrameBytes) {
+        this.#trouble(`an answer on ${protocol} has ${packed.length} bytes`)
         return null
       }
-      return bytes
+      return packed
     } catch {
       // As on a real stream: the troubles of a handler end with its stream.
       return null

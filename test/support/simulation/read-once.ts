@@ -5,6 +5,7 @@ const readers: Readonly<Record<string, string>> = {
   '/src/replication/log/entry.ts': 'decodeEntry',
   '/src/replication/log/receipt.ts': 'decodeReceipt',
   '/src/replication/registry/act.ts': 'decodeAct',
+  '/src/auth/signature.ts': 'readSignature',
 }
 const mark = '?read-once'
 /** Texts that are remembered; beyond it all are forgotten. */
@@ -12,7 +13,7 @@ const maxTexts = 20_000
 /** Longer ones are read anew: to look one up takes as long. */
 const maxBytes = 8_192
 
-type Text = Uint8Array | { readonly text: Uint8Array; readonly signature: Uint8Array }
+type Text = string | Uint8Array | { readonly text: Uint8Array; readonly signature: Uint8Array }
 
 /**
  * From now on the modules that are loaded find in the place of each reader one that remembers its
@@ -49,9 +50,8 @@ const readerOf = (url: string) => Object.entries(readers).find(([file]) => url.e
 export function remembering<T>(read: (text: Text) => T): (text: Text) => T {
   const known = new Map<string, T>()
   return (text) => {
-    const parts = text instanceof Uint8Array ? [text] : [text.text, text.signature]
-    if (parts.reduce((sum, { length }) => sum + length, 0) > maxBytes) return read(text)
-    const key = parts.map(latin1).join(' ')
+    const key = keyOf(text)
+    if (key === null) return read(text)
     const before = known.get(key)
     if (before !== undefined) return before
     if (known.size >= maxTexts) known.clear()
@@ -59,6 +59,16 @@ export function remembering<T>(read: (text: Text) => T): (text: Text) => T {
     known.set(key, answer)
     return answer
   }
+}
+
+/** The bytes as a string; null where they are too many. */
+function keyOf(text: Text): string | null {
+  if (typeof text === 'string') return text.length > maxBytes ? null : text
+  if (text instanceof Uint8Array) return text.length > maxBytes ? null : latin1(text)
+  const { length } = text.text
+  return length + text.signature.length > maxBytes
+    ? null
+    : `${latin1(text.text)} ${latin1(text.signature)}`
 }
 
 const latin1 = ({ buffer, byteOffset, byteLength }: Uint8Array) =>

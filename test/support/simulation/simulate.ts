@@ -21,6 +21,10 @@ export type SimulateOptions = {
   readonly without?: BrokenRule | null
   /** kinds of rule that nobody watches */
   readonly deafTo?: readonly Rule[]
+  /** false: what happened is not told in words; left out: it is */
+  readonly isTraced?: boolean
+  /** true: messages travel as copies, not as the bytes of frames, which takes less time */
+  readonly isCopied?: boolean
 }
 
 /** What a run came to; two runs of one seed give the same. */
@@ -69,8 +73,8 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
   const { seed, steps, only = null, scene = null, way = 'node', without = null } = options
   const plan = scene === null ? planRun(seed, steps) : planScenes(seed, steps, scene)
   const chosen = [...plan.steps.entries()].filter(([index]) => only === null || only.has(index))
-  const { deafTo = [] } = options
-  using council = await VirtualCouncil.open({ ...plan, ...tamperFor(without), deafTo })
+  const { deafTo = [], isCopied = false } = options
+  using council = await VirtualCouncil.open({ ...plan, ...tamperFor(without), deafTo, isCopied })
   const run = new Run(plan, council, way)
   let violation: Outcome['violation'] = null
   try {
@@ -103,6 +107,6 @@ export async function simulate(options: SimulateOptions): Promise<Outcome> {
     lies: council.lies,
     reported: council.reports.size,
     violation,
-    trace: council.trace(),
+    trace: options.isTraced === false ? [] : council.trace(),
   }
 }

@@ -81,22 +81,26 @@ export class Witness {
   watch(from: Seat, message: unknown): void {
     if (!Array.isArray(message)) {
       if (typeof message !== 'object' || message === null || message instanceof Uint8Array) return
-      for (const value of Object.values(message)) this.watch(from, value)
+      for (const name in message) {
+        const value = (message as Record<string, unknown>)[name]
+        if (typeof value === 'object' && value !== null) this.watch(from, value)
+      }
       return
     }
     const [text, signature] = message
     if (!(text instanceof Uint8Array) || !(signature instanceof Uint8Array)) {
-      for (const value of message) this.watch(from, value)
+      for (const value of message)
+        if (typeof value === 'object' && value !== null) this.watch(from, value)
       return
     }
     if (startsWith(text, receiptLine)) this.#receipt(from, text, signature)
     else if (startsWith(text, promiseLine)) this.#promise(from, text, signature)
-    else for (const value of message.slice(2)) this.watch(from, value)
+    else for (let at = 2; at < message.length; at++) this.watch(from, message[at])
   }
 
   #receipt(from: Seat, text: Uint8Array, signature: Uint8Array): void {
     // Who lets it out first has given it: of two with one key the other one may pass it on.
-    const key = from.peer + Buffer.from(text).toString('latin1')
+    const key = from.peer + latin1(text)
     if (this.#seen.has(key)) return
     this.#seen.add(key)
     const receipt = decodeReceipt({ text, signature })
@@ -369,7 +373,7 @@ export class Witness {
     const known = this.#ids.get(value)
     if (known !== undefined) return known
     const [text] = decode(value) as [Uint8Array]
-    const head = Buffer.from(text).toString('latin1', 0, 512)
+    const head = latin1(text.subarray(0, 512))
     const prev = (/\nprev ([0-9a-f]{64})\n/.exec(head)?.[1] ?? null) as EntryId | null
     const row = { text, id: idOf(text), prev }
     this.#ids.set(value, row)
@@ -386,6 +390,9 @@ export class Witness {
 type Row = { readonly text: Uint8Array; readonly id: EntryId; readonly prev: EntryId | null }
 
 const entryKey = (log: string, seq: number) => `entry/${log}/${String(seq).padStart(16, '0')}`
+
+const latin1 = ({ buffer, byteOffset, byteLength }: Uint8Array) =>
+  Buffer.from(buffer, byteOffset, byteLength).toString('latin1')
 
 const startsWith = (text: Uint8Array, line: Uint8Array) =>
   text.length > line.length && Buffer.compare(text.subarray(0, line.length), line) === 0

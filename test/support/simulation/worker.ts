@@ -10,6 +10,8 @@ process.on('message', (job: Job) => {
 })
 
 readOnce()
+// Errors are ordinary answers here, and nobody reads where they were made: who replays the seed does.
+Error.stackTraceLimit = 0
 const { simulate } = await import('./simulate.ts')
 
 async function run({ from, seeds, realKeys, ...options }: Job): Promise<void> {
@@ -18,8 +20,9 @@ async function run({ from, seeds, realKeys, ...options }: Job): Promise<void> {
   isCheap = !realKeys
   for (let seed = from; seed < from + seeds; seed++) {
     const way = realKeys ? 'openpgp' : 'node'
+    const how = { isTraced: false, isCopied: !realKeys }
     const before = process.cpuUsage()
-    const { trace: _, ...outcome } = await simulate({ ...options, seed, way })
+    const { trace: _, ...outcome } = await simulate({ ...options, seed, ...how, way })
     const { user, system } = process.cpuUsage(before)
     process.send?.({ ...outcome, cpuMs: (user + system) / 1_000 } satisfies Answer)
   }

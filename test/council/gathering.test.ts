@@ -123,9 +123,10 @@ it('offers what it consumes: three in a row have the same entries, whatever beco
     const noted = noteSaid(gathered)
     feed.start()
     new ChangesServer({ network, feed }).start()
+    let sources = [from]
     const gatherer = new Gatherer({
       ...{ network, gathered, own: null, clock: realClock, report: () => undefined },
-      sources: () => [from.line.peerId as never],
+      sources: () => sources.map(({ line }) => line.peerId as never),
       lookUp: (blog, options) => registry.lookUp(blog, options),
     })
     gatherer.start()
@@ -135,7 +136,11 @@ it('offers what it consumes: three in a row have the same entries, whatever beco
       await disk.close()
     }
     onTestFinished(stop)
-    return { gathered, noted, stop, gatherer }
+    const follow = (others: TestPeer[]) => {
+      sources = others
+      gatherer.reconsider()
+    }
+    return { gathered, noted, stop, gatherer, follow }
   }
   const [atA, atB, atC] = others as [TestPeer, TestPeer, TestPeer]
   let a = await gather(atA, s)
@@ -148,9 +153,12 @@ it('offers what it consumes: three in a row have the same entries, whatever beco
   const stopped = a
   await stopped.stop()
   await atA.stop()
+  // While it starts it offers what it keeps as a spoke: whoever followed that would hear of nothing.
+  b.follow([])
   for (const blog of blogs) await write(blog, 'meanwhile')
   await atA.start()
   a = await gather(atA, s)
+  b.follow([atA])
   for (const blog of blogs) await write(blog, 'afterwards')
   for (const { gathered } of [a, b, c]) for (const blog of blogs) await whole(gathered, blog)
 

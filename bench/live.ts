@@ -2,8 +2,8 @@ import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import type { Signed } from '../src/replication/log/text.ts'
 import type { Child } from './child.ts'
+import { Council, pause } from './council.ts'
 import { quantile, type Result } from './figures.ts'
-import { Pair, pause } from './pair.ts'
 
 const posts = 300
 /** Posts before the clock counts: connections, topics and compiled code settle. */
@@ -20,12 +20,13 @@ const blog = 'maria'
  * of the same size. One after the other, in turns.
  */
 export async function benchLive(): Promise<Result> {
-  await using pair = await Pair.start({ gossip: true, push: true, pull: true })
-  const { primary, secondary } = pair
-  const log = await pair.claim(blog)
+  await using council = await Council.start({ gossip: true, push: true, pull: true }, ['a', 'b'])
+  const { primary, secondaries } = council
+  const secondary = secondaries[0] as Child
+  const log = await council.claim(blog)
   const entries = await log.next(warmUp + posts)
-  const address = await primary.ask<string>('plainStart', join(pair.folder, 'plain-a'))
-  await secondary.ask('plainStart', join(pair.folder, 'plain-b'))
+  const address = await primary.ask<string>('plainStart', join(council.folder, 'plain-a'))
+  await secondary.ask('plainStart', join(council.folder, 'plain-b'))
   await secondary.ask('plainDial', address)
   // Gossipsub grafts a topic's mesh once a second.
   await pause(2_500)

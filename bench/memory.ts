@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Child } from './child.ts'
+import { config, pause } from './council.ts'
 import type { Result } from './figures.ts'
-import { config, pause } from './pair.ts'
 import { SignedLog } from './signed-log.ts'
 
 const posts = 1_000

@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import type { Signed } from '../src/replication/log/text.ts'
 import type { ProofRow } from '../src/replication/registry/proof.ts'
 import { Child } from './child.ts'
+import { config, pause } from './council.ts'
 import { quantile, type Result } from './figures.ts'
-import { config, pause } from './pair.ts'
 import { SignedLog } from './signed-log.ts'
 
 const blogs = 1_000

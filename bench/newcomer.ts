@@ -3,9 +3,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { DemoPeers } from '../src/node/demo/peers.ts'
 import { planDemo } from '../src/node/demo/plan.ts'
+import { pause } from './council.ts'
 import { quantile, type Result } from './figures.ts'
 import { look, publishNext, startAuthors } from './one-network.ts'
-import { pause } from './pair.ts'
 
 const spokes = 4
 const newcomers = 5

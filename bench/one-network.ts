@@ -6,8 +6,8 @@ import { SpokeClient } from '../src/node/blogger/client.ts'
 import { DemoAuthor } from '../src/node/demo/author.ts'
 import { DemoPeers } from '../src/node/demo/peers.ts'
 import { type DemoPlan, type PlannedPeer, planDemo } from '../src/node/demo/plan.ts'
+import { pause } from './council.ts'
 import { quantile, type Result } from './figures.ts'
-import { pause } from './pair.ts'
 
 const spokes = 8
 const blogs = 10

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { readDeclaration } from '../src/node/demo/content.ts'
-import type { IndexedPost } from '../src/replication/aggregation/search-index.ts'
 import { wordsOf } from '../src/replication/aggregation/search-words.ts'
+import type { IndexedPost } from '../src/replication/aggregation/search-writer.ts'
 import type { BlogName } from '../src/replication/log/entry.ts'
 import type { EntryId } from '../src/replication/log/text.ts'
 

@@ -1,4 +1,5 @@
-import type { IndexedPost, SearchIndex } from '../src/replication/aggregation/search-index.ts'
+import type { SearchIndex } from '../src/replication/aggregation/search-index.ts'
+import type { IndexedPost } from '../src/replication/aggregation/search-writer.ts'
 import { type Corpus, stretchPosts } from './search-corpus.ts'
 
 /** Gives the index all posts of a corpus, as a catch-up does, and waits until they are written. */

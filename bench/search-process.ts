@@ -1,6 +1,7 @@
 import { realClock } from '../src/node/clock.ts'
-import { type Order, SearchIndex } from '../src/replication/aggregation/search-index.ts'
+import { SearchIndex } from '../src/replication/aggregation/search-index.ts'
 import { parseQuery } from '../src/replication/aggregation/search-query.ts'
+import type { Order } from '../src/replication/aggregation/search-store.ts'
 import { serveParent } from './child.ts'
 import { costOf, spentCpu } from './figures.ts'
 import { Corpus } from './search-corpus.ts'

@@ -4,7 +4,8 @@ import { join } from 'node:path'
 // biome-ignore lint/correctness/noUnresolvedImports: Node 24 has it
 import { DatabaseSync } from 'node:sqlite'
 import { realClock } from '../src/node/clock.ts'
-import { type IndexedPost, SearchIndex } from '../src/replication/aggregation/search-index.ts'
+import { SearchIndex } from '../src/replication/aggregation/search-index.ts'
+import type { IndexedPost } from '../src/replication/aggregation/search-writer.ts'
 import { Child } from './child.ts'
 import {
   addCosts,

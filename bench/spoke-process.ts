@@ -15,8 +15,8 @@ import type { Decision } from '../src/replication/registry/act.ts'
 import { type ProofRow, proofRow } from '../src/replication/registry/proof.ts'
 import { findMember, type Member, type Roster } from '../src/replication/registry/roster.ts'
 import { serveParent } from './child.ts'
+import { pause } from './council.ts'
 import { spentCpu } from './figures.ts'
-import { pause } from './pair.ts'
 import { must } from './signed-log.ts'
 
 /** A real spoke, or one with the authority's section, in a process of its own. */
@@ -57,6 +57,14 @@ serveParent(
     },
 
     claimed: async (id: string) => (await running().exchange.claims.record(id))?.state === 'ready',
+
+    /** @returns how many replicas a blog has whose act is active, 0: it takes no writes now */
+    copies: async (blog: BlogName) => {
+      const { replicas } = running().exchange
+      const kept = replicas.get(blog)
+      if (kept === null || !kept.receipts.isActive()) return 0
+      return replicas.isSealed(kept.assignment) ? 0 : kept.assignment.replicas.length
+    },
 
     /** Gives names without the claims, whose rates would take months. @returns the acts' proofs */
     assign: async (given: { genesis: Signed[]; replicas: string[] }): Promise<ProofRow[]> => {

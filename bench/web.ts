@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Signed } from '../src/replication/log/text.ts'
 import { Child } from './child.ts'
+import { config, pause } from './council.ts'
 import { formatRate, formatSpread, quantile, type Result } from './figures.ts'
 import type { Answers, HttpLoad } from './load-process.ts'
-import { config, pause } from './pair.ts'
 import { SignedLog } from './signed-log.ts'
 
 const rounds = 7

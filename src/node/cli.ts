@@ -72,7 +72,12 @@ program
   )
   .option('--dir <folder>', 'where to', '.')
   .option('--zone <zone>', 'DNS zone of the new council (default: blogs.localhost)')
-  .option('--join <bootstrap>', 'council://… address of the council to join')
+  .option(
+    '--join <address>',
+    'council://… address of the council to join, or that of one of its peers: /ip4/192.0.2.1/tcp/4001',
+  )
+  .option('--council <zone/id>', 'the council that is meant: any other at that address is refused')
+  .option('--yes', 'join whichever council the peer at that address is of')
   .option('--name <label>', 'this peer is <label>.spoke.<zone> (default: a)')
   .option('--operator <text>', 'who runs it; copies of a blog go to different operators')
   .option('--host <ip>', 'IP address at which others reach it', '127.0.0.1')

@@ -1,5 +1,6 @@
 import { isIP } from 'node:net'
 import { z } from 'zod'
+import { cutText } from '../auth/cut-text.ts'
 import { defaultDoorLimits } from '../replication/exchange/rates.ts'
 import { isAddress, isDns, isWeb } from '../replication/log/peer-text.ts'
 import { decodeText, encodeText, isZone } from '../replication/log/text.ts'
@@ -211,5 +212,5 @@ function isHeaderValue(value: string): boolean {
 export function quote(value: unknown): string {
   if (value === undefined) return 'nothing'
   const json = JSON.stringify(value)
-  return json.length > 80 ? `${json.slice(0, 77)}…` : json
+  return json.length > 80 ? `${cutText(json, 77)}…` : json
 }

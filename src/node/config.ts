@@ -77,7 +77,7 @@ export type Config = {
         readonly replicas: number
         /** Where bloggers write: `dotted`, edit.maria.<zone>, or `dashed`, edit--maria.<zone>, which a wildcard certificate covers. Written when the council is founded. Default `dotted`. */
         readonly edit: 'dotted' | 'dashed'
-        /** Spokes of so many different operators cut another one off by their reports, 2–20; null: only `./council cutoff` does. Default null. */
+        /** Spokes of so many different operators that report the same of another one cut it off, 2–20; null: only `./council cutoff` does. Default null. */
         readonly cutoffReports: number | null
       }
     | undefined

@@ -2,6 +2,7 @@ import { lookup } from 'node:dns/promises'
 import { request as httpRequest, type IncomingMessage } from 'node:http'
 import { request as httpsRequest } from 'node:https'
 import { isIP, type LookupFunction } from 'node:net'
+import { cutText } from '../auth/cut-text.ts'
 import { isPublicAddress } from './public-address.ts'
 
 /** How long a key server may take in all, ms, and how long its answer may be, bytes. */
@@ -77,7 +78,7 @@ function get(url: URL, address: string, signal: AbortSignal): Promise<FetchedKey
   }
   return new Promise((done) => {
     const fail = (error: Error) =>
-      done(failed(`the connection failed (${error.message.slice(0, 100)})`))
+      done(failed(`the connection failed (${cutText(error.message, 100)})`))
     const receive = (response: IncomingMessage) => void read(response).then(done, fail)
     const request =
       url.protocol === 'https:'

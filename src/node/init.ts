@@ -5,12 +5,16 @@ import { defaultDoorLimits } from '../replication/exchange/rates.ts'
 import { CommandError } from './blogger/failure.ts'
 import type { CommandIo } from './blogger/io.ts'
 import { parseConfig } from './config.ts'
+import type { Meant } from './confirm-council.ts'
 import { keyPath, openPeerKey } from './peer-key.ts'
 
 export type InitOptions = {
   readonly dir: string
   readonly zone?: string
+  /** `council://…`, or the bare multiaddr of a peer; see `confirmCouncil` */
   readonly join?: string
+  readonly council?: string
+  readonly yes?: boolean
   readonly name?: string
   readonly operator?: string
   readonly host: string
@@ -34,12 +38,28 @@ export async function init(options: InitOptions, io: CommandIo): Promise<void> {
       `There is a ${config} already. Choose another folder with --dir, or write it anew with --force (the peer's key stays).`,
     )
   }
-  const { key, isNew } = await writePeer(options.dir, planConfig(options))
+  // What contradicts itself is said before anybody is asked.
+  planConfig(options)
+  const { join: given, council, yes } = options
+  if (given === undefined && (council !== undefined || yes === true))
+    throw new CommandError('usage', '--council and --yes go with --join.')
+  const joined = given === undefined ? {} : { join: await confirm(given, { council, yes }, io) }
+  const { key, isNew } = await writePeer(options.dir, planConfig({ ...options, ...joined }))
   if (!isNew) io.say(`kept   ${key} (it is who this peer is)`)
   else io.say(`wrote  ${key} (who this peer is: back it up, show it to nobody)`)
   io.say(`wrote  ${config}`)
   io.say(`next   ./council start --config ${config}`)
   if (options.json) io.data(JSON.stringify({ config, key }))
+}
+
+/** Only who asks loads what that takes: libp2p. */
+async function confirm(
+  given: string,
+  { council, yes }: Pick<Meant, 'council' | 'yes'>,
+  io: CommandIo,
+): Promise<string> {
+  const { confirmCouncil } = await import('./confirm-council.ts')
+  return confirmCouncil({ join: given, council, yes }, io)
 }
 
 /** What the options stand for, unchecked. Pure. Throws `usage` where they contradict each other. */

@@ -53,6 +53,7 @@ export function serveWeb(
     store: exchange.store,
     reader: exchange.reader,
     submit: exchange.submit,
+    toAuthority: exchange.toAuthority,
     claims: exchange.claims,
     acts: exchange.acts,
     accounts: new StoredAccounts({ store: exchange.store, now: realClock.now }),

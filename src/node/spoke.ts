@@ -31,6 +31,7 @@ import { openGatheredDisk } from './gathered-disk.ts'
 import { Joining } from './joining.ts'
 import type { Logger } from './logger.ts'
 import { ownRecord } from './own-record.ts'
+import { otherPort } from './page-port.ts'
 import { Peer } from './peer.ts'
 import { openPeerKey } from './peer-key.ts'
 import { serveWeb } from './serve-web.ts'
@@ -262,13 +263,23 @@ export async function startPeer(config: Config, logger: Logger): Promise<Running
       admissions: authority?.admissions ?? null,
       moves: authority?.moves ?? null,
       self: signer.peer,
-      copiesOf: (blog) => lookAtCopies(blog, exchange, (each) => authority?.stuck(each) ?? null),
-      drainSelf: (asked) => exchange.submit.drain(asked),
+      copiesOf: (blog) =>
+        lookAtCopies(
+          blog,
+          exchange,
+          { self: signer.peer, now: realClock.now },
+          (each) => authority?.stuck(each) ?? null,
+        ),
+      drainSelf: (asked) => exchange.toAuthority.drain(asked),
       cutOffs: authority?.cutOffs ?? null,
       reports: authority?.reports ?? null,
       indexer: aggregation?.indexer ?? null,
       bootstrap: (invite) => bootstrapOf(exchange, peer, invite),
       nameOf: (name) => exchange.council.roster()?.members.get(name)?.name ?? null,
+      otherPort: (web) => {
+        const roster = exchange.council.roster()
+        return roster === null ? null : otherPort(roster, web)
+      },
       now: realClock.now,
     },
     (error) => adminLog.error('command_failed', { error }),

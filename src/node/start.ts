@@ -1,10 +1,11 @@
 import { flushCompileCache } from 'node:module'
 import type { AdmissionPolicy } from '../replication/registry/act.ts'
-import { liveMembers, type Roster } from '../replication/registry/roster.ts'
+import { authorityOf, liveMembers } from '../replication/registry/roster.ts'
 import { CommandError } from './blogger/failure.ts'
 import { type CommandIo, plainLine } from './blogger/io.ts'
 import { type Config, readConfig } from './config.ts'
 import { createLogger } from './logger.ts'
+import { otherPort, sentenceOfPort } from './page-port.ts'
 import { startPeer } from './spoke.ts'
 import { Watchdog } from './watchdog.ts'
 
@@ -33,11 +34,7 @@ export async function start(
   if (!(await Promise.race([admitted, stop.then(() => false)]))) return
   if (options.json) io.data(JSON.stringify(peerLine(peer)))
   else io.say(`  member of ${peer.council()}`)
-  const other = otherPort(peer)
-  if (other !== null)
-    io.say(
-      `  WARNING the other spokes serve their pages on port ${other}, this one does not. DNS gives addresses only: readers come to port ${other}.`,
-    )
+  for (const line of portWarnings(peer)) io.say(line)
   await stop
 }
 
@@ -75,14 +72,17 @@ function describeWait(peer: Peer, reason: string): string[] {
   ]
 }
 
-/** The port on which all other spokes serve pages, where this one has another; null: it fits. */
-function otherPort({ peerId, exchange }: Peer): string | null {
-  const spokes = liveMembers(exchange.council.roster() as Roster)
-  const portsOf = (web: readonly string[]) => web.map((url) => url.slice(url.lastIndexOf(':') + 1))
-  const own = spokes.filter(({ peer }) => peer === peerId).flatMap(({ web }) => portsOf(web))
-  const others = spokes.filter(({ peer }) => peer !== peerId).flatMap(({ web }) => portsOf(web))
-  const [port = null, ...more] = new Set(others)
-  return port === null || more.length > 0 || own.length === 0 || own.includes(port) ? null : port
+/** What this peer's operator has to know of ports: its own, and at the authority those of all others. */
+function portWarnings({ peerId, exchange }: Peer): string[] {
+  const roster = exchange.council.roster()
+  if (roster === null) return []
+  const isAuthority = authorityOf(roster) === peerId
+  return liveMembers(roster)
+    .filter(({ peer }) => isAuthority || peer === peerId)
+    .flatMap(({ name, web }) => {
+      const other = otherPort(roster, web)
+      return other === null ? [] : [`  WARNING ${plainLine(sentenceOfPort(name, other))}`]
+    })
 }
 
 /** What `--json` prints; `bootstrap` is what another peer joins with. */

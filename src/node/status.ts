@@ -2,6 +2,7 @@ import type { Exchange } from '../replication/exchange/exchange.ts'
 import { namesLog, rosterLog } from '../replication/log/log.ts'
 import { logTopic } from '../replication/protocol.ts'
 import { authorityOf } from '../replication/registry/roster.ts'
+import { otherPort } from './page-port.ts'
 import type { Peer } from './peer.ts'
 
 /** What machines and operators may know of a peer: all of it is public anyway. */
@@ -35,6 +36,8 @@ export async function readStatus(
       dns: member.dns,
       away: member.away,
       cutOff: member.cutOff,
+      // Its pages are at a port to which readers do not come, and DNS does not name it.
+      otherPort: roster === null ? null : otherPort(roster, member.web),
       connected: member.peer === peer.name || connected.has(member.peer),
       // Whether it hears what this peer gossips of the blogs that it leads.
       follows: followers.has(member.peer),

@@ -19,6 +19,20 @@ export function wait(clock: Clock, ms: number): Promise<void> {
   })
 }
 
+/** The same, cut short when `signal` is aborted. */
+export function pause(clock: Clock, ms: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    if (signal.aborted) return resolve()
+    const done = () => {
+      cancel()
+      signal.removeEventListener('abort', done)
+      resolve()
+    }
+    const cancel = clock.after(ms, done)
+    signal.addEventListener('abort', done)
+  })
+}
+
 /** Resolves with `late` when `work` takes longer than `ms`; a later failure of `work` is not lost on anybody. */
 export async function within<T, L>(
   clock: Clock,
@@ -53,5 +67,35 @@ export function repeat(clock: Clock, everyMs: number, job: () => Promise<void>):
   return () => {
     stopped = true
     cancel()
+  }
+}
+
+/**
+ * Watches, until the answer is called, for how long this process stood still: stopped, asleep with its
+ * machine, or busy with one thing. What came meanwhile is read only afterwards, behind the timers
+ * that ran out: a deadline that passed in such a time says nothing about anybody else.
+ *
+ * @returns ends it, and says the longest such time, ms, to about `stepMs`
+ */
+export function watchStandstill(clock: Clock, stepMs: number): () => number {
+  let lastMs = clock.steady()
+  let longestMs = 0
+  let cancel = () => {}
+  const look = () => {
+    const nowMs = clock.steady()
+    longestMs = Math.max(longestMs, nowMs - lastMs - stepMs)
+    lastMs = nowMs
+  }
+  const next = () => {
+    cancel = clock.after(stepMs, () => {
+      look()
+      next()
+    })
+  }
+  next()
+  return () => {
+    cancel()
+    look()
+    return longestMs
   }
 }

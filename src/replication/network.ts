@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { cutText } from '../auth/cut-text.ts'
 import type { PeerName } from '../auth/peer-signature.ts'
 import { type Refusal, refuse } from '../auth/verdict.ts'
 import { ReplicationError } from './errors.ts'
@@ -83,7 +84,7 @@ export const proofShape: z.ZodType<ProofRow> = z.tuple([bytes, bytes, z.array(si
 export const refusalAnswer = ({ code, reason, retryMs }: Omit<Refusal, 'ok'>) => ({
   error: {
     code,
-    reason: reason.slice(0, maxReasonLength),
+    reason: cutText(reason, maxReasonLength),
     ...(retryMs === undefined ? {} : { retryMs }),
   },
 })

@@ -1,5 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
+import { cutText } from '../auth/cut-text.ts'
 import { accept, refuse, type Verdict } from '../auth/verdict.ts'
 import type { Blog } from '../replication/log/blog.ts'
 import { decodeEntry, type Entry, encodeEntry, type Post } from '../replication/log/entry.ts'
@@ -14,6 +15,7 @@ import { answerError, statusOf } from './errors.ts'
 import { type Fields, formLimit, hidden, notice, readForm, textArea, textField } from './form.ts'
 import { inLanguage } from './language.ts'
 import type { Html } from './layout.ts'
+import { leftOver } from './left-over.ts'
 import { blogUrl, postPath } from './links.ts'
 import { staleForm } from './login-page.ts'
 import type { RenderCache } from './markdown.ts'
@@ -39,7 +41,8 @@ const empty: Typed = { title: '', body: '', lang: '', tags: '', slug: '', base: 
 
 /**
  * `/write` on an edit host: a new post, or with `?slug=` a new version of one, `&from=<seq>` taken
- * from an older version. The form holds everything, so nothing typed hangs on a server.
+ * from an older version, or with `?left=<id>` what she signed that is in no log. The form holds
+ * everything, so nothing typed hangs on a server.
  */
 export function composePages(spoke: WebSpoke, desk: AccountDesk, rendered: RenderCache) {
   return new Hono<WriteEnv>()
@@ -49,13 +52,15 @@ export function composePages(spoke: WebSpoke, desk: AccountDesk, rendered: Rende
 
 async function openForm(c: Context<WriteEnv>, spoke: WebSpoke) {
   const { open } = c.var
+  const left = c.req.query('left')
+  if (left !== undefined) return openLeft(c, spoke, left)
   const slug = c.req.query('slug') ?? ''
   if (slug === '') return showForm(c, spoke, { ...empty, lang: open.blog.lang ?? '' }, {})
   const post = open.blog.post(slug)
   const from = c.req.query('from')
   const revision = post?.revisions.find(({ seq }) => String(seq) === from) ?? post?.current
   if (post === null || revision === undefined) {
-    const reason = `${open.blog.name} has no post “${slug.slice(0, 80)}” that could be changed.`
+    const reason = `${open.blog.name} has no post “${cutText(slug, 80)}” that could be changed.`
     return answerError(c, spoke, 'PAGE_NOT_FOUND', reason)
   }
   const entry = (await open.entry(revision.seq))?.entry
@@ -70,6 +75,35 @@ async function openForm(c: Context<WriteEnv>, spoke: WebSpoke) {
   // The base is today's version also when an older one is restored: that is what readers see.
   return showForm(c, spoke, typedOf(entry, post.current.seq), { note })
 }
+
+/** What she signed that no log has, in the form: a post of its own, or the newest version of one. */
+async function openLeft(c: Context<WriteEnv>, spoke: WebSpoke, id: string) {
+  const { open } = c.var
+  const found = (await leftOver(open)).find(({ entry }) => entry.id === id)
+  if (found?.entry.kind !== 'post') return answerError(c, spoke, 'PAGE_NOT_FOUND', notLeft)
+  const { entry, since, again } = found
+  const post = open.blog.post(entry.slug)
+  const current = post?.current ?? null
+  const newest = current === null || current.seq < since ? null : await open.entry(current.seq)
+  const newer = newest?.entry.kind === 'post' ? newest.entry : undefined
+  const note = [
+    `You signed this on ${showDay(entry.dateMs)} as entry ${entry.seq}, and it is in no log.`,
+    again === null ? '' : `Entry ${again} has the same words: it is published again.`,
+    current === null || again !== null
+      ? ''
+      : `It becomes the newest version of “${current.title}”${newer === undefined ? '' : ', which was changed since'}.`,
+    post?.retracted == null ? '' : 'You removed that post: publishing this brings it back.',
+    'What you sign now comes behind all that is in the blog.',
+  ]
+  return showForm(c, spoke, typedOf(entry, current?.seq ?? null), {
+    note: note.filter((sentence) => sentence !== '').join(' '),
+    newer,
+  })
+}
+
+/** What an address says that names nothing left over. */
+export const notLeft =
+  'None of the servers that answer now has a text of yours with this number that is in no log. Look again at what is not published.'
 
 function typedOf(post: Post, base: number | null): Typed {
   const { title, body, lang, tags, slug } = post
@@ -188,8 +222,8 @@ function showForm(c: Context<WriteEnv>, spoke: WebSpoke, typed: Typed, shown: Sh
   const base = newer === undefined ? typed.base : String(newer.seq)
   // Beside a newer version its own notice says the same, and what to do.
   const reason = newer === undefined ? refusal?.reason : undefined
-  const main = html`${reason === undefined ? '' : notice(reason)}${note === undefined ? '' : html`<p>${note}</p>`}
-${newer === undefined ? '' : newerBeside(typed, newer)}${preview ?? ''}
+  const main = html`${reason === undefined ? '' : notice(reason)}${note === undefined || newer !== undefined ? '' : html`<p>${note}</p>`}
+${newer === undefined ? '' : newerBeside(typed, newer, note ?? foundNewer)}${preview ?? ''}
 <form method="post" action="${here(spoke, visitor, '/write')}">
 ${formToken(visitor)}${hidden({ base })}${textField({
   label: 'Title',
@@ -228,18 +262,23 @@ ${formToken(visitor)}${hidden({ base })}${textField({
 </form>
 <p>No draft is stored on a server: keep this tab until you have signed. <a href="/">Back to ${open.blog.name}</a></p>`
   const title = isNew ? 'Write a post' : 'Change a post'
-  const status = newer !== undefined ? 409 : refusal === undefined ? 200 : statusOf(refusal.code)
+  const isRefused = c.req.method !== 'GET'
+  const status =
+    newer !== undefined && isRefused ? 409 : refusal === undefined ? 200 : statusOf(refusal.code)
   return c.html(accountPage(spoke, visitor, { title, main }), status)
 }
 
-function newerBeside(typed: Typed, newer: Post): Html {
+const foundNewer =
+  'There is a newer version than the one that you opened; perhaps you published it in another tab. Your text is still below. What you send now comes after the newer version.'
+
+function newerBeside(typed: Typed, newer: Post, why: string): Html {
   const own: Version = {
     title: typed.title,
     body: typed.body,
     lang: typed.lang === '' ? null : typed.lang,
     tags: readTags(typed.tags),
   }
-  return html`${notice('There is a newer version than the one that you opened; perhaps you published it in another tab. Your text is still below. What you send now comes after the newer version.')}
+  return html`${notice(why)}
 <h2>The newer version, against yours</h2>
 ${showChanges(newer, own, ['The newer version', 'Yours'])}
 <details>

@@ -1,18 +1,20 @@
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
+import { cutText } from '../auth/cut-text.ts'
 import type { Blog, LogLine } from '../replication/log/blog.ts'
-import { type Draft, type Entry, encodeEntry, parseBlogName } from '../replication/log/entry.ts'
+import { type Draft, encodeEntry, parseBlogName } from '../replication/log/entry.ts'
 import { formatDate } from '../replication/log/text.ts'
 import type { AccountDesk } from './account.ts'
 import { accountPage, formToken, here } from './account-frame.ts'
 import { composePost } from './compose.ts'
-import type { WriteEnv } from './compose-page.ts'
+import { notLeft, type WriteEnv } from './compose-page.ts'
 import { copiesOf } from './copies.ts'
 import { whyNoWriter, writersOnly } from './edit-host.ts'
 import { answerError, statusOf } from './errors.ts'
 import { formLimit, hidden, notice, readForm, textArea, textField } from './form.ts'
 import { inLanguage } from './language.ts'
-import { leftOver, leftOverNotice } from './left-over-page.ts'
+import { type LeftOver, leftOver } from './left-over.ts'
+import { leftOverNotice } from './left-over-page.ts'
 import { blogUrl, editUrl, historyPath, postPath } from './links.ts'
 import { endLogin, notJoined, staleForm } from './login-page.ts'
 import { showCount } from './plain-words.ts'
@@ -34,14 +36,33 @@ export function editPages(spoke: WebSpoke, desk: AccountDesk) {
       c.html(overview(c, spoke, await leftOver(c.var.open))),
     )
     .get('/published', (c) => publishedPage(c, spoke))
-    .get('/remove', writersOnly(spoke), (c) => askRemove(c, spoke, null))
+    .get('/remove', writersOnly(spoke), async (c) => {
+      const left = c.req.query('left')
+      if (left === undefined) return askRemove(c, spoke, null)
+      const entry = await leftEntry(c, left)
+      return entry?.kind === 'retract'
+        ? askRemove(c, spoke, null, entry)
+        : answerError(c, spoke, 'PAGE_NOT_FOUND', notLeft)
+    })
     .post('/remove', formLimit(spoke), (c) => takeRemove(c, spoke, desk))
-    .get('/about', writersOnly(spoke), (c) => {
+    .get('/about', writersOnly(spoke), async (c) => {
+      const left = c.req.query('left')
+      if (left !== undefined) {
+        const entry = await leftEntry(c, left)
+        if (entry?.kind !== 'profile') return answerError(c, spoke, 'PAGE_NOT_FOUND', notLeft)
+        const { title, lang, body: about } = entry
+        return askAbout(c, spoke, { title, lang: lang ?? '', about }, null)
+      }
       const { title, lang, about } = c.var.open.blog
       return askAbout(c, spoke, { title, lang: lang ?? '', about }, null)
     })
     .post('/about', formLimit(spoke), (c) => takeAbout(c, spoke, desk))
     .post('/logout', formLimit(spoke), (c) => endLogin(c, spoke, desk))
+}
+
+/** What she signed that no log has, by its id. */
+async function leftEntry(c: Context<WriteEnv>, id: string) {
+  return (await leftOver(c.var.open)).find(({ entry }) => entry.id === id)?.entry ?? null
 }
 
 /** The edit host in the other form: it sends browsers to the canonical one, for ever. */
@@ -57,7 +78,7 @@ export function movedEditPages(spoke: WebSpoke) {
   })
 }
 
-function overview(c: Context<WriteEnv>, spoke: WebSpoke, left: readonly Entry[]) {
+function overview(c: Context<WriteEnv>, spoke: WebSpoke, left: readonly LeftOver[]) {
   const { visitor, open } = c.var
   const { blog } = open
   const posts = blog.posts().slice(0, postsListed)
@@ -169,13 +190,13 @@ function askRemove(
   c: Context<WriteEnv>,
   spoke: WebSpoke,
   refusal: Refused | null,
-  sent?: { slug: string; body: string },
+  sent?: { readonly slug: string; readonly body: string },
 ) {
   const { visitor, open } = c.var
   const slug = sent?.slug ?? c.req.query('slug') ?? ''
   const post = open.blog.post(slug)
   if (post === null || post.retracted !== null) {
-    const reason = `${open.blog.name} shows no post “${slug.slice(0, 80)}”.`
+    const reason = `${open.blog.name} shows no post “${cutText(slug, 80)}”.`
     return answerError(c, spoke, 'PAGE_NOT_FOUND', reason)
   }
   const main = html`${refusal === null ? '' : notice(refusal.reason)}

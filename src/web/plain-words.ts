@@ -1,3 +1,5 @@
+import { cutText } from '../auth/cut-text.ts'
+
 const day = new Intl.DateTimeFormat('en-GB', { dateStyle: 'long', timeZone: 'UTC' })
 const minute = new Intl.DateTimeFormat('en-GB', {
   dateStyle: 'long',
@@ -33,12 +35,7 @@ export function showKey(fingerprint: string): string {
 /** At most so many UTF-16 units, and no half of a character; what was cut shows by "…". */
 export function shorten(text: string, maxCharacters: number): string {
   if (text.length <= maxCharacters) return text
-  let kept = ''
-  for (const character of text) {
-    if (kept.length + character.length >= maxCharacters) break
-    kept += character
-  }
-  return `${kept.trimEnd()}…`
+  return `${cutText(text, maxCharacters - 1).trimEnd()}…`
 }
 
 /** What a language calls itself: `español`; the tag, where nobody knows. */

@@ -1,5 +1,6 @@
 import { type Context, Hono } from 'hono'
 import { html } from 'hono/html'
+import { cutText } from '../auth/cut-text.ts'
 import type { Fingerprint, PublicKey } from '../auth/public-key.ts'
 import { accept, refuse, type Verdict } from '../auth/verdict.ts'
 import { blogNameRule, encodeEntry, parseBlogName } from '../replication/log/entry.ts'
@@ -93,7 +94,7 @@ async function judgeKey(
     ? isUsable(spoke, key.value, sent.gpgId, 0)
     : refuse(
         'ACCOUNT_GPG_ID',
-        `The key ${showFingerprint(key.value.fingerprint)} is not the one of “${sent.gpgId.slice(0, 100)}”: its user ids are ${userIdsOf(key.value).join(', ').slice(0, 300)}. Give one of these, or the key that you meant.`,
+        `The key ${showFingerprint(key.value.fingerprint)} is not the one of “${cutText(sent.gpgId, 100)}”: its user ids are ${cutText(userIdsOf(key.value).join(', '), 300)}. Give one of these, or the key that you meant.`,
       )
 }
 
@@ -163,7 +164,7 @@ async function isFree(spoke: WebSpoke, name: string, key: Fingerprint): Promise<
   if (blog === null) {
     return refuse(
       'NAME_MALFORMED',
-      `“${name.slice(0, 40)}” cannot be a blog’s name: ${blogNameRule}.`,
+      `“${cutText(name, 40)}” cannot be a blog’s name: ${blogNameRule}.`,
     )
   }
   const open = await spoke.openBlog(blog)

@@ -164,6 +164,11 @@ describe('a council whose operator approves of newcomers', () => {
       expect(exit).toBe(0)
       expect(out.join('\n')).toContain('policy approve, 0 waiting')
       expect(out.join('\n')).toMatch(/peer +b \(spoke\): connected/)
+      // On one address, each has a port of its own; readers come to that of the authority.
+      expect(out.join('\n')).toMatch(
+        /PORT +b serves its pages at port \d+, and readers .* port \d+:/,
+      )
+      expect(out.join('\n')).not.toMatch(/PORT +a/)
     })
     const { out: json } = await operate('status', '--json', '--config', council.peer('b').config)
     expect(JSON.parse(json[0] as string)).toMatchObject({ name: 'b', member: true, pending: null })

@@ -49,6 +49,7 @@ describe.skipIf(!GpgHome.isInstalled || !has('dig'))('a blogger with gpg', () =>
       exit: (code) => {
         ran.exit = code
       },
+      confirm: async () => null,
     })
     await program.parseAsync(args, { from: 'user' })
     return ran

@@ -14,6 +14,8 @@ type Copies = {
     readonly role: string
     readonly lag: number | null
     readonly heard: string | null
+    readonly heardBy: string | null
+    readonly listened: string | null
     readonly answers: boolean
   }[]
 }
@@ -48,8 +50,6 @@ describe('moving blogs by hand', () => {
       )
       expect(leaderIn(copies)).toBe('b')
     })
-    const heard = (await copiesOf('where', a)).replicas.filter((each) => each.name !== 'a')
-    for (const each of heard) expect(each.heard).not.toBeNull()
     await soon(async () =>
       expect(await copiesOf('where', council.peer('d'))).toMatchObject({ published: 1 }),
     )
@@ -150,6 +150,57 @@ describe('moving blogs by hand', () => {
   })
 })
 
+describe('when each replica was heard last', () => {
+  it('is said at any peer: by its own answer now, else by the authority, else that it is not known', async () => {
+    await using council = await startCouncil({ spokes: 3, authority: 'apart' })
+    const blog = await council.claim('where', await makeSigner(), council.peer('b'))
+    await blog.publish('one', council.peer('a'))
+    const [a, b, c] = ['a', 'b', 'c'].map((name) => council.peer(name)) as [
+      ...[TestPeer, TestPeer, TestPeer],
+    ]
+    const age = (instant: string | null) => Date.now() - Date.parse(instant ?? '')
+    for (const peer of [a, b, c, council.authority]) {
+      await soon(async () => {
+        const { replicas } = await copiesOf('where', peer)
+        expect(replicas.map(({ answers, heardBy }) => [answers, heardBy])).toEqual(
+          Array(3).fill([true, 'here']),
+        )
+        for (const { heard } of replicas) expect(age(heard)).toBeLessThan(30_000)
+      })
+    }
+    await c.stop()
+    const lost = async (peer: TestPeer) =>
+      (await copiesOf('where', peer)).replicas.find(({ name }) => name === 'c')
+    for (const [peer, heardBy] of [
+      [a, 'authority'],
+      [b, 'authority'],
+      [council.authority, 'here'],
+    ] as const) {
+      const found = await lost(peer)
+      expect(found).toMatchObject({ answers: false, heardBy, listened: null })
+      // Nobody sends a second heartbeat within this test: it is the one from when `c` was connected.
+      expect(age(found?.heard ?? null)).toBeGreaterThan(0)
+    }
+    const words = (await run(a, 'copies', 'where')).out.join('\n')
+    expect(words).toMatch(/^ {2}c .*does not answer.*last heard by the authority \d+ s ago/m)
+    expect(words).toMatch(/^ {2}b .*heard now/m)
+    // One that was started anew has heard nothing of `c`, and says since when.
+    await council.authority.stop()
+    expect(await lost(a)).toMatchObject({ heard: null, heardBy: null, listened: null })
+    expect((await run(a, 'copies', 'where')).out.join('\n')).toMatch(
+      /^ {2}c .*last heard: not known, the authority does not answer/m,
+    )
+    await council.authority.start()
+    await soon(async () =>
+      expect(await lost(a)).toMatchObject({ heard: null, heardBy: 'authority' }),
+    )
+    expect(age((await lost(a))?.listened ?? null)).toBeLessThan(60_000)
+    expect((await run(a, 'copies', 'where')).out.join('\n')).toMatch(
+      /^ {2}c .*not heard by the authority since it began to listen, \d+ s ago/m,
+    )
+  })
+})
+
 describe('a blog of which two of three replicas are lost', () => {
   it('stays sealed and readable, says so, and goes on when its loss is accepted', async () => {
     await using council = await startCouncil({
@@ -163,7 +214,9 @@ describe('a blog of which two of three replicas are lost', () => {
     const lost = [council.peer('b'), other]
     for (const peer of lost) await peer.kill()
     await soon(async () => {
-      expect((await copiesOf('maria', a)).waits).toMatchObject({ code: 'SEAL_TOO_FEW' })
+      expect((await copiesOf('maria', a)).waits).toMatchObject({
+        ...{ code: 'SEAL_TOO_FEW', reason: expect.stringMatching(/silent: [b-e], [b-e]\.$/) },
+      })
     })
     expect((await left.ask('/', blog.host)).status).toBe(200)
     const waits = await run(a, 'promote', 'maria')

@@ -30,6 +30,7 @@ export async function runCommand(
     exit: (code) => {
       ran.exit = code
     },
+    confirm: async () => null,
     ...io,
   })
   try {

@@ -2,7 +2,7 @@ import { generateKey } from 'openpgp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Fingerprint } from '../../src/auth/public-key.ts'
 import type { Entry } from '../../src/replication/log/entry.ts'
-import type { SubmitAnswer, WebSpoke } from '../../src/web/spoke.ts'
+import type { OpenBlog, SubmitAnswer, WebSpoke } from '../../src/web/spoke.ts'
 import { has } from '../support/debian.ts'
 import { GpgHome } from '../support/gpg.ts'
 import { host } from './browser.ts'
@@ -487,24 +487,176 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       }
     })
 
-    it('shows what she signed that no log has, to be signed again, to nobody else', async () => {
-      const lost = blogOf({ ...first, title: cruel, body: 'What was lost.' })[1] as Entry
-      const open = {
-        ...maria(first),
-        leftOver: async () =>
-          [lost, lost].map(({ text }) => ({ text, signature: Buffer.alloc(0) })),
+    describe('what she signed that no log has', () => {
+      /** Her blog as it is, and beside it what stood behind the genesis of another server's log. */
+      const withLeft = (said: readonly Said[], ...left: readonly Said[]) => {
+        const entries = blogOf(...left).slice(1)
+        const lost = [...entries, ...entries].map(({ text }) => ({
+          ...{ text, signature: Buffer.alloc(0) },
+        }))
+        const open: OpenBlog = { ...maria(...said), leftOver: async () => lost }
+        return { open, lost: entries as readonly Entry[] }
       }
-      const { visitor } = await author(open)
-      const page = await visitor.open(`${edit}/`)
-      expect(page.words).toContain('Not published: 1 entry.')
-      const left = await visitor.open(`${edit}/left`)
-      expect(left.words).toContain('What was lost.')
-      expect(left.html).not.toContain('<script>alert')
-      await expect((await author()).visitor.open(`${edit}/`)).resolves.not.toMatchObject({
-        words: expect.stringContaining('Not published'),
+      const other: Said = { kind: 'post', slug: 'other', title: 'Other', body: 'Meanwhile.' }
+      const cruelPost: Said = {
+        ...{ kind: 'post', slug: 'lost', title: cruel, lang: 'es', tags: ['b', 'c'] },
+        body: '# Not its title\n\nWhat was lost. </textarea><script>alert(1)</script>',
+      }
+
+      it('is shown to her, and to nobody else', async () => {
+        const { open, lost } = withLeft([other], cruelPost)
+        const { visitor } = await author(open)
+        expect((await visitor.open(`${edit}/`)).words).toContain('Not published: 1 entry.')
+        const left = await visitor.open(`${edit}/left`)
+        expect(left.words).toContain('What was lost.')
+        expect(left.html).not.toContain('<script>alert')
+        const own = (await author()).visitor
+        expect((await own.open(`${edit}/`)).words).not.toContain('Not published')
+        const stranger = new Visitor(await spokeWithDoor({ maria: open }))
+        for (const path of ['/left', `/write?left=${lost[0]?.id}`]) {
+          const page = await stranger.open(edit + path)
+          expect(page.words).not.toContain('What was lost.')
+        }
       })
-      const stranger = new Visitor(await spokeWithDoor({ maria: open }))
-      expect((await stranger.open(`${edit}/left`)).words).not.toContain('What was lost.')
+
+      it('opens in the editor word for word, and is signed behind what is there now', async () => {
+        const { open, lost } = withLeft([other], cruelPost)
+        const { visitor } = await author(open)
+        const left = await visitor.open(`${edit}/left`)
+        const [, path = ''] =
+          /href="(\/write\?left=[0-9a-f]{64})">Sign it again</.exec(left.html) ?? []
+        const form = await visitor.open(edit + path)
+        expect([form.status, form.html]).toEqual([
+          200,
+          expect.not.stringContaining('<script>alert'),
+        ])
+        expect(visitor.form('/write').fields).toMatchObject({
+          ...{ title: cruel, body: cruelPost.body, lang: 'es', tags: 'b, c', slug: 'lost' },
+          base: '',
+        })
+        const text = toSign((await visitor.send('/write', { action: 'sign' })).html)
+        const { body, title } = cruelPost as { body: string; title: string }
+        const before = Buffer.from(lost[0]?.text as Uint8Array).toString()
+        expect(text.split('\n\n').slice(1).join('\n\n')).toBe(body)
+        expect(text).toContain(`\nseq 2\nprev ${open.blog.head.id}\n`)
+        expect(text).toContain(`\nslug lost\nlang es\ntags b, c\ntitle ${title}\n`)
+        expect(text).not.toBe(before)
+      })
+
+      it('is the newest version of its post where the blog has one; what was changed since stands beside it', async () => {
+        const { open } = withLeft([first], first, { ...second, title: 'Two' })
+        const { visitor } = await author(open)
+        const [, mine] = blogOf(first, { ...second, title: 'Two' }).slice(1)
+        const page = await visitor.open(`${edit}/write?left=${mine?.id}`)
+        expect(page.words).toContain('It becomes the newest version of “One”.')
+        expect(visitor.form('/write').fields).toMatchObject({
+          ...{ title: 'Two', slug: 'one', base: '1', body: 'The *newer* text.' },
+        })
+        expect(toSign((await visitor.send('/write', { action: 'sign' })).html)).toContain(
+          '\nseq 2\n',
+        )
+        const since: Said = { ...second, title: 'Changed since' }
+        const changed = await author(
+          withLeft([first, since], first, {
+            ...second,
+            title: 'Two',
+          }).open,
+        )
+        await changed.visitor.open(`${edit}/left`)
+        const beside = await changed.visitor.open(`${edit}/write?left=${mine?.id}`)
+        expect([beside.status, beside.words]).toEqual([
+          200,
+          expect.stringContaining('which was changed since'),
+        ])
+        expect(beside.words).toContain('Changed since')
+        expect(changed.visitor.form('/write').fields).toMatchObject({ title: 'Two', base: '2' })
+      })
+
+      it('says of a post that was removed since that it comes back', async () => {
+        const gone: Said = { kind: 'retract', slug: 'one', body: '' }
+        const { open, lost } = withLeft([first, gone], first, second)
+        const { visitor } = await author(open)
+        const page = await visitor.open(`${edit}/write?left=${lost[1]?.id}`)
+        expect(page.words).toContain('You removed that post: publishing this brings it back.')
+      })
+
+      it('is gone once the log has the same words behind where they part, not before', async () => {
+        const again = withLeft([other, first], first)
+        const told = await author(again.open)
+        expect((await told.visitor.open(`${edit}/`)).words).not.toContain('Not published')
+        const page = await told.visitor.open(`${edit}/left`)
+        expect(page.words).toContain('what was entry 1 is entry 2 of the blog')
+        expect(page.html).not.toContain('/write?left=')
+        // Other words, other tags, or a version that says the same and is older: not published.
+        for (const [said, left] of [
+          [[other, { ...first, body: 'The first text.' }], [first]],
+          [[other, { ...first, tags: ['a', 'b'] }], [first]],
+          [
+            [first, second],
+            [first, { ...second, body: 'Lost.' }, first],
+          ],
+        ] satisfies [Said[], Said[]][]) {
+          const { visitor } = await author(withLeft(said, ...left).open)
+          expect((await visitor.open(`${edit}/`)).words).toContain('Not published')
+          const page = await visitor.open(`${edit}/left`)
+          expect(page.html).toContain(`/write?left=${blogOf(...left).at(-1)?.id}`)
+        }
+      })
+
+      it('of other kinds opens in their forms', async () => {
+        const { open, lost } = withLeft(
+          [first],
+          first,
+          { kind: 'profile', title: 'Plaza', lang: 'es', body: 'About it.' },
+          { kind: 'retract', slug: 'one', body: 'Was wrong.' },
+        )
+        const { visitor } = await author(open)
+        const [, profile, retract] = lost
+        const left = await visitor.open(`${edit}/left`)
+        expect(left.html).toContain(`href="/about?left=${profile?.id}"`)
+        expect(left.html).toContain(`href="/remove?left=${retract?.id}"`)
+        await visitor.open(`${edit}/about?left=${profile?.id}`)
+        expect(visitor.form('/about').fields).toMatchObject({
+          ...{ title: 'Plaza', lang: 'es', about: 'About it.' },
+        })
+        await visitor.open(`${edit}/remove?left=${retract?.id}`)
+        expect(visitor.form('/remove').fields).toMatchObject({ slug: 'one', body: 'Was wrong.' })
+      })
+
+      it('is looked for by its number alone', async () => {
+        const { open, lost } = withLeft([other], cruelPost)
+        const { visitor } = await author(open)
+        for (const path of ['/write', '/about', '/remove']) {
+          for (const left of ['', 'x', '0'.repeat(64), path === '/write' ? 'ab' : lost[0]?.id]) {
+            const page = await visitor.open(`${edit}${path}?left=${left}`)
+            expect([page.status, page.words], path).toEqual([
+              404,
+              expect.stringContaining('Look again at what is not published'),
+            ])
+          }
+        }
+      })
+
+      it('is compared with a bounded number of entries', async () => {
+        const many = Array.from(
+          { length: 80 },
+          (_, at): Said => ({
+            ...{ ...first, body: `Try ${at}.`, date: '2026-05-04T00:00:00Z' },
+          }),
+        )
+        const { open } = withLeft(many, { ...first, body: 'Mine.' })
+        let reads = 0
+        const { visitor } = await author({
+          ...open,
+          entry: async (seq) => {
+            reads++
+            return open.entry(seq)
+          },
+        })
+        reads = 0
+        await visitor.open(`${edit}/left`)
+        expect(reads).toBe(50)
+      })
     })
 
     it('tells another author whose blog it is', async () => {

@@ -66,6 +66,8 @@ export const decidedAnswer = z.object({
   /** web addresses that answered, and those that did not */
   web: z.array(z.string()),
   notReached: z.array(z.string()),
+  /** its pages are at ports to which readers do not come, and DNS does not name it */
+  otherPort: z.object({ own: z.array(z.number()), readers: z.array(z.number()) }).nullable(),
 })
 
 const invitation = z.object({
@@ -137,8 +139,12 @@ const replica = z.object({
   head: z.number().nullable(),
   lag: z.number().nullable(),
   receipt: instant.nullable(),
-  /** its last heartbeat, where the authority is asked */
+  /** when it was heard last, by this peer's clock; null: not known, or not since `listened` */
   heard: instant.nullable(),
+  /** who heard it: this peer, or the authority, which was asked; null: nobody who could know answers */
+  heardBy: z.enum(['here', 'authority']).nullable(),
+  /** since when that peer has listened, where it has heard nothing */
+  listened: instant.nullable(),
   away: z.boolean(),
   cutOff: z.boolean(),
 })

@@ -6,6 +6,7 @@ import { invitationId } from '../../replication/registry/invitation.ts'
 import type { Admissions, Approval } from '../authority/admissions.ts'
 import { type Invitation, whyNotGood } from '../authority/invitations.ts'
 import type { Waiting } from '../authority/waiting.ts'
+import type { OtherPort } from '../page-port.ts'
 import {
   admitRequest,
   inviteRequest,
@@ -24,6 +25,8 @@ export type Admitting = {
   readonly bootstrap: (invite: string) => string | null
   /** the name in `@roster` */
   readonly nameOf: (peer: PeerName) => string | null
+  /** see `otherPort` in page-port.ts */
+  readonly otherPort: (web: readonly string[]) => OtherPort | null
   readonly now: () => number
 }
 
@@ -41,13 +44,15 @@ export function admissionRoutes(app: Hono, peer: Admitting): void {
   )
   order(app, '/admit', admitRequest, ({ which, dryRun }) =>
     here(async (admissions) =>
-      shown(await admissions.admit(which, dryRun), (approval) => showApproval(approval, !dryRun)),
+      shown(await admissions.admit(which, dryRun), (approval) =>
+        showApproval(approval, !dryRun, peer),
+      ),
     ),
   )
   order(app, '/refuse', refuseRequest, ({ which, reason, dryRun }) =>
     here(async (admissions) =>
       shown(await admissions.refuse(which, reason, dryRun), (member) =>
-        showApproval({ member, reached: member.web }, !dryRun),
+        showApproval({ member, reached: member.web }, !dryRun, peer),
       ),
     ),
   )
@@ -97,13 +102,18 @@ function showWaiting(
   }
 }
 
-function showApproval({ member, reached }: Approval, done: boolean) {
+function showApproval(
+  { member, reached }: Approval,
+  done: boolean,
+  { otherPort }: Pick<Admitting, 'otherPort'>,
+) {
   return {
     name: member.name,
     peer: member.peer,
     done,
     web: [...reached],
     notReached: member.web.filter((url) => !reached.includes(url)),
+    otherPort: otherPort(member.web),
   }
 }
 

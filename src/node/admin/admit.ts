@@ -1,6 +1,7 @@
 import type { z } from 'zod'
 import { CommandError } from '../blogger/failure.ts'
 import { type CommandIo, plainLine } from '../blogger/io.ts'
+import { sentenceOfPort } from '../page-port.ts'
 import { decidedAnswer, type ShownWaiting, waitingAnswer } from './admin-answers.ts'
 import { AdminClient } from './admin-client.ts'
 
@@ -39,6 +40,8 @@ export async function admit(
   for (const url of admitted.notReached) {
     io.say(`  no answer   ${url}: enters DNS as soon as it answers`)
   }
+  if (admitted.otherPort !== null)
+    io.say(`  port        ${sentenceOfPort(admitted.name, admitted.otherPort)}`)
 }
 
 function checkUse(which: string | undefined, { refuse, reason, dryRun }: AdmitOptions): void {

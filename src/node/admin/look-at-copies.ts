@@ -1,9 +1,11 @@
 import type { PeerName } from '../../auth/peer-signature.ts'
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
+import type { HeardBy } from '../../replication/exchange/alive.ts'
 import type { Exchange } from '../../replication/exchange/exchange.ts'
 import { ReceiptBook } from '../../replication/exchange/receipts.ts'
 import { blogNameRule, parseBlogName } from '../../replication/log/entry.ts'
 import { formatDate } from '../../replication/log/text.ts'
+import { authorityOf } from '../../replication/registry/roster.ts'
 import type { Stuck } from '../authority/seal.ts'
 import type { ShownCopies } from './admin-answers.ts'
 
@@ -16,6 +18,7 @@ import type { ShownCopies } from './admin-answers.ts'
 export async function lookAtCopies(
   name: string,
   exchange: Pick<Exchange, 'alive' | 'council' | 'registry' | 'sync'>,
+  at: { readonly self: PeerName; readonly now: () => number },
   stuck: (blog: string) => Stuck | null,
 ): Promise<Verdict<ShownCopies>> {
   const blog = parseBlogName(name)
@@ -29,7 +32,7 @@ export async function lookAtCopies(
       `Nobody who knows where ${blog} is answers now. Try again in a minute.`,
     )
   }
-  const { alive, council, sync } = exchange
+  const { council, sync } = exchange
   const members = council.roster()?.members
   const asked = await Promise.all(
     found.replicas.map(({ peer }) => sync.heads(peer, [blog]).catch(() => null)),
@@ -38,19 +41,21 @@ export async function lookAtCopies(
   for (const said of asked) for (const each of said?.get(blog)?.receipts ?? []) book.add(each)
   const heads = book.all().map(({ head }) => head.seq)
   const head = heads.length === 0 ? null : Math.max(...heads)
-  const replicas = found.replicas.map(({ peer, store }, at) => {
-    const said = asked[at]?.get(blog)
+  const silent = found.replicas.map(({ peer }) => peer).filter((_, index) => asked[index] === null)
+  const nowMs = at.now()
+  const ear = silent.length === 0 ? null : await whoHeard(silent, exchange, at.self)
+  const replicas = found.replicas.map(({ peer, store }, index) => {
+    const said = asked[index]?.get(blog)
     const receipt = book.of(peer)
-    const heardMs = alive.lastBeatMs(peer)
     return {
       ...{ peer, store, name: members?.get(peer)?.name ?? peer },
       role: roleOf(peer, found.primary),
-      answers: asked[at] !== null,
+      answers: asked[index] !== null,
       epoch: said?.epoch ?? null,
       head: receipt?.head.seq ?? null,
       lag: receipt === null || head === null ? null : head - receipt.head.seq,
       receipt: receipt === null ? null : formatDate(receipt.atMs),
-      heard: heardMs === null ? null : formatDate(heardMs),
+      ...lastHeard(peer, asked[index] !== null, ear, nowMs),
       away: members?.get(peer)?.away === true,
       cutOff: members?.get(peer)?.cutOff === true,
     }
@@ -60,18 +65,41 @@ export async function lookAtCopies(
     ...{ blog, epoch: found.epoch, act: found.id, reason: found.reason, unmet: found.unmet },
     ...{ active: book.isActive(), published: book.published(), head, replicas },
     waits:
-      why === null
-        ? null
-        : {
-            ...{ since: formatDate(why.sinceMs), code: why.code },
-            reason: withNames(why.reason, replicas),
-          },
+      why === null ? null : { since: formatDate(why.sinceMs), code: why.code, reason: why.reason },
   })
 }
 
-/** Ids of the blog's own replicas in a sentence, as their operators call them. */
-const withNames = (text: string, replicas: readonly { peer: PeerName; name: string }[]) =>
-  replicas.reduce((words, { peer, name }) => words.replaceAll(peer, name), text)
+type Ear = HeardBy & { readonly by: 'here' | 'authority' }
+
+/** Whom the authority has heard: all heartbeats go there. null: it does not say. */
+async function whoHeard(
+  peers: readonly PeerName[],
+  { alive, council }: Pick<Exchange, 'alive' | 'council'>,
+  self: PeerName,
+): Promise<Ear | null> {
+  const roster = council.roster()
+  if (roster === null) return null
+  const authority = authorityOf(roster)
+  const own = { ...alive.heardHere(peers), by: 'here' } as const
+  if (authority === self) return own
+  // Of the authority alone a spoke hears by itself; one that is down can be asked for nobody.
+  if (peers.includes(authority)) {
+    const agoMs = new Map([[authority, own.agoMs.get(authority) ?? null]])
+    return { ...own, agoMs }
+  }
+  const theirs = await alive.heardBy(authority, peers).catch(() => null)
+  return theirs === null ? null : { ...theirs, by: 'authority' }
+}
+
+/** Who answers was heard now; of who does not, what is known. */
+function lastHeard(peer: PeerName, answers: boolean, ear: Ear | null, nowMs: number) {
+  if (answers) return { heard: formatDate(nowMs), heardBy: 'here', listened: null } as const
+  const agoMs = ear?.agoMs.get(peer)
+  if (ear === null || agoMs === undefined) return { heard: null, heardBy: null, listened: null }
+  return agoMs === null
+    ? { heard: null, heardBy: ear.by, listened: formatDate(nowMs - ear.sinceMs) }
+    : { heard: formatDate(nowMs - agoMs), heardBy: ear.by, listened: null }
+}
 
 const roleOf = (peer: PeerName, primary: PeerName) =>
   peer === primary ? ('primary' as const) : ('secondary' as const)

@@ -162,6 +162,19 @@ function sayMove(move: ShownMove, dryRun: boolean, io: CommandIo): void {
   io.say(`  kept by       ${replicas.join(', ')}`)
 }
 
+/** When a replica was heard last, and by whom. */
+function heardWords(
+  { answers, heard, heardBy, listened }: ShownCopies['replicas'][number],
+  nowMs: number,
+): string {
+  if (answers) return 'heard now'
+  if (heardBy === null) return 'last heard: not known, the authority does not answer'
+  const by = heardBy === 'authority' ? ' by the authority' : ''
+  return heard === null
+    ? `not heard${by} since it began to listen, ${listened === null ? 'a while ago' : ago(listened, nowMs)}`
+    : `last heard${by} ${ago(heard, nowMs)}`
+}
+
 function describe(shown: ShownCopies, nowMs: number): string[] {
   const { blog, epoch, reason, unmet, published, head, replicas, waits } = shown
   const up = published < 0 ? 'nothing published' : `published up to ${published}`
@@ -175,7 +188,7 @@ function describe(shown: ShownCopies, nowMs: number): string[] {
         each.role,
         each.answers ? `epoch ${each.epoch ?? 'none'}` : 'does not answer',
         each.head === null ? 'no receipt under this act' : `head ${each.head}, lag ${each.lag}`,
-        each.heard === null ? null : `heard ${ago(each.heard, nowMs)}`,
+        heardWords(each, nowMs),
         each.away ? 'out of DNS' : null,
         each.cutOff ? 'cut off' : null,
       ]

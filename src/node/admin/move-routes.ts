@@ -1,7 +1,7 @@
 import type { Hono } from 'hono'
 import type { PeerName } from '../../auth/peer-signature.ts'
 import type { Verdict } from '../../auth/verdict.ts'
-import type { AskedDrain } from '../../replication/exchange/submit.ts'
+import type { AskedDrain } from '../../replication/exchange/decisions.ts'
 import type { Drain, MoveDesk } from '../authority/move-desk.ts'
 import { drainRequest, promoteRequest, type ShownCopies, transferRequest } from './admin-answers.ts'
 import { notTheAuthority, order, question } from './admin-route.ts'

@@ -1,9 +1,6 @@
 import { join } from 'node:path'
-import {
-  deleteSearchFiles,
-  SearchStore,
-  SearchStoreError,
-} from '../../replication/aggregation/search-store.ts'
+import { deleteSearchFiles, SearchStoreError } from '../../replication/aggregation/search-file.ts'
+import { SearchStore } from '../../replication/aggregation/search-store.ts'
 import { showCount } from '../../web/plain-words.ts'
 import { CommandError } from '../blogger/failure.ts'
 import type { CommandIo } from '../blogger/io.ts'

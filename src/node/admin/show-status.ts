@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { showCount } from '../../web/plain-words.ts'
 import { type CommandIo, plainLine } from '../blogger/io.ts'
+import { sentenceOfPort } from '../page-port.ts'
 import { AdminClient } from './admin-client.ts'
 
 export type StatusOptions = { readonly config: string; readonly json?: boolean }
@@ -23,6 +24,8 @@ const statusAnswer = z.looseObject({
       cutOff: z.boolean(),
       connected: z.boolean(),
       heard: z.boolean().optional(),
+      /** left out by a peer of an earlier version */
+      otherPort: z.object({ own: z.array(z.number()), readers: z.array(z.number()) }).nullish(),
     }),
   ),
   blogs: z.array(
@@ -85,6 +88,9 @@ function describe(status: z.infer<typeof statusAnswer>): string[] {
     ...(authority?.reports ?? []).map((each) => `  REPORTED   ${describeReports(each)}`),
     ...members.map(
       (each) => `  peer       ${each.name} (${each.roles.join(', ')}): ${stateOf(each)}`,
+    ),
+    ...members.flatMap(({ name, cutOff, otherPort }) =>
+      cutOff || otherPort == null ? [] : [`  PORT       ${sentenceOfPort(name, otherPort)}`],
     ),
     ...(scrub === undefined || scrub.damaged === 0
       ? []

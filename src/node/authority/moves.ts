@@ -1,7 +1,7 @@
 import type { PeerName } from '../../auth/peer-signature.ts'
 import type { Clock } from '../../replication/clock.ts'
+import type { Trouble } from '../../replication/exchange/decisions.ts'
 import type { Exchange } from '../../replication/exchange/exchange.ts'
-import type { Trouble } from '../../replication/exchange/submit.ts'
 import type { BlogName } from '../../replication/log/entry.ts'
 import { majority } from '../../replication/log/receipt.ts'
 import type { NamedBlog, Names } from '../../replication/registry/names.ts'

@@ -53,11 +53,13 @@ export const answersNeeded = (n: number) => Math.ceil(n / 2)
  *
  * @param line - the act in force first, then those before it, back to the last one known active
  * @param answers - of one round, by peer; who did not answer is left out
+ * @param nameOf - what a peer is called in `@roster`: a refusal is read by people
  */
 export function planNextAct(
   line: readonly [ActInForce, ...ActInForce[]],
   answers: ReadonlyMap<PeerName, SealAnswer>,
   next: NextSet,
+  nameOf: (peer: PeerName) => string,
 ): Verdict<NextAct> {
   const [before] = line
   const counted = new Map<PeerName, Promised>()
@@ -73,7 +75,7 @@ export function planNextAct(
       const silent = replicas.map(({ peer }) => peer).filter((peer) => !answered.has(peer))
       return refuse(
         'SEAL_TOO_FEW',
-        `${given.length} of ${replicas.length} replicas of ${blog} have answered, ${needed} are needed; silent: ${silent.join(', ')}.`,
+        `${given.length} of ${replicas.length} replicas of ${blog} have answered, ${needed} are needed; silent: ${silent.map(nameOf).join(', ')}.`,
       )
     }
     for (const promise of given) counted.set(promise.replica.peer, promise)

@@ -1,3 +1,4 @@
+import { cutText } from '../../auth/cut-text.ts'
 import type { PeerName } from '../../auth/peer-signature.ts'
 import { type Replica, sameReplica } from '../../replication/log/peer-text.ts'
 import { majority } from '../../replication/log/receipt.ts'
@@ -176,7 +177,7 @@ const sameSet = (a: readonly Replica[], b: readonly Replica[]) =>
 
 /** One line, as an act has it. */
 const reasonOf = (reasons: readonly string[]) =>
-  reasons.join('; ').slice(0, maxReasonLength).trim() || 'its copies are put in order'
+  cutText(reasons.join('; '), maxReasonLength).trim() || 'its copies are put in order'
 
 /** Characters of a reason in an act. */
 const maxReasonLength = 300

@@ -131,7 +131,7 @@ export class Sealing {
         const line = lines[at] as Line
         // What is to be given up is asked for as long as anything is.
         const next = { ...(wanted.get(blog) as Change), acceptsLoss: false }
-        return planNextAct(line, given.get(blog) ?? new Map(), next).ok
+        return planNextAct(line, given.get(blog) ?? new Map(), next, this.#nameOf).ok
       }),
     )
     await this.#writeNext(lines, answers, wanted)
@@ -192,7 +192,7 @@ export class Sealing {
       for (const { receipts } of given.values()) await this.#survey.note(act, receipts)
       // The answers may show that the act was active: then the sets before it have no say.
       const counted = this.#survey.isActive(act) ? ([act] as const) : line
-      const next = planNextAct(counted, given, wanted.get(act.blog) as Change)
+      const next = planNextAct(counted, given, wanted.get(act.blog) as Change, this.#nameOf)
       if (next.ok) decisions.push(next.value)
       else this.#waits(act.blog, next.code, next.reason)
     }
@@ -242,6 +242,9 @@ export class Sealing {
         (members?.get(each.peer)?.store !== each.store || alive.hasOtherStore(each)),
     )
   }
+
+  readonly #nameOf = (peer: PeerName): string =>
+    this.#exchange.council.roster()?.members.get(peer)?.name ?? peer
 
   #waits(blog: BlogName, code: string, reason: string): void {
     const { sinceMs = this.#clock.now() } = this.#stuck.get(blog) ?? {}

@@ -2,8 +2,8 @@ import type { PeerSigner } from '../../auth/peer-signature.ts'
 import type { KeyRing } from '../../auth/public-key.ts'
 import type { Clock } from '../../replication/clock.ts'
 import type { FetchHello } from '../../replication/exchange/alive.ts'
+import type { HearTrouble } from '../../replication/exchange/decisions.ts'
 import type { Exchange } from '../../replication/exchange/exchange.ts'
-import type { HearTrouble } from '../../replication/exchange/submit.ts'
 import type { BlogName } from '../../replication/log/entry.ts'
 import type { AdmissionPolicy, EditForm } from '../../replication/registry/act.ts'
 import type { Config } from '../config.ts'
@@ -114,8 +114,8 @@ export async function startAuthority(
   })
   const reports = new ReportDesk({
     ...{ exchange, clock, log, cutOffAfter: settings.cutoffReports ?? null },
-    cutOff: (peer, reason) =>
-      cutOffs.decide(peer, { kind: 'cutoff', reason, evidence: null }, false),
+    cutOff: (peer, reason, evidence) =>
+      cutOffs.decide(peer, { kind: 'cutoff', reason, evidence }, false),
   })
   await reports.load()
   const stuck = (blog: string) => sealing.stuck(blog as BlogName)

@@ -134,9 +134,10 @@ export class Watch {
   }
 
   /**
-   * The signed words of the authority and two other spokes, more when they disagree, each on its own try, one below the
-   * other. Null when as many got an answer as did not, or no other spoke said anything: then the
-   * silence is our own. The helpers are others each time, so that one that lies holds nothing up for long.
+   * The signed words of the authority and two other spokes, more when they disagree, each on its own
+   * try, one below the other. Null when as many got an answer as did not, no other spoke said anything,
+   * or this process stood still meanwhile: then the silence is our own. The helpers are others each
+   * time, so that one that lies holds nothing up for long.
    */
   async #dials(peer: PeerName): Promise<string | null> {
     const { alive, council } = this.#exchange
@@ -149,10 +150,10 @@ export class Watch {
     const helpers = others.map((_, at) => others[(this.#turn + at) % others.length] as Member)
     // All at once: a peer that is stopped, or cut off, lets each of them wait.
     const [own, first] = await Promise.all([
-      alive.dial(peer).then(decodeDial),
+      alive.dial(peer).then((said) => (said === null ? null : decodeDial(said))),
       this.#dialsBy(helpers.slice(0, maxHelpers), peer),
     ])
-    if (!own.ok || own.value.result === answered) return null
+    if (!own?.ok || own.value.result === answered) return null
     // One of them may lie, or stand where the peer cannot be reached: others say who is right.
     const isDisputed = first.some(({ result }) => result === answered)
     const rest = helpers.slice(maxHelpers, isDisputed ? maxHelpersDisputed : maxHelpers)

@@ -1,5 +1,10 @@
 import type { Verdict } from '../../auth/verdict.ts'
-import { type BlogName, blogNameRule, parseBlogName } from '../../replication/log/entry.ts'
+import {
+  type BlogName,
+  blogNameRule,
+  type Post,
+  parseBlogName,
+} from '../../replication/log/entry.ts'
 import type { LogName } from '../../replication/log/log.ts'
 import { decodeReceipt, type Receipt } from '../../replication/log/receipt.ts'
 import type { EntryId, Signed } from '../../replication/log/text.ts'
@@ -128,8 +133,11 @@ export class BlogLog {
   async #setAside({ entry }: Kept, io: CommandIo): Promise<void> {
     const path = await this.outbox.setAside(entry)
     io.say(
-      `entry ${entry.seq} that you signed can no longer be published as it is. Its text is in ${path}; publish it again if you miss it.`,
+      `entry ${entry.seq} that you signed can no longer be published as it is. Its text is in ${path}`,
     )
+    if (entry.kind !== 'post') return
+    io.say('If you miss it, sign it again:')
+    io.say(`  ${signAgainLine(entry, path, this.#client.origin)}`)
   }
 
   async #dropUpTo(seq: number): Promise<void> {
@@ -196,6 +204,28 @@ function fullUpTo(log: LogAnswer): number {
   }
   return replicas.length < 2 ? -1 : Math.min(...replicas.map(({ peer }) => held.get(peer) ?? -1))
 }
+
+/**
+ * The command that publishes a post once more whose signed text is in a file: what stands in its
+ * headers goes into the options, what stands behind the empty line is the Markdown.
+ */
+export function signAgainLine(
+  { log, key, slug, lang, tags, title }: Post,
+  path: string,
+  at: string,
+): string {
+  const options = {
+    ...{ blog: log, at, key, slug, title },
+    ...(lang === null ? {} : { lang }),
+    ...(tags.length === 0 ? {} : { tags: tags.join(',') }),
+  }
+  const words = Object.entries(options).map(([name, value]) => ` --${name}=${quoted(value)}`)
+  return `sed '1,/^$/d' ${quoted(path)} | ./council publish -${words.join('')}`
+}
+
+/** As one word for a shell, whatever is in it. */
+const quoted = (word: string) =>
+  /^[\w./:,@-]+$/.test(word) ? word : `'${word.replaceAll("'", "'\\''")}'`
 
 function parseJson(body: Buffer): unknown {
   try {

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { createInterface } from 'node:readline/promises'
 import { setTimeout as wait } from 'node:timers/promises'
 
 /** What a command needs of the process it runs in. */
@@ -12,6 +14,8 @@ export type CommandIo = {
   /** words, on stderr; the line end is added */
   readonly say: (line: string) => void
   readonly exit: (code: number) => void
+  /** asks a person on the terminal, y or N; null: there is no terminal */
+  readonly confirm: (question: string) => Promise<boolean | null>
 }
 
 export const processIo: CommandIo = {
@@ -31,6 +35,15 @@ export const processIo: CommandIo = {
   },
   exit: (code) => {
     process.exitCode = code
+  },
+  confirm: async (question) => {
+    if (!process.stdin.isTTY) return null
+    const lines = createInterface({ input: process.stdin, output: process.stderr })
+    // Ctrl-D closes it without an answer.
+    const closed = once(lines, 'close').then(() => '')
+    const said = await Promise.race([lines.question(question), closed])
+    lines.close()
+    return /^y(es)?$/i.test(said.trim())
   },
 }
 

@@ -4,6 +4,7 @@ import { formatBootstrap } from '../../replication/registry/bootstrap.ts'
 import type { CouncilLogs } from '../../replication/registry/council-logs.ts'
 import type { NamedBlog, Names } from '../../replication/registry/names.ts'
 import { liveMembers, type Member, type Roster } from '../../replication/registry/roster.ts'
+import { isAtPort, readersPorts } from '../page-port.ts'
 import { buildZone, type Zone, type ZoneBlog, type ZoneInput } from './zone.ts'
 
 /** Keeps the zone in step with the council's logs: a pure function of both (DESIGN 5). */
@@ -47,6 +48,7 @@ const bootstrapPeers = 3
 /** What the zone is made of: the same at every peer that has the same logs. */
 export function zoneInput(roster: Roster, names: Names | null): ZoneInput {
   const members = [...roster.members.values()]
+  const ports = readersPorts(roster)
   return {
     zone: roster.zone,
     editForm: roster.edit,
@@ -56,7 +58,8 @@ export function zoneInput(roster: Roster, names: Names | null): ZoneInput {
       .filter((member) => member.roles.includes('spoke'))
       .map((member) => ({
         name: member.name,
-        addresses: member.web.map(hostOf),
+        addresses: member.web.filter((url) => isAtPort(url, ports)).map(hostOf),
+        elsewhere: member.web.filter((url) => !isAtPort(url, ports)).map(hostOf),
         listed: !member.away && !member.cutOff && member.web.length > 0,
         peer: member.peer,
       })),

@@ -6,6 +6,8 @@ export type ZoneSpoke = {
   readonly name: string
   /** IPv4 or IPv6 literals of its web addresses that were fetched from outside. */
   readonly addresses: readonly string[]
+  /** The same of those at a port to which readers do not come; named only where nothing else is. */
+  readonly elsewhere?: readonly string[]
   /** Admitted, not away, not cut off. */
   readonly listed: boolean
   /** Its peer id, by which blogs name it. */
@@ -97,7 +99,7 @@ const soaTtlSeconds = 60
 /** How long "there is no such name" is kept, so that a claimed name is soon reachable (RFC 2308). */
 const negativeTtlSeconds = 30
 /** Raised whenever this file makes another zone from the same logs, so that the serial rises too. */
-const zoneFormat = 1
+const zoneFormat = 2
 const maxTextStringBytes = 255
 
 const nodata: Lookup = { kind: 'nodata' }
@@ -109,8 +111,10 @@ const noAddresses: Addresses = { A: [], AAAA: [] }
 
 /** What `@roster` alone decides; shared by zones that differ only in blogs. */
 type RosterPart = Pick<ZoneInput, 'zone' | 'editForm' | 'rosterSeq'> & {
-  /** Listed spokes only, by peer id. */
+  /** Listed spokes only, by peer id: where readers find their pages. */
   readonly live: ReadonlyMap<string, Addresses>
+  /** The same of listed spokes whose pages are all at other ports. */
+  readonly elsewhere: ReadonlyMap<string, Addresses>
   /** Record sets of the apex (SOA apart), of `<spoke>.spoke` and of `<peer>.ns`, by relative name. */
   readonly fixed: ReadonlyMap<string, readonly RecordSet[]>
   readonly mname: string
@@ -204,8 +208,9 @@ export class Zone {
   }
 
   private blogSets(blog: ZoneBlog): readonly RecordSet[] {
-    const secondaries = this.liveSecondaries(blog)
-    const primary = this.roster.live.get(blog.primary) ?? noAddresses
+    const live = this.poolOf(blog)
+    const secondaries = liveSecondaries(blog, live)
+    const primary = live.get(blog.primary) ?? noAddresses
     // By family: to a reader with IPv4 only, secondaries with IPv6 only are none.
     const of = (family: 'A' | 'AAAA') => {
       const values = secondaries.flatMap((spoke) => spoke[family])
@@ -219,8 +224,9 @@ export class Zone {
   }
 
   private editSets(blog: ZoneBlog): readonly RecordSet[] {
-    const primary = this.roster.live.get(blog.primary) ?? noAddresses
-    const secondaries = this.liveSecondaries(blog)
+    const live = this.poolOf(blog)
+    const primary = live.get(blog.primary) ?? noAddresses
+    const secondaries = liveSecondaries(blog, live)
     const of = (family: 'A' | 'AAAA') => [
       ...primary[family],
       // The first live one, which is also the one a fail-over would promote.
@@ -229,12 +235,18 @@ export class Zone {
     return addressSets({ A: of('A'), AAAA: of('AAAA') }, editTtlSeconds, false)
   }
 
-  private liveSecondaries(blog: ZoneBlog): Addresses[] {
-    return blog.replicas
-      .filter((peer) => peer !== blog.primary)
-      .map((peer) => this.roster.live.get(peer))
-      .filter((addresses) => addresses !== undefined)
+  /** A blog none of whose replicas is where readers come has the others: they may know the port. */
+  private poolOf({ replicas }: ZoneBlog): ReadonlyMap<string, Addresses> {
+    const { live, elsewhere } = this.roster
+    return replicas.some((peer) => live.has(peer)) ? live : elsewhere
   }
+}
+
+function liveSecondaries(blog: ZoneBlog, live: ReadonlyMap<string, Addresses>): Addresses[] {
+  return blog.replicas
+    .filter((peer) => peer !== blog.primary)
+    .map((peer) => live.get(peer))
+    .filter((addresses) => addresses !== undefined)
 }
 
 /**
@@ -245,11 +257,15 @@ export class Zone {
 export function buildZone(input: ZoneInput): Zone {
   const { zone } = input
   const live = new Map<string, Addresses>()
+  const elsewhere = new Map<string, Addresses>()
   const fixed = new Map<string, readonly RecordSet[]>()
   const spokes = input.spokes.toSorted(byName)
   for (const spoke of spokes) {
-    const addresses = spoke.listed ? byFamily(spoke.addresses) : noAddresses
-    if (spoke.listed) live.set(spoke.peer, addresses)
+    const isAside = spoke.addresses.length === 0 && (spoke.elsewhere ?? []).length > 0
+    // By its own name a spoke is found wherever its pages are: nobody else is there.
+    const own = isAside ? (spoke.elsewhere ?? []) : spoke.addresses
+    const addresses = spoke.listed ? byFamily(own) : noAddresses
+    if (spoke.listed) (isAside ? elsewhere : live).set(spoke.peer, addresses)
     fixed.set(`${spoke.name}.spoke`, addressSets(addresses, addressTtlSeconds, true))
   }
   const targets: string[] = []
@@ -263,7 +279,8 @@ export function buildZone(input: ZoneInput): Zone {
   if (input.spokes.length > 0) fixed.set('spoke', [])
   if (input.nameservers.length > 0) fixed.set('ns', [])
 
-  const all = spokes.map((spoke) => live.get(spoke.peer) ?? noAddresses)
+  const pool = live.size > 0 ? live : elsewhere
+  const all = spokes.map((spoke) => pool.get(spoke.peer) ?? noAddresses)
   const apex: Addresses = {
     A: all.flatMap((addresses) => addresses.A),
     AAAA: all.flatMap((addresses) => addresses.AAAA),
@@ -277,7 +294,7 @@ export function buildZone(input: ZoneInput): Zone {
   ])
 
   const { editForm, rosterSeq, namesSeq } = input
-  const roster = { zone, editForm, rosterSeq, live, fixed, mname: targets[0] ?? zone }
+  const roster = { zone, editForm, rosterSeq, live, elsewhere, fixed, mname: targets[0] ?? zone }
   const blogs = new Map<string, ZoneBlog>()
   for (const blog of input.blogs) blogs.set(blog.name, blog)
   return new Zone(roster, namesSeq, blogs, new Map())

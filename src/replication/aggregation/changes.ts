@@ -32,9 +32,13 @@ export type Change = readonly [
   entries: readonly CollectedRow[],
 ]
 
-/** `n`: up to where this brings the follower; `newest`: how far there is to go now. */
+/**
+ * `n`: up to where this brings the follower; `newest`: how far there is to go now; `at`: what the
+ * source's clock shows, ms, by which its times can be read.
+ */
 export type ChangesFrame = {
   readonly run: string
+  readonly at?: number | undefined
   readonly n: number
   readonly newest: number
   readonly changes: readonly Change[]
@@ -43,22 +47,25 @@ export type ChangesFrame = {
 const seq = z.number().int().min(0).max(Number.MAX_SAFE_INTEGER)
 const cursor: z.ZodType<Cursor> = z.object({ run: z.string().regex(/^[0-9a-f]{1,64}$/), n: seq })
 const blogName = z.string().min(1).max(40)
+const instant = z.number().int().min(0).max(8.64e15)
 const collectedRow: z.ZodType<CollectedRow> = z.tuple([
   bytes.refine((text) => text.length <= maxTextBytes, 'a text is too long'),
   bytes.refine((signature) => signature.length <= maxSignatureBytes, 'a signature is too long'),
-  z.number().int().min(0).max(8.64e15),
+  instant,
 ])
 const entriesShape = z.array(collectedRow).max(maxPageEntries)
 
 export const changesFrame: z.ZodType<ChangesFrame> = z.object({
   run: z.string().regex(/^[0-9a-f]{1,64}$/),
+  at: instant.optional(),
   n: seq,
   newest: seq,
   changes: z
     .array(z.tuple([blogName, seq, z.string().regex(/^[0-9a-f]{64}$/), entriesShape]))
     .max(maxChangesPerFrame),
 })
-export const entriesPage = z.object({ entries: entriesShape })
+export const entriesPage = z.object({ at: instant.optional(), entries: entriesShape })
+export type EntriesPage = z.infer<typeof entriesPage>
 
 const followRequest = z.object({ t: z.literal('follow'), after: cursor.nullable() })
 const entriesRequest = z.object({ t: z.literal('entries'), blog: blogName, from: seq, to: seq })
@@ -197,7 +204,8 @@ export class ChangesFeed {
       follower.told = Math.max(follower.told, next.number)
     }
     if (follower.carried === null && follower.lacks.size === 0) follower.told = this.#newest
-    return { run: this.#run, n: follower.told, newest: this.#newest, changes }
+    const at = this.#clock.now()
+    return { run: this.#run, at, n: follower.told, newest: this.#newest, changes }
   }
 
   #take({ lacks }: Follower): Taken | null {
@@ -228,10 +236,10 @@ export class ChangesFeed {
   }
 
   /** Entries of a blog from `from` to `to`, as many as fit in a page; empty where there are none. */
-  async entries(blog: BlogName, from: number, to: number): Promise<readonly CollectedRow[]> {
+  async entries(blog: BlogName, from: number, to: number): Promise<EntriesPage> {
     const last = Math.min(to, from + maxPageEntries - 1)
     const found = await this.#collection.entries(blog, from, last, maxPageBytes)
-    return found.map(collectedRowOf)
+    return { at: this.#clock.now(), entries: found.map(collectedRowOf) }
   }
 }
 
@@ -245,7 +253,8 @@ const collectedRowOf = ({ text, signature, seenMs }: CollectedEntry): CollectedR
 export class ChangesServer {
   readonly #network: Network
   readonly #feed: ChangesFeed
-  readonly #following = new Map<PeerName, number>()
+  /** what ends each stream on which a peer is served, the oldest first */
+  readonly #following = new Map<PeerName, readonly AbortController[]>()
 
   constructor(parts: { readonly network: Network; readonly feed: ChangesFeed }) {
     this.#network = parts.network
@@ -257,7 +266,7 @@ export class ChangesServer {
       CHANGES,
       answer(entriesRequest, async (_from, { blog, from, to }) => {
         const name = parseBlogName(blog)
-        return { entries: name === null ? [] : await this.#feed.entries(name, from, to) }
+        return name === null ? { entries: [] } : this.#feed.entries(name, from, to)
       }),
     )
     this.#network.handleFollow(CHANGES, (from, body, signal) => this.#serve(from, body, signal))
@@ -265,7 +274,7 @@ export class ChangesServer {
 
   /** Followers at the moment. */
   get following(): number {
-    return [...this.#following.values()].reduce((sum, each) => sum + each, 0)
+    return [...this.#following.values()].reduce((sum, { length }) => sum + length, 0)
   }
 
   async *#serve(from: PeerName, body: unknown, signal: AbortSignal): AsyncGenerator<unknown> {
@@ -275,26 +284,33 @@ export class ChangesServer {
       yield refusalAnswer({ code: 'REQUEST_MALFORMED', reason })
       return
     }
-    const own = this.#following.get(from) ?? 0
-    if (own >= maxFollowsPerPeer || this.following >= maxFollows) {
+    const own = this.#following.get(from) ?? []
+    // Who was cut off without a word comes back to where it was; what it left behind may not know yet.
+    if (own.length >= maxFollowsPerPeer) this.#end(from, own[0] as AbortController)
+    if (this.following >= maxFollows) {
       yield refusalAnswer(
         refuse(
           'TOO_MANY_FOLLOWERS',
-          own >= maxFollowsPerPeer
-            ? 'This peer is followed by you already. End that first.'
-            : 'This peer has as many followers as it may. Try again later, or follow another one.',
+          'This peer has as many followers as it may. Try again later, or follow another one.',
         ),
       )
       return
     }
-    this.#following.set(from, own + 1)
+    const ended = new AbortController()
+    this.#following.set(from, [...(this.#following.get(from) ?? []), ended])
     try {
-      yield* this.#feed.follow(read.data.after, signal)
+      yield* this.#feed.follow(read.data.after, AbortSignal.any([signal, ended.signal]))
     } finally {
-      const left = (this.#following.get(from) ?? 1) - 1
-      if (left === 0) this.#following.delete(from)
-      else this.#following.set(from, left)
+      this.#end(from, ended)
     }
+  }
+
+  /** Makes room at once, also where the stream itself takes its time to end. */
+  #end(from: PeerName, ended: AbortController): void {
+    ended.abort()
+    const left = (this.#following.get(from) ?? []).filter((each) => each !== ended)
+    if (left.length === 0) this.#following.delete(from)
+    else this.#following.set(from, left)
   }
 }
 

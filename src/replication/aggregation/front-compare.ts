@@ -86,12 +86,17 @@ export function differencesOf(
     whole
       .filter((other) => other !== one)
       .flatMap((other) =>
-        findUnlisted(one.page, other.posts, ({ seenMs }) => seenMs - seenLeewayMs).map((post) => ({
-          ...{ lacks: one.peer, has: other.peer, post },
-        })),
+        findUnlisted(one.page, other.posts, ({ seenMs }) => {
+          // Each page goes by its maker's clock.
+          return seenMs + aheadMs(one) - aheadMs(other) - seenLeewayMs
+        }).map((post) => ({ lacks: one.peer, has: other.peer, post })),
       ),
   )
 }
+
+/** How far the clock of a page's maker is ahead of the one here, less the way that it took. */
+const aheadMs = ({ page, receivedMs }: Pick<ShownFront, 'page' | 'receivedMs'>) =>
+  page.atMs - receivedMs
 
 const keyOf = ({ lacks, has, post }: Difference) => `${lacks} ${has} ${post.id}`
 

@@ -1,32 +1,25 @@
 import { hash } from 'node:crypto'
 import type { PeerName } from '../../auth/peer-signature.ts'
-import type { KeyRing } from '../../auth/public-key.ts'
-import { refuse, type Verdict } from '../../auth/verdict.ts'
 import type { Clock } from '../clock.ts'
 import { Buckets } from '../exchange/rates.ts'
 import type { Finding } from '../exchange/reports.ts'
 import { decodeFrame } from '../frame.ts'
-import { type BlogName, decodeEntry } from '../log/entry.ts'
-import { type EntryId, idOf, type Signed } from '../log/text.ts'
-import { ask, type GossipVerdict, type Network, type Pubsub } from '../network.ts'
+import type { Signed } from '../log/text.ts'
+import { ask, type GossipVerdict, type Pubsub } from '../network.ts'
 import { frontTopic, maxFrontBytes, requestTimeoutMs, SEARCH } from '../protocol.ts'
 import { fromSignedRow } from '../registry/proof.ts'
-import type { Roster } from '../registry/roster.ts'
-import type { Collection } from './collection.ts'
 import { decodeFrontPage, type FrontPage, type FrontPost, isLater } from './front-page.ts'
-import type { FrontPosts } from './front-posts.ts'
 import type { MadeFront } from './front-publisher.ts'
 import { judgeFront, pickFront } from './front-rules.ts'
-import { type CheckedPost, checkProvedPost, fromProvedPostRow } from './proved-post.ts'
-import { frontAnswer, frontMessage, postsAnswer } from './search-messages.ts'
+import { type FrontLie, NamedPosts, type NamedPostsParts } from './named-posts.ts'
+import type { CheckedPost } from './proved-post.ts'
+import { frontAnswer, frontMessage } from './search-messages.ts'
 
 /** How long the front page of a peer that was found lying stands behind all others, ms. */
 export const doubtedMs = 600_000
 /** Front pages of one peer that are looked at at once, and per second. */
 export const frontsBurst = 40
 export const frontsPerSecond = 8
-/** Checked posts in memory: those of a few pages of each peer of an inner circle. */
-const maxPosts = 400
 /** How long a page waits for posts that nobody can say anything about, ms; then it goes without them. */
 const undecidedMs = 3_000
 const retryMs = 1_000
@@ -55,8 +48,6 @@ export type InnerCircle = {
   readonly standby: PeerName | null
 }
 
-type Outcome = CheckedPost | 'refuted' | 'undecided'
-
 /**
  * The front pages of the inner circle as a spoke has them: judged, completed with the posts that
  * they name, each checked by its author's signature, and one of them shown. An aggregator can leave
@@ -64,12 +55,11 @@ type Outcome = CheckedPost | 'refuted' | 'undecided'
  */
 export class Fronts {
   readonly #parts: Parts
+  readonly #named: NamedPosts
   readonly #newest = new Map<PeerName, HeardFront>()
   readonly #heard = new Map<PeerName, HeardFront>()
   readonly #runs = new Map<PeerName, string[]>()
   readonly #complete = new Map<PeerName, ShownFront>()
-  /** in the order in which they were used last */
-  readonly #posts = new Map<EntryId, CheckedPost>()
   readonly #doubted = new Map<PeerName, number>()
   readonly #filling = new Set<PeerName>()
   /** since when a peer's page waits for posts */
@@ -82,6 +72,10 @@ export class Fronts {
 
   constructor(parts: Parts) {
     this.#parts = parts
+    this.#named = new NamedPosts({
+      ...parts,
+      onLie: (peer, what, finding) => this.#found(peer, what, finding),
+    })
     const rate = { burst: frontsBurst, perSecond: frontsPerSecond }
     this.#buckets = new Buckets(rate, parts.clock.now)
   }
@@ -231,7 +225,7 @@ export class Fronts {
   async #finish({ page, receivedMs }: HeardFront): Promise<void> {
     const { peer } = page
     const { clock } = this.#parts
-    const outcomes = await this.#get(page)
+    const outcomes = await this.#named.of(page)
     if (outcomes.includes('undecided')) {
       const sinceMs = this.#waitingMs.get(peer) ?? clock.now()
       this.#waitingMs.set(peer, sinceMs)
@@ -255,113 +249,7 @@ export class Fronts {
     this.#tell()
   }
 
-  async #get(page: FrontPage): Promise<Outcome[]> {
-    const found = new Map<EntryId, Outcome>()
-    const missing: FrontPost[] = []
-    for (const post of page.posts) {
-      const own = this.#posts.get(post.id) ?? (await this.#fromOwn(post))
-      if (own === null) missing.push(post)
-      else found.set(post.id, this.#keep(post.id, own))
-    }
-    if (missing.length > 0) await this.#fetch(page, missing, found)
-    return page.posts.map(({ id }) => found.get(id) ?? 'undecided')
-  }
-
-  #keep(id: EntryId, post: CheckedPost): CheckedPost {
-    this.#posts.delete(id)
-    this.#posts.set(id, post)
-    for (const oldest of this.#posts.keys()) {
-      if (this.#posts.size <= maxPosts) break
-      this.#posts.delete(oldest)
-    }
-    return post
-  }
-
-  /** What is collected here was checked when it came. */
-  async #fromOwn({ blog, seq, id }: FrontPost): Promise<CheckedPost | null> {
-    const entry = await this.#parts.collection.entry(blog, seq)
-    if (entry === null || idOf(entry.text) !== id) return null
-    return toChecked(entry, await this.#parts.posts.yearOf(blog, seq))
-  }
-
-  /** Fetches posts from who says that they are there; what does not hold is looked for elsewhere. */
-  async #fetch(
-    page: FrontPage,
-    missing: readonly FrontPost[],
-    found: Map<EntryId, Outcome>,
-  ): Promise<void> {
-    const { network } = this.#parts
-    if (page.peer === network.self) return
-    for (let left = missing; left.length > 0; ) {
-      const body = { t: 'posts', posts: left.map(({ blog, seq }) => [blog, seq]) }
-      const answered = await ask(network, page.peer, SEARCH, body, postsAnswer).catch(() => null)
-      if (answered === null) return
-      const before = left.length
-      const blogs = new Set(answered.posts.map(({ blog }) => blog))
-      const genesisOf = await this.#genesisOf(left.filter(({ blog }) => blogs.has(blog)))
-      for (const row of answered.posts) {
-        const post = left.find(({ blog, seq }) => blog === row.blog && seq === row.seq)
-        if (post === undefined) continue
-        left = left.filter((each) => each !== post)
-        const checked = await this.#check(post, fromProvedPostRow(row), genesisOf)
-        if (checked.ok) found.set(post.id, this.#keep(post.id, checked.value))
-        else if (checked.code === 'BLOG_UNREACHABLE') found.set(post.id, 'undecided')
-        else found.set(post.id, await this.#elsewhere(page, post))
-      }
-      if (answered.more && left.length < before) continue
-      for (const post of left) found.set(post.id, await this.#elsewhere(page, post))
-      return
-    }
-  }
-
-  /** Of all blogs at once: to a newcomer that knows none of them each is a question to others. */
-  async #genesisOf(
-    posts: readonly FrontPost[],
-  ): Promise<ReadonlyMap<BlogName, EntryId | 'unknown' | 'unreachable'>> {
-    const { genesisOf } = this.#parts
-    const blogs = new Set(posts.map(({ blog }) => blog))
-    return new Map(
-      await Promise.all([...blogs].map(async (blog) => [blog, await genesisOf(blog)] as const)),
-    )
-  }
-
-  async #check(
-    post: FrontPost,
-    proved: ReturnType<typeof fromProvedPostRow>,
-    genesisOf: ReadonlyMap<BlogName, EntryId | 'unknown' | 'unreachable'>,
-  ): Promise<Verdict<CheckedPost>> {
-    const { roster, keys } = this.#parts
-    if (idOf(proved.entry.text) !== post.id)
-      return refuse('FRONT_OTHER_POST', 'This is not the post that the page names.')
-    const genesis = genesisOf.get(post.blog) ?? 'unreachable'
-    if (genesis === 'unreachable')
-      return refuse('BLOG_UNREACHABLE', `Whose ${post.blog} is cannot be found out now.`)
-    if (genesis === 'unknown') return refuse('BLOG_UNKNOWN', `There is no blog ${post.blog}.`)
-    return checkProvedPost(proved, { council: roster()?.council ?? '', genesis, keys })
-  }
-
-  /** A post that its page's maker could not prove: the blog's own replicas have the last word. */
-  async #elsewhere({ peer, run, round }: FrontPage, post: FrontPost): Promise<Outcome> {
-    const { blog, seq, id } = post
-    const entry = await this.#parts.entryAt(blog, seq)
-    if (entry === 'unreachable') return 'undecided'
-    const right = entry === 'none' ? null : idOf(entry.text)
-    const checked = entry !== 'none' && right === id ? toChecked(entry, null) : null
-    if (checked !== null) return this.#keep(id, checked)
-    const found = `entry ${seq} of ${blog} stands on its front page with another id`
-    if (right === null) this.#found(peer, `entry ${seq} of ${blog} does not exist`)
-    else {
-      const finding = { peer, log: blog, seq, id: right, asked: `front ${run} ${round}`, found }
-      this.#found(peer, found, right === id ? null : finding)
-    }
-    return 'refuted'
-  }
-
-  #found(
-    peer: PeerName,
-    what: string,
-    finding: Omit<Finding, 'kind' | 'served' | 'answer' | 'receipt'> | null = null,
-  ): void {
+  #found(peer: PeerName, what: string, finding: FrontLie | null = null): void {
     const answer = this.#newest.get(peer)?.signed ?? null
     this.#parts.report('front_lie', { peer, what })
     if (finding !== null)
@@ -374,28 +262,10 @@ export class Fronts {
   }
 }
 
-/** @param year - of its first revision; null: not known */
-function toChecked({ text, signature }: Signed, year: number | null): CheckedPost | null {
-  const entry = decodeEntry(text)
-  if (!entry.ok || entry.value.kind !== 'post') return null
-  const ownYear = new Date(entry.value.dateMs).getUTCFullYear()
-  return { entry: entry.value, year: year ?? ownYear, signed: { text, signature } }
-}
-
-type Parts = {
-  readonly network: Network
+type Parts = Omit<NamedPostsParts, 'onLie'> & {
   readonly pubsub: Pick<Pubsub, 'subscribe' | 'unsubscribe'>
   readonly clock: Clock
-  readonly keys: KeyRing
-  readonly roster: () => Roster | null
   readonly circle: () => InnerCircle
-  /** what this peer has at hand itself, and the posts of it */
-  readonly collection: Pick<Collection, 'entry'>
-  readonly posts: Pick<FrontPosts, 'yearOf'>
-  /** the genesis that an act in force names */
-  readonly genesisOf: (blog: BlogName) => Promise<EntryId | 'unknown' | 'unreachable'>
-  /** an entry as the replicas of its blog have it, checked */
-  readonly entryAt: (blog: BlogName, seq: number) => Promise<Signed | 'none' | 'unreachable'>
   readonly file: (finding: Finding) => void
   readonly report: (event: string, fields: Readonly<Record<string, unknown>>) => void
 }

@@ -5,7 +5,6 @@ import type { Head } from '../log/log.ts'
 import { blogRules, type LogRules } from '../log/rules.ts'
 import { type Disk, LogStore } from '../log/store.ts'
 import type { Signed } from '../log/text.ts'
-import { maxClockSkewMs } from '../protocol.ts'
 import {
   type CollectedEntry,
   type Collection,
@@ -13,11 +12,15 @@ import {
   HeadListeners,
   readEntries,
 } from './collection.ts'
+import { earliestSeenMs } from './first-seen.ts'
 
 /** Blogs whose keys are kept in memory while others are gathered; those used longest ago make room. */
 const maxOpenBlogs = 2_000
 
-/** An entry of a source, decoded, with its signature and when the source saw it first published, ms. */
+/**
+ * An entry of a source, decoded, with its signature and when the source saw it first published, ms, by
+ * the clock here.
+ */
 export type Gathered = { readonly entry: Entry; readonly signed: Signed; readonly seenMs: number }
 
 /**
@@ -30,6 +33,8 @@ export class GatheredCollection implements Collection {
   readonly #ingest: Ingest
   readonly #now: () => number
   readonly #heads = new Map<BlogName, Head>()
+  /** of blogs that grew since the start: when the head was first seen */
+  readonly #headSeenMs = new Map<BlogName, Seen>()
   readonly #listeners = new HeadListeners()
   readonly #lostListeners = new Set<(blog: BlogName) => void>()
 
@@ -141,13 +146,20 @@ export class GatheredCollection implements Collection {
     entries: readonly Gathered[],
     { head, holds }: { head: Head; holds: readonly Head[] },
   ): Promise<Outcome> {
-    const offers = entries.map((each) => ({ ...each.signed, firstMs: this.#seenMs(each) }))
+    let beforeMs = await this.#seenBefore(blog, entries[0]?.entry.seq ?? 0)
+    const offers = entries.map((each) => {
+      beforeMs = this.#seenMs(each, beforeMs)
+      return { ...each.signed, firstMs: beforeMs }
+    })
     // Nobody counts on this copy: its epoch stays 0, and what does not chain is refused.
     const following = { epoch: 0, head, holds }
     const outcome = await this.#ingest.offer(blog, offers, { way: 'pull', following })
     // All of it was on the disk already, and nobody knew: its record was lost.
     if (outcome.kind === 'held' && this.#heads.get(blog)?.id !== outcome.head.id)
       this.#moved(blog, 0, outcome.head)
+    const { id, seq } = entries.at(-1)?.entry ?? {}
+    if (outcome.kind === 'held' && seq !== undefined && beforeMs !== null && outcome.head.id === id)
+      this.#headSeenMs.set(blog, { seq, seenMs: beforeMs })
     return outcome
   }
 
@@ -160,18 +172,31 @@ export class GatheredCollection implements Collection {
   /** A source has seen an entry that is here before this peer, or others, had: the earliest counts. */
   async seenEarlier(blog: BlogName, each: Gathered): Promise<void> {
     const { seq, id } = each.entry
-    await this.#ingest.seenEarlier(blog, { seq, id }, this.#seenMs(each))
+    const head = this.#headSeenMs.get(blog)
+    // Most of the time several tell of what has just come, and the first is the earliest or nearly.
+    if (head?.seq === seq && head.seenMs <= each.seenMs) return
+    const seenMs = this.#seenMs(each, await this.#seenBefore(blog, seq))
+    if (head?.seq === seq) this.#headSeenMs.delete(blog)
+    await this.#ingest.seenEarlier(blog, { seq, id }, seenMs)
   }
 
-  /** Never later than this clock, nor earlier than the primary could have taken what is dated so. */
-  #seenMs({ entry, seenMs }: Gathered): number {
-    return Math.min(this.#now(), Math.max(seenMs, entry.dateMs - maxClockSkewMs))
+  /** Never later than this clock, nor earlier than anybody can have seen it. */
+  #seenMs({ entry, seenMs }: Gathered, beforeMs: number | null): number {
+    return Math.min(this.#now(), Math.max(seenMs, earliestSeenMs(entry.dateMs, beforeMs)))
+  }
+
+  /** When the entry before one was first seen; null where it is not here. */
+  async #seenBefore(blog: BlogName, seq: number): Promise<number | null> {
+    const head = this.#headSeenMs.get(blog)
+    if (head?.seq === seq - 1) return head.seenMs
+    return seq === 0 ? null : ((await this.#store.entry(blog, seq - 1))?.firstMs ?? null)
   }
 
   /** Drops a blog, so that another version of it can be taken. */
   async forget(blog: BlogName): Promise<void> {
     await this.#ingest.forget(blog)
     this.#heads.delete(blog)
+    this.#headSeenMs.delete(blog)
   }
 
   async #dropDamaged(): Promise<void> {
@@ -184,3 +209,5 @@ export class GatheredCollection implements Collection {
     }
   }
 }
+
+type Seen = { readonly seq: number; readonly seenMs: number }

@@ -2,7 +2,8 @@ import type { BlogName } from '../log/entry.ts'
 import { decodeEntry } from '../log/entry.ts'
 import type { Head } from '../log/log.ts'
 import type { CollectedEntry, Collection } from './collection.ts'
-import type { Change, IndexedPost, SearchIndex } from './search-index.ts'
+import type { Change, SearchIndex } from './search-index.ts'
+import type { IndexedPost } from './search-writer.ts'
 
 /** Bytes of texts and signatures that are read and folded before others get their turn. */
 export const maxStretchBytes = 128 * 1024

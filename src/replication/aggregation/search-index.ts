@@ -6,10 +6,9 @@ import type { BlogName } from '../log/entry.ts'
 import type { Head } from '../log/log.ts'
 import { maxHits } from './search-messages.ts'
 import { formatQuery, type ParsedQuery } from './search-query.ts'
-import type { BlogChange, Hit, IndexedBlog, Order } from './search-store.ts'
+import type { Hit, IndexedBlog, Order } from './search-store.ts'
 import type { FoundPage, FromSearch, Position, ToSearch } from './search-worker.ts'
-
-export type { BlogChange, Hit, IndexedBlog, IndexedPost, Order } from './search-store.ts'
+import type { BlogChange } from './search-writer.ts'
 
 /** How long a change waits for others to be written with it, ms. */
 export const groupMs = 200

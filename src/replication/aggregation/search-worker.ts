@@ -1,16 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads'
+import { deleteSearchFiles, isDamage, isOfDisk, SearchStoreError } from './search-file.ts'
 import type { ParsedQuery } from './search-query.ts'
-import {
-  type BlogChange,
-  deleteSearchFiles,
-  type Hit,
-  type IndexedBlog,
-  isDamage,
-  isOfDisk,
-  type Order,
-  SearchStore,
-  SearchStoreError,
-} from './search-store.ts'
+import { type Hit, type IndexedBlog, type Order, SearchStore } from './search-store.ts'
+import type { BlogChange } from './search-writer.ts'
 
 // The thread of `SearchIndex`: SQLite in it is synchronous, and indexing would keep readers waiting.
 

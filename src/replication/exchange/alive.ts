@@ -1,12 +1,12 @@
 import { z } from 'zod'
 import type { PeerName, PeerSigner } from '../../auth/peer-signature.ts'
 import { refuse, type Verdict } from '../../auth/verdict.ts'
-import { type Clock, repeat, wait } from '../clock.ts'
+import { type Clock, repeat, wait, watchStandstill } from '../clock.ts'
 import { type Head, namesLog, rosterLog } from '../log/log.ts'
 import { isWeb, type Replica, type StoreId } from '../log/peer-text.ts'
 import type { Signed } from '../log/text.ts'
 import { answer, ask, type Network, refusalAnswer, signedShape } from '../network.ts'
-import { ALIVE } from '../protocol.ts'
+import { ALIVE, maxReplicas } from '../protocol.ts'
 import type { CouncilLogs } from '../registry/council-logs.ts'
 import { answered, signDial } from '../registry/dial.ts'
 import {
@@ -24,14 +24,34 @@ const request = z.discriminatedUnion('t', [
   z.object({ t: z.literal('beat'), beat: signedShape }),
   z.object({ t: z.literal('fetch'), url: z.string().max(200), nonce: z.string().max(64) }),
   z.object({ t: z.literal('dial'), peer: z.string().max(60) }),
+  z.object({ t: z.literal('heard'), peers: z.array(z.string().max(60)).max(maxReplicas) }),
 ])
 const beatAnswer = z.object({ beat: signedShape })
 const dialAnswer = z.object({ dial: signedShape })
 /** How long a dialled peer may take to answer, ms (REPLICATION, Silence). */
 const dialMs = 3_000
+/** A dial during which the dialling process stood still for so long says nothing, ms. */
+const stillMs = 1_000
+/** How exactly that is watched, ms. */
+const stillStepMs = 250
 /** First pause before an authority that did not answer is greeted again, ms; then twice as long each time. */
 const firstGreetMs = 500
 const fetchAnswer = z.object({ hello: signedShape })
+const agoShape = z.number().int().min(0).nullable()
+const heardAnswer = z.object({
+  agoMs: z.array(agoShape).max(maxReplicas),
+  sinceMs: z.number().int().min(0),
+})
+/** How long somebody waits for whom another peer has heard, ms. */
+const heardMs = 3_000
+
+/** Whom a peer has heard, by its own steady clock. */
+export type HeardBy = {
+  /** how long ago a heartbeat of a peer came, ms; null: none since it listens */
+  readonly agoMs: ReadonlyMap<PeerName, number | null>
+  /** for how long it has listened, ms */
+  readonly sinceMs: number
+}
 
 /** What this machine tells of itself. */
 export type Vitals = {
@@ -47,7 +67,7 @@ export type Vitals = {
 export type FetchHello = (url: string, nonce: string) => Promise<Verdict<Signed>>
 
 /** A heartbeat, and when it came: for people, and for how long ago that is. */
-type Heard = { readonly atMs: number; readonly steadyMs: number; readonly beat: Heartbeat }
+type Heard = { readonly steadyMs: number; readonly beat: Heartbeat }
 
 /**
  * Heartbeats with the authority, both ways, and what follows from them: who is alive, and whose
@@ -121,8 +141,12 @@ export class Alive {
             return refusalAnswer(
               refuse('DIAL_REFUSED', 'Only the authority may ask for a dial, of a member.'),
             )
-          return { dial: signedRow(await this.dial(peer)) }
+          const dial = await this.dial(peer)
+          return dial === null
+            ? refusalAnswer(refuse('DIAL_STOOD_STILL', 'This peer stood still during its dial.'))
+            : { dial: signedRow(dial) }
         }
+        if (body.t === 'heard') return this.#sayHeard(body.peers)
         const beat = decodeHeartbeat(fromSignedRow(body.beat))
         if (!beat.ok) return refusalAnswer(beat)
         if (
@@ -149,7 +173,7 @@ export class Alive {
   }
 
   #hears(peer: PeerName, beat: Heartbeat): void {
-    this.#heard.set(peer, { atMs: this.#clock.now(), steadyMs: this.#clock.steady(), beat })
+    this.#heard.set(peer, { steadyMs: this.#clock.steady(), beat })
   }
 
   /** Heartbeat of `peer`, when it was heard within the silence. */
@@ -160,22 +184,21 @@ export class Alive {
       : null
   }
 
-  /** When a heartbeat of a peer was heard last, ms; null: never since the start. */
-  lastBeatMs(peer: PeerName): number | null {
-    return this.#heard.get(peer)?.atMs ?? null
-  }
-
   /** For how long a peer has been silent, or this peer has listened: the shorter of the two, ms. */
   silentMs(peer: PeerName): number {
     const lastMs = Math.max(this.#heard.get(peer)?.steadyMs ?? 0, this.#startedMs)
     return this.#clock.steady() - lastMs
   }
 
-  /** Dials a peer: it must answer a heartbeat within 3 s. The signed word on what came of it. */
-  async dial(peer: PeerName): Promise<Signed> {
+  /**
+   * Dials a peer: it must answer a heartbeat within 3 s. The signed word on what came of it; null
+   * when there was no answer and this process stood still meanwhile: then it may be its own fault.
+   */
+  async dial(peer: PeerName): Promise<Signed | null> {
     const { council } = this.#council.roster() as Roster
     const atMs = this.#clock.now()
     const beat = await this.#beat()
+    const stoodStillMs = watchStandstill(this.#clock, stillStepMs)
     let result = answered
     try {
       const body = { t: 'beat', beat: signedRow(beat as Signed) }
@@ -185,7 +208,8 @@ export class Alive {
     } catch (error) {
       result = (error as { code?: string }).code ?? 'no answer'
     }
-    return signDial(this.#signer, { council, peer, atMs, result })
+    const isOwnFault = stoodStillMs() >= stillMs && result !== answered
+    return isOwnFault ? null : signDial(this.#signer, { council, peer, atMs, result })
   }
 
   /** Asks another peer to dial one, so that it is seen from a second place. Throws as `ask` does. */
@@ -208,6 +232,37 @@ export class Alive {
   /** Whether a peer is alive, and with this store. */
   isLiveAs(replica: Replica): boolean {
     return this.isLive(replica.peer) && !this.hasOtherStore(replica)
+  }
+
+  /**
+   * Asks a peer how long ago it heard others; the authority hears all. By the time that has passed,
+   * since no two clocks agree. Throws as `ask` does.
+   */
+  async heardBy(peer: PeerName, others: readonly PeerName[]): Promise<HeardBy> {
+    const asked = { t: 'heard', peers: others }
+    const said = await ask(this.#network, peer, ALIVE, asked, heardAnswer, heardMs)
+    return {
+      agoMs: new Map(others.map((other, at) => [other, said.agoMs[at] ?? null])),
+      sinceMs: said.sinceMs,
+    }
+  }
+
+  /** The same, of what came here. */
+  heardHere(peers: readonly PeerName[]): HeardBy {
+    const { agoMs, sinceMs } = this.#sayHeard(peers)
+    return { agoMs: new Map(peers.map((peer, at) => [peer, agoMs[at] ?? null])), sinceMs }
+  }
+
+  #sayHeard(peers: readonly string[]): z.infer<typeof heardAnswer> {
+    const nowMs = this.#clock.steady()
+    const passed = (sinceMs: number) => Math.max(0, Math.round(nowMs - sinceMs))
+    return {
+      agoMs: peers.map((peer) => {
+        const last = this.#heard.get(peer as PeerName)
+        return last === undefined ? null : passed(last.steadyMs)
+      }),
+      sinceMs: passed(this.#startedMs),
+    }
   }
 
   /** Which mark of its disk a peer that is heard is over; null: none, or it is not heard. */

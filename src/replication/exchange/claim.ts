@@ -11,9 +11,9 @@ import type { ClaimRecord, ClaimStep } from '../registry/claim-record.ts'
 import type { CouncilLogs } from '../registry/council-logs.ts'
 import type { ProofRow } from '../registry/proof.ts'
 import type { RevokedKey } from '../registry/revoked-keys.ts'
-import { authorityOf } from '../registry/roster.ts'
 import { checkGenesis } from './check-genesis.ts'
 import { type ClaimRow, ClaimRows } from './claim-rows.ts'
+import type { ToAuthority } from './decisions.ts'
 import type { Push } from './push.ts'
 import { refuseRate } from './rates.ts'
 import type { Kept, Replicas } from './replica.ts'
@@ -40,7 +40,8 @@ export class Claims {
   readonly #council: CouncilLogs
   readonly #replicas: Replicas
   readonly #push: Push
-  readonly #submit: Submit
+  readonly #submit: Pick<Submit, 'handOver'>
+  readonly #toAuthority: Pick<ToAuthority, 'claim'>
   readonly #keys: KeyRing
   readonly #clock: Clock
   readonly #askDns: (blog: BlogName) => Promise<NameInDns>
@@ -58,7 +59,8 @@ export class Claims {
     readonly council: CouncilLogs
     readonly replicas: Replicas
     readonly push: Push
-    readonly submit: Submit
+    readonly submit: Pick<Submit, 'handOver'>
+    readonly toAuthority: Pick<ToAuthority, 'claim'>
     readonly keys: KeyRing
     readonly clock: Clock
     readonly askDns: (blog: BlogName) => Promise<NameInDns>
@@ -71,6 +73,7 @@ export class Claims {
     this.#replicas = parts.replicas
     this.#push = parts.push
     this.#submit = parts.submit
+    this.#toAuthority = parts.toAuthority
     this.#keys = parts.keys
     this.#clock = parts.clock
     this.#askDns = parts.askDns
@@ -218,14 +221,7 @@ export class Claims {
   async #assigned(row: ClaimRow): Promise<{ row: ClaimRow; kept: Kept | null } | null> {
     let now = row
     for (let tries = 0; !this.#stopped; tries++) {
-      const roster = this.#council.roster()
-      const given =
-        roster === null
-          ? refuse('AUTHORITY_UNREACHABLE', 'This spoke has no @roster yet.')
-          : await this.#submit.claim(authorityOf(roster), {
-              text: row.text,
-              signature: row.signature,
-            })
+      const given = await this.#toAuthority.claim({ text: row.text, signature: row.signature })
       if (given.ok) {
         const kept = await this.#replicas.learn(given.value)
         if (!kept.ok && kept.code !== 'ROSTER_BEHIND') {
@@ -295,9 +291,7 @@ export class Claims {
   }
 
   async #learnAgain(offer: Signed): Promise<void> {
-    const roster = this.#council.roster()
-    if (roster === null) return
-    const given = await this.#submit.claim(authorityOf(roster), offer)
+    const given = await this.#toAuthority.claim(offer)
     if (given.ok) await this.#replicas.learn(given.value)
   }
 

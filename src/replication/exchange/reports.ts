@@ -49,6 +49,11 @@ export type Finding = {
 
 /** The same finding is not reported again within this time, ms. */
 const againMs = 600_000
+/**
+ * Findings of one kind about one peer that are reported in that time, with something to show and
+ * without: the authority keeps no more.
+ */
+const maxAgain = 5
 /** Reports that wait for the authority; beyond it the oldest is forgotten. */
 const maxWaiting = 50
 
@@ -65,14 +70,21 @@ export class Reports {
     this.#parts = parts
   }
 
-  /** Signs a report and sends it; again with `retry` while the authority does not answer. */
+  /**
+   * Signs a report and sends it; again with `retry` while the authority does not answer, or takes no
+   * more at once. Of many findings about one peer the first are reported, the others would say no more.
+   */
   file(finding: Finding): void {
     const { council, clock, signer, report } = this.#parts
     const roster = council.roster()
-    const key = [finding.peer, finding.kind, finding.log, finding.seq].join(' ')
+    // Who shows one reader nothing, and another one lies, is not safe from the second report by the first.
+    const isShown = finding.served !== null || finding.answer !== null
+    const about = `${finding.peer} ${finding.kind} ${isShown} `
+    const key = `${about}${finding.log} ${finding.seq}`
     const nowMs = clock.steady()
-    if (roster === null || nowMs - (this.#filedMs.get(key) ?? -Infinity) < againMs) return
     for (const [old, atMs] of this.#filedMs) if (nowMs - atMs >= againMs) this.#filedMs.delete(old)
+    const filed = [...this.#filedMs.keys()].filter((each) => each.startsWith(about))
+    if (roster === null || this.#filedMs.has(key) || filed.length >= maxAgain) return
     this.#filedMs.set(key, nowMs)
     this.count++
     const { peer, kind, log, seq, id, asked, found } = finding

@@ -10,9 +10,9 @@ import { fromProofRow, type ProofRow } from '../registry/proof.ts'
 import type { RevokedKey } from '../registry/revoked-keys.ts'
 import { authorityOf } from '../registry/roster.ts'
 import { type BlogKey, type HeldKeys, keysOfLog } from './blog-keys.ts'
+import type { Revoke, ToAuthority } from './decisions.ts'
 import type { Reader } from './read.ts'
 import type { Revocations } from './revocations.ts'
-import type { Revoke, Submit } from './submit.ts'
 
 /** What became of a revocation that somebody handed in. */
 export type HandedIn =
@@ -40,7 +40,7 @@ export class Revoking {
   readonly #revocations: Revocations
   readonly #held: HeldKeys
   readonly #reader: Pick<Reader, 'open'>
-  readonly #submit: Pick<Submit, 'revoke'>
+  readonly #toAuthority: Pick<ToAuthority, 'revoke'>
   readonly #clock: Clock
   readonly #waiting = new Map<string, Row>()
   #retrying: Promise<void> | null = null
@@ -53,7 +53,7 @@ export class Revoking {
     readonly revocations: Revocations
     readonly held: HeldKeys
     readonly reader: Pick<Reader, 'open'>
-    readonly submit: Pick<Submit, 'revoke'>
+    readonly toAuthority: Pick<ToAuthority, 'revoke'>
     readonly clock: Clock
   }) {
     this.#store = parts.store
@@ -61,7 +61,7 @@ export class Revoking {
     this.#revocations = parts.revocations
     this.#held = parts.held
     this.#reader = parts.reader
-    this.#submit = parts.submit
+    this.#toAuthority = parts.toAuthority
     this.#clock = parts.clock
   }
 
@@ -150,7 +150,7 @@ export class Revoking {
         'This spoke has not joined its council yet; try again in a minute.',
       )
     const authority = authorityOf(roster)
-    const given: Verdict<ProofRow> = await this.#submit.revoke(authority, asked)
+    const given: Verdict<ProofRow> = await this.#toAuthority.revoke(asked)
     return given.ok ? this.#revocations.takeFrom(authority, fromProofRow(given.value)) : given
   }
 

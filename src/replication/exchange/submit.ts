@@ -1,12 +1,7 @@
 import { z } from 'zod'
-import type { PeerName } from '../../auth/peer-signature.ts'
-import { keyStateAt } from '../../auth/public-key.ts'
-import { readSignature } from '../../auth/signature.ts'
 import { accept, type Refusal, refuse, type Verdict } from '../../auth/verdict.ts'
 import { type Clock, wait } from '../clock.ts'
-import type { Author } from '../log/author.ts'
-import { type BlogName, decodeEntry, type Entry } from '../log/entry.ts'
-import type { Ingest } from '../log/ingest.ts'
+import { decodeEntry, type Entry } from '../log/entry.ts'
 import type { Head } from '../log/log.ts'
 import { decodeReceipt } from '../log/receipt.ts'
 import type { EntryId, Signed } from '../log/text.ts'
@@ -19,33 +14,22 @@ import {
   refusalAnswer,
   signedShape,
 } from '../network.ts'
-import {
-  maxBareBytes,
-  maxClockSkewMs,
-  maxSealsAtOnce,
-  moveRetryMs,
-  publishWaitMs,
-  SUBMIT,
-} from '../protocol.ts'
+import { moveRetryMs, publishWaitMs, SUBMIT } from '../protocol.ts'
 import { type Assignment, publishedFrom } from '../registry/assignment.ts'
 import { fromSignedRow, type ProofRow, proofRow, signedRow } from '../registry/proof.ts'
 import type { Registry } from '../registry/registry.ts'
-import type { RevokedKey } from '../registry/revoked-keys.ts'
-import { type DecideOrder, type OrderedMove, orderShape, sendOrder } from './orders.ts'
+import { askedShapes, type Decisions, decide } from './decisions.ts'
+import type { PrimaryDoor } from './primary-door.ts'
 import {
   Buckets,
   claimsPerSpokeBurst,
   claimsPerSpokeSecond,
-  Door,
-  type DoorLimits,
   entriesPerSpokeBurst,
   entriesPerSpokeSecond,
   refuseRate,
 } from './rates.ts'
 import { ReceiptBook } from './receipts.ts'
 import type { Kept, Replicas } from './replica.ts'
-import { type DecideReport, reportShape, toHanded } from './reports.ts'
-import { checkRevoked } from './revocations.ts'
 
 /** What became of a submitted entry. */
 export type Submitted =
@@ -72,124 +56,42 @@ const entryAnswer = z.union([
 ])
 const request = z.discriminatedUnion('t', [
   z.object({ t: z.literal('entry'), entry: signedShape }),
-  z.object({ t: z.literal('claim'), entry: signedShape }),
   z.object({ t: z.literal('genesis'), entry: signedShape, proof: proofShape }),
-  z.object({
-    t: z.literal('revoke'),
-    certificate: z.string().max(maxBareBytes),
-    blog: z.string().max(40).nullable(),
-  }),
-  z.object({ t: z.literal('sealed'), blogs: z.array(z.string().max(40)).max(maxSealsAtOnce) }),
-  z.object({ t: z.literal('short'), blogs: z.array(z.string().max(40)).max(maxSealsAtOnce) }),
-  reportShape,
-  orderShape,
-  z.object({
-    t: z.literal('drain'),
-    undo: z.boolean(),
-    reason: z.string().max(300),
-    dryRun: z.boolean(),
-  }),
+  ...askedShapes,
 ])
-const actAnswer = z.object({ proof: proofShape })
-
-const drainAnswer = z.object({
-  spoke: z.string().max(60),
-  isDraining: z.boolean(),
-  copies: z.number().int().min(0),
-  leads: z.number().int().min(0),
-})
-
-/** What a spoke asks of the authority about its own copies, and how far that has come. */
-export type AskedDrain = {
-  readonly undo: boolean
-  readonly reason: string
-  readonly dryRun: boolean
-}
-export type Drained = z.infer<typeof drainAnswer>
-/** The authority's answer to a spoke that wants to be emptied, or to keep copies again. */
-export type DecideDrain = (
-  asked: AskedDrain & { readonly spoke: PeerName },
-) => Promise<Verdict<Drained>>
-
-/**
- * What a replica tells the authority of blogs: `sealed`, its act is ended there and no next one is
- * known; `short`, as their primary it lacks receipts of w replicas for what they end with.
- */
-export type Trouble = 'sealed' | 'short'
-export type HearTrouble = (from: PeerName, what: Trouble, blogs: readonly string[]) => void
-
-/** The authority's answer to a claim: the assignment that gives the name. */
-export type DecideClaim = (genesis: Entry, offer: Signed, via: string) => Promise<Verdict<ProofRow>>
-
 /** A primary's answer to the genesis of a blog that it leads, claimed at a spoke without room. */
 export type TakeGenesis = (genesis: Entry, offer: Signed, proof: ProofRow) => Promise<Verdict<Kept>>
-
-/** A revocation on its way to the authority. */
-export type Revoke = {
-  /** as it is kept, or gpg's bare certificate when its key is not known here */
-  readonly certificate: string
-  /** a blog that is or was written with the key, where that is known */
-  readonly blog: string | null
-}
-/** The authority's answer: the act `revoke`, new or written before. */
-export type DecideRevoke = (asked: Revoke) => Promise<Verdict<ProofRow>>
 
 /** Passes signed entries from whoever has them to the primary that takes them (DESIGN 4). */
 export class Submit {
   readonly #network: Network
-  readonly #ingest: Ingest
   readonly #replicas: Replicas
   readonly #registry: Registry
   readonly #clock: Clock
-  readonly #decideClaim: DecideClaim | null
-  readonly #decideRevoke: DecideRevoke | null
-  readonly #decideReport: DecideReport | null
-  readonly #decideDrain: DecideDrain | null
-  readonly #decideOrder: DecideOrder | null
-  readonly #hearTrouble: HearTrouble | null
-  readonly #authority: () => PeerName | null
+  readonly #door: PrimaryDoor
+  readonly #decisions: Decisions | null
   readonly #takeGenesis: TakeGenesis
-  readonly #revoked: (key: string) => RevokedKey | null
-  readonly #door: Door
   readonly #handedIn: Buckets
   readonly #claimed: Buckets
 
   constructor(parts: {
     readonly network: Network
-    readonly ingest: Ingest
     readonly replicas: Replicas
     readonly registry: Registry
     readonly clock: Clock
+    readonly door: PrimaryDoor
     /** null at peers without the section `authority` */
-    readonly decideClaim: DecideClaim | null
-    readonly decideRevoke: DecideRevoke | null
-    readonly decideReport?: DecideReport | null
-    readonly decideDrain: DecideDrain | null
-    readonly decideOrder?: DecideOrder | null
-    readonly hearTrouble: HearTrouble | null
-    /** who decides; null while this peer has no `@roster` */
-    readonly authority: () => PeerName | null
+    readonly decisions: Decisions | null
     readonly takeGenesis: TakeGenesis
-    /** what the council knows of a key */
-    readonly revoked: (key: string) => RevokedKey | null
-    readonly limits: DoorLimits
   }) {
     this.#network = parts.network
-    this.#ingest = parts.ingest
     this.#replicas = parts.replicas
     this.#registry = parts.registry
     this.#clock = parts.clock
-    this.#decideClaim = parts.decideClaim
-    this.#decideRevoke = parts.decideRevoke
-    this.#decideReport = parts.decideReport ?? null
-    this.#decideDrain = parts.decideDrain
-    this.#decideOrder = parts.decideOrder ?? null
-    this.#hearTrouble = parts.hearTrouble
-    this.#authority = parts.authority
+    this.#door = parts.door
+    this.#decisions = parts.decisions
     this.#takeGenesis = parts.takeGenesis
-    this.#revoked = parts.revoked
     const { now } = parts.clock
-    this.#door = new Door(parts.limits, now)
     this.#handedIn = new Buckets(
       { burst: entriesPerSpokeBurst, perSecond: entriesPerSpokeSecond },
       now,
@@ -209,47 +111,15 @@ export class Submit {
           const words = 'This spoke hands in more than the one that decides can look at.'
           return refusalAnswer(refuseRate(words, buckets.waitMs(from)))
         }
-        if (body.t === 'revoke') return this.#decided(body)
-        if (body.t === 'sealed' || body.t === 'short') {
-          if (this.#hearTrouble === null)
-            return refusalAnswer(refuse('NOT_THE_AUTHORITY', 'This peer moves no blogs.'))
-          this.#hearTrouble(from, body.t, body.blogs)
-          return { ok: true }
-        }
-        if (body.t === 'report') {
-          const taken =
-            this.#decideReport === null
-              ? refuse('NOT_THE_AUTHORITY', 'This peer does not judge reports.')
-              : await this.#decideReport(from, toHanded(body))
-          return taken.ok ? { ok: true } : refusalAnswer(taken)
-        }
-        if (body.t === 'drain') {
-          const { undo, reason, dryRun } = body
-          const drained = await this.#decideDrain?.({ undo, reason, dryRun, spoke: from })
-          if (drained === undefined)
-            return refusalAnswer(refuse('NOT_THE_AUTHORITY', 'This peer does not move blogs.'))
-          return drained.ok ? drained.value : refusalAnswer(drained)
-        }
-        if (body.t === 'order') {
-          const moved =
-            this.#decideOrder === null
-              ? refuse('NOT_THE_AUTHORITY', 'This peer does not move blogs.')
-              : await this.#decideOrder(fromSignedRow(body.order))
-          return moved.ok ? moved.value : refusalAnswer(moved)
-        }
+        if (body.t !== 'entry' && body.t !== 'genesis') return decide(this.#decisions, from, body)
         const offer = fromSignedRow(body.entry)
         const entry = decodeEntry(offer.text)
         if (!entry.ok) return refusalAnswer(entry)
-        if (body.t === 'claim') {
-          if (this.#decideClaim === null) {
-            return refusalAnswer(refuse('NOT_THE_AUTHORITY', 'This peer does not give out names.'))
-          }
-          const given = await this.#decideClaim(entry.value, offer, from)
-          return given.ok ? { proof: given.value } : refusalAnswer(given)
-        }
         if (body.t === 'genesis') {
           const taken = await this.#takeGenesis(entry.value, offer, body.proof)
-          return taken.ok ? stateAnswer(await this.#state(taken.value, 0)) : refusalAnswer(taken)
+          return taken.ok
+            ? stateAnswer(await this.#door.published(taken.value, 0))
+            : refusalAnswer(taken)
         }
         const kept = this.#replicas.get(entry.value.log)
         if (kept?.role !== 'primary') {
@@ -257,17 +127,9 @@ export class Submit {
             refuse('NOT_PRIMARY', `This spoke is not the primary of ${entry.value.log}.`),
           )
         }
-        return stateAnswer(await this.#here(kept, entry.value, offer))
+        return stateAnswer(await this.#door.take(kept, entry.value, offer))
       }),
     )
-  }
-
-  async #decided(asked: Revoke): Promise<unknown> {
-    const given =
-      this.#decideRevoke === null
-        ? refuse('NOT_THE_AUTHORITY', 'This peer does not write @names.')
-        : await this.#decideRevoke(asked)
-    return given.ok ? { proof: given.value } : refusalAnswer(given)
   }
 
   /**
@@ -317,7 +179,7 @@ export class Submit {
     isFresh: boolean,
   ): Promise<Verdict<Submitted>> {
     const kept = this.#replicas.get(entry.log)
-    if (kept?.role === 'primary') return this.#here(kept, entry, offer)
+    if (kept?.role === 'primary') return this.#door.take(kept, entry, offer)
     try {
       const reply = await ask(
         this.#network,
@@ -348,15 +210,6 @@ export class Submit {
     }
   }
 
-  /** Hands a genesis to the authority. Codes: AUTHORITY_UNREACHABLE, and the authority's. */
-  claim(authority: PeerName, offer: Signed): Promise<Verdict<ProofRow>> {
-    return this.#decision(
-      authority,
-      { t: 'claim', entry: signedRow(offer) },
-      'The claim goes on by itself when it does.',
-    )
-  }
-
   /**
    * Hands a genesis, with the act that gives its name, to the spoke that leads the blog. What the
    * answer counts are receipts that hold. Codes: PRIMARY_UNREACHABLE, and those of `Claims.handedOver`.
@@ -374,134 +227,6 @@ export class Submit {
         refuse('PRIMARY_UNREACHABLE', `The spoke that leads ${found.blog} does not answer yet.`)
       )
     }
-  }
-
-  /** Hands a revocation to the authority. Codes: AUTHORITY_UNREACHABLE, and the authority's. */
-  revoke(authority: PeerName, asked: Revoke): Promise<Verdict<ProofRow>> {
-    return this.#decision(authority, { t: 'revoke', ...asked }, 'Try again in a minute.')
-  }
-
-  /**
-   * Asks the authority to move everything away from this spoke. Codes: NOT_READY,
-   * AUTHORITY_UNREACHABLE, and the authority's.
-   */
-  async drain(asked: AskedDrain): Promise<Verdict<Drained>> {
-    const authority = this.#authority()
-    if (authority === null) return refuse('NOT_READY', 'This peer has not joined its council yet.')
-    try {
-      const body = { t: 'drain', ...asked }
-      return accept(await ask(this.#network, authority, SUBMIT, body, drainAnswer, 20_000))
-    } catch (error) {
-      const silent = 'The authority of the zone does not answer. Try again in a minute.'
-      return asRefusal(error) ?? refuse('AUTHORITY_UNREACHABLE', silent)
-    }
-  }
-
-  /** Hands a blogger's signed order to the authority. Codes: NOT_READY, and those of `sendOrder`. */
-  async order(order: Signed): Promise<Verdict<OrderedMove>> {
-    const authority = this.#authority()
-    return authority === null
-      ? refuse('NOT_READY', 'This server has not joined its council yet. Try again in a minute.')
-      : sendOrder(this.#network, authority, order)
-  }
-
-  /** Tells the authority of blogs that do not go on here by themselves. Throws as `ask` does. */
-  async tellTrouble(what: Trouble, blogs: readonly BlogName[]): Promise<void> {
-    const authority = this.#authority()
-    if (authority === null || blogs.length === 0) return
-    const body = { t: what, blogs: blogs.slice(0, maxSealsAtOnce) }
-    await ask(this.#network, authority, SUBMIT, body, z.object({ ok: z.literal(true) }))
-  }
-
-  async #decision(authority: PeerName, body: object, later: string): Promise<Verdict<ProofRow>> {
-    try {
-      return accept((await ask(this.#network, authority, SUBMIT, body, actAnswer, 20_000)).proof)
-    } catch (error) {
-      return (
-        asRefusal(error) ??
-        refuse('AUTHORITY_UNREACHABLE', `The authority of the zone does not answer. ${later}`)
-      )
-    }
-  }
-
-  /** The primary's door: what only the moment of taking can show is judged here, once (DESIGN 3.1). */
-  async #here(kept: Kept, entry: Entry, offer: Signed): Promise<Verdict<Submitted>> {
-    // Damaged here, and brought by its author, or by whoever has it: it is in its place again.
-    if (this.#replicas.isDamaged(entry.log)) await this.#ingest.damage.restore(entry.log, [offer])
-    if ((await this.#ingest.idAt(entry.log, entry.seq)) === entry.id) {
-      // Its signature may have come damaged in a catch-up: then this one puts it right.
-      if ((await this.#ingest.read(entry.log, entry.seq)) === null)
-        await this.#ingest.heal(entry.log, offer)
-      return this.#state(kept, entry.seq)
-    }
-    const door = await this.#checkDoor(entry, offer)
-    if (!door.ok) return door
-    const written = await this.#replicas.write(kept, offer)
-    if (!written.ok) return written
-    const outcome = written.value
-    // A fork is kept as proof: it costs room like any other.
-    if (outcome.kind === 'fork' || (outcome.kind === 'held' && outcome.added.length > 0))
-      this.#door.count({ blog: entry.log, key: entry.key, kind: entry.kind })
-    if (outcome.kind === 'refused') return outcome.refusal
-    if (outcome.kind === 'held') return this.#state(kept, entry.seq)
-    const record = await this.#ingest.record(entry.log)
-    return accept({ kind: 'taken', head: record?.head ?? kept.assignment.head })
-  }
-
-  async #checkDoor(entry: Entry, offer: Signed): Promise<Verdict<void>> {
-    const text = Buffer.from(entry.text).toString()
-    if (text.normalize('NFC') !== text) {
-      return refuse(
-        'TEXT_NOT_NFC',
-        'The text is not in Unicode normal form C. Normalise it and sign it again.',
-      )
-    }
-    const room = this.#door.check({
-      ...{ blog: entry.log, key: entry.key, kind: entry.kind },
-      bytes: offer.text.length + offer.signature.length,
-      heldBytes: (await this.#ingest.record(entry.log))?.bytes ?? 0,
-    })
-    if (!room.ok) return room
-    const latest = this.#clock.now() + maxClockSkewMs
-    const signature = await readSignature(Buffer.from(offer.signature).toString())
-    if (!signature.ok) return signature
-    if (entry.dateMs > latest) {
-      return refuse(
-        'DATE_IN_FUTURE',
-        'The date lies in the future. Set the clock of your computer and sign again.',
-      )
-    }
-    if (signature.value.createdMs > latest) {
-      return refuse(
-        'SIGNATURE_IN_FUTURE',
-        'The signature is dated in the future. Set the clock of your computer and sign again.',
-      )
-    }
-    const standing = checkRevoked(entry, this.#revoked)
-    if (!standing.ok) return standing
-    const author = (await this.#ingest.state(entry.log)) as Author | null
-    // A rekey is how an expired key is extended: its own rules decide.
-    if (author === null || entry.kind === 'rekey') return accept(undefined)
-    return keyStateAt(author.current, new Date(this.#clock.now()))
-  }
-
-  async #state(kept: Kept, seq: number): Promise<Verdict<Submitted>> {
-    const { blog, replicas } = kept.assignment
-    if (replicas.length > 1) {
-      const isOver = (now: Kept) => now.role !== 'primary' || now.receipts.published() >= seq
-      await this.#replicas.until(blog, isOver, publishWaitMs)
-    }
-    const now = this.#replicas.get(blog) ?? kept
-    // The blog was moved meanwhile: who leads it now counts the copies.
-    if (now.role !== 'primary') return moved
-    const covering = now.receipts.all().filter((receipt) => receipt.head.seq >= seq)
-    return accept({
-      kind: 'held',
-      published: now.receipts.published() >= seq,
-      copies: now.receipts.copies(seq),
-      wanted: now.assignment.replicas.length,
-      receipts: covering.map((receipt) => receipt.signed),
-    })
   }
 }
 
@@ -537,5 +262,3 @@ function countProven(
     held: { kind: 'held', published, copies, wanted: found.replicas.length, receipts },
   }
 }
-
-const moved = refuse('NOT_PRIMARY', 'The blog has been moved to another server meanwhile.')

@@ -1,3 +1,4 @@
+import { cutText } from '../../auth/cut-text.ts'
 import { type Fingerprint, parseFingerprint } from '../../auth/public-key.ts'
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import {
@@ -210,7 +211,7 @@ export function decodeEntry(bytes: Uint8Array): Verdict<Entry> {
   if (table === undefined) {
     return refuse(
       'ENTRY_KIND',
-      `The kind "${kind.slice(0, 40)}" is not known in format 1. Known are ${Object.keys(kinds).join(', ')}.`,
+      `The kind "${cutText(kind, 40)}" is not known in format 1. Known are ${Object.keys(kinds).join(', ')}.`,
     )
   }
   const values = readHeaders(text.value, table)

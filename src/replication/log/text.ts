@@ -1,4 +1,5 @@
 import { hash } from 'node:crypto'
+import { cutText } from '../../auth/cut-text.ts'
 import { accept, type Refusal, refuse, type Verdict } from '../../auth/verdict.ts'
 import { maxLineBytes, maxTextBytes } from '../protocol.ts'
 
@@ -229,7 +230,7 @@ function misplaced(name: string, headers: Text['headers'], fields: readonly Fiel
 }
 
 function shorten(value: string): string {
-  return value.length > 60 ? `${value.slice(0, 57)}…` : value
+  return value.length > 60 ? `${cutText(value, 57)}…` : value
 }
 
 // What a header's value must look like. Each answers null or the second half of a sentence.

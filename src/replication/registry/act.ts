@@ -1,3 +1,4 @@
+import { cutText } from '../../auth/cut-text.ts'
 import type { PeerName } from '../../auth/peer-signature.ts'
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import { type BlogName, blogNameRule, parseBlogName } from '../log/entry.ts'
@@ -262,7 +263,7 @@ export function decodeAct(bytes: Uint8Array): Verdict<Act> {
   const kind = text.value.headers.find(([name]) => name === 'kind')?.[1] ?? ''
   const table = tables.get(kind)
   if (table === undefined)
-    return refuse('ACT_KIND', `The kind "${kind.slice(0, 40)}" is not known in format 1.`)
+    return refuse('ACT_KIND', `The kind "${cutText(kind, 40)}" is not known in format 1.`)
   const read = readHeaders(text.value, table)
   if (!read.ok) return read
   const { log, body } = kinds[kind as Kind]

@@ -59,6 +59,7 @@ const elsewhere = {
     now: () => 0,
     bootstrap: () => null,
     nameOf: () => null,
+    otherPort: () => null,
   },
   self: peer(1).peer,
   copiesOf: async () => refuse('BLOG_UNKNOWN', 'There is no such blog.'),

@@ -2,13 +2,22 @@ import { describe, expect, it } from 'vitest'
 import type { NextSet } from '../../../src/node/authority/next-act.ts'
 import {
   finishOf,
+  type Need,
   needOf,
   type Order,
   type Standing,
   type View,
 } from '../../../src/node/authority/next-set.ts'
 import type { Replica } from '../../../src/replication/log/peer-text.ts'
-import { assignFields, peer, replica } from '../../replication/test-council.ts'
+import { signAct } from '../../../src/replication/registry/sign-act.ts'
+import {
+  assignFields,
+  fakeId,
+  must,
+  peer,
+  replica,
+  startMs,
+} from '../../replication/test-council.ts'
 
 /** A council of spokes 1 to `spokes`, all live but those named otherwise. */
 function view(
@@ -161,6 +170,21 @@ describe('needOf', () => {
     )
     expect(reasonOf(blogOn(1, 2), view())).toBe('s3 keeps a copy from now on')
   })
+
+  it.each([296, 297, 298, 299, 300])(
+    'says it in words that an act can carry, also where a character of two units is cut: at %i',
+    (length) => {
+      const order = { ...orderTo(4), reason: `${'a'.repeat(length)}😀😀` }
+      const { next } = needOf(blogOn(1, 2, 3), view({}, { order })) as Need
+      const head = { seq: 4, id: fakeId('ab') }
+      const council = `blogs.localhost/${fakeId('5f')}`
+      const position = { council, log: '@names', head, roster: head }
+      const decision = { ...assignFields(), reason: next.reason }
+      const { act } = must(signAct(peer(0), { ...position, dateMs: startMs }, decision as never))
+      expect((act.decision as { reason: string }).reason).toBe(next.reason)
+      expect(next.reason.startsWith('a'.repeat(length))).toBe(true)
+    },
+  )
 })
 
 describe('finishOf', () => {

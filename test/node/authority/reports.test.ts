@@ -1,12 +1,9 @@
 import { beforeEach, describe, expect, it } from 'vitest'
 import type { PeerName } from '../../../src/auth/peer-signature.ts'
-import {
-  judgeReport,
-  planCutOff,
-  ReportDesk,
-  type Worth,
-  writeEvidence,
-} from '../../../src/node/authority/reports.ts'
+import { CutOffs } from '../../../src/node/authority/cutoffs.ts'
+import { writeEvidence } from '../../../src/node/authority/report-evidence.ts'
+import { judgeReport, type Worth } from '../../../src/node/authority/report-worth.ts'
+import { ReportDesk } from '../../../src/node/authority/reports.ts'
 import { createLogger } from '../../../src/node/logger.ts'
 import { packManifest } from '../../../src/replication/aggregation/front-evidence.ts'
 import { signFrontPage } from '../../../src/replication/aggregation/front-page.ts'
@@ -14,29 +11,31 @@ import { bucketOf, Manifest } from '../../../src/replication/aggregation/manifes
 import { judgeAnswer } from '../../../src/replication/exchange/audits.ts'
 import type { HandedReport } from '../../../src/replication/exchange/reports.ts'
 import { type BlogName, decodeEntry, encodeEntry } from '../../../src/replication/log/entry.ts'
-import type { Head } from '../../../src/replication/log/log.ts'
+import { type Head, rosterLog } from '../../../src/replication/log/log.ts'
 import { signReceipt } from '../../../src/replication/log/receipt.ts'
 import { idOf } from '../../../src/replication/log/text.ts'
+import { type Decision, decodeAct } from '../../../src/replication/registry/act.ts'
 import { auditHash, signAnswer } from '../../../src/replication/registry/audit-answer.ts'
 import { decodeReport, type Report, signReport } from '../../../src/replication/registry/report.ts'
-import type { Roster } from '../../../src/replication/registry/roster.ts'
 import { signAct } from '../../../src/replication/registry/sign-act.ts'
 import { renderMarkdown } from '../../../src/web/markdown.ts'
+import { TestPeer } from '../../replication/exchange/test-peer.ts'
 import { TestAuthor } from '../../replication/test-author.ts'
 import {
   fakeId,
   forge,
-  member,
   must,
   peer,
   replica,
   startMs,
   storeOf,
-  TestClock,
+  TestCouncil,
   TestDisk,
 } from '../../replication/test-council.ts'
 
-const council = `blogs.example.org/${fakeId('5f')}`
+/** The council's logs as the authority has written them: spokes s1 to s4, each of its own operator. */
+const founded = new TestCouncil({ zone: 'blogs.example.org' }).admit(1, 2, 3, 4)
+const { council } = founded
 const maria = await TestAuthor.make('maria')
 const { text } = must(
   encodeEntry({
@@ -202,81 +201,49 @@ describe('judgeReport', () => {
   })
 })
 
-const rosterOf = (change: Readonly<Record<number, object>> = {}) =>
-  ({
-    council,
-    members: new Map(
-      [0, 1, 2, 3, 4].map((n) => [
-        peer(n).peer,
-        { ...member(n), away: false, cutOff: false, operator: `Group ${n}`, ...change[n] },
-      ]),
-    ),
-  }) as unknown as Roster
-
-describe('planCutOff', () => {
-  const by = (n: number, worth: Worth = 'checked', atMs = startMs) => ({
-    report: must(decodeReport(report({ n, atMs }))),
-    worth,
-  })
-  const plan = (kept: ReturnType<typeof by>[], roster = rosterOf(), needed: number | null = 2) =>
-    planCutOff(kept, roster, { peer: accused.peer, nowMs: startMs + 1_000, needed })?.length ?? null
-
-  it('wants spokes of so many different operators', () => {
-    expect(plan([by(1), by(3)])).toBe(2)
-    expect(plan([by(1), by(3, 'proof'), by(4)], rosterOf(), 3)).toBe(3)
-    expect(plan([by(1), by(3)], rosterOf(), 3)).toBeNull()
-  })
-
-  it.each<[string, ReturnType<typeof by>[], object?]>([
-    ['one spoke that reports again and again', [by(1), by(1), by(1)]],
-    ['what is only a word', [by(1), by(3, 'word')]],
-    ['what is a day old', [by(1), by(3, 'checked', startMs - 24 * 3_600_000)]],
-    ['another spoke of the same operator', [by(1), by(3)], { 3: { operator: ' group  1' } }],
-    ['a spoke of the accused one’s operator', [by(1), by(3)], { 3: { operator: 'Group 2' } }],
-    ['who was cut off', [by(1), by(3)], { 3: { cutOff: true } }],
-    ['who is no spoke', [by(1), by(3)], { 3: { roles: ['dns'] } }],
-    ['who is no member', [by(1), by(9)]],
-  ])('does not count %s', (_, kept, change = {}) => {
-    expect(plan(kept, rosterOf(change as never))).toBeNull()
-  })
-
-  it('never does it by itself unless the config says so, nor twice', () => {
-    expect(plan([by(1), by(3)], rosterOf(), null)).toBeNull()
-    expect(plan([by(1), by(3)], rosterOf({ 2: { cutOff: true } }))).toBeNull()
-  })
-})
-
 describe('ReportDesk', () => {
-  const disk = { now: new TestDisk() }
-  let cut: [PeerName, string][]
+  let authority: TestPeer
   let desk: ReportDesk
-  const open = async (cutOffAfter: number | null = 2) => {
-    cut = []
+  /** Opens the desk on what the authority's disk has, as a start does. */
+  const open = async (disk = new TestDisk(), nowMs = startMs + 60_000) => {
+    authority = await TestPeer.start(0, founded, disk)
+    authority.clock.ms = nowMs
     const read = async (_log: string, seq: number) =>
       seq === 3 ? { ...entry, checked: true, firstMs: 0, receipts: [] } : null
+    const { council: logs, clock } = authority
+    const log = createLogger('silent').forComponent('test')
+    const cutOffs = new CutOffs({
+      ...{ council: logs, log, evidenceOf: (about) => desk.evidence(about) },
+      tell: async () => undefined,
+    })
     desk = new ReportDesk({
       exchange: {
-        council: { roster: () => rosterOf() } as never,
+        council: logs,
         reader: {
-          open: async (log: string) => (log === 'maria' ? { ingest: { read } } : 'unknown'),
+          open: async (blog: string) => (blog === 'maria' ? { ingest: { read } } : 'unknown'),
         } as never,
-        store: disk.now.store,
+        store: disk.store,
       },
-      clock: new TestClock(),
-      log: createLogger('silent').forComponent('test'),
-      cutOffAfter,
-      cutOff: async (name, reason) => {
-        cut.push([name, reason])
-        return { ok: true, value: null }
-      },
+      ...{ clock, log, cutOffAfter: 2 },
+      cutOff: (about, reason, evidence) =>
+        cutOffs.decide(about, { kind: 'cutoff', reason, evidence }, false),
     })
     await desk.load()
   }
-  beforeEach(async () => {
-    disk.now = new TestDisk()
-    await open()
-  })
-  const bad = (n: number, change: Change = {}) => handed({ n, served: altered, ...change })
+  const openAgain = () => open(authority.disk, authority.clock.ms)
+  beforeEach(() => open())
+
+  const now = () => authority.clock.ms
+  const bad = (n: number, change: Change = {}) =>
+    handed({ n, served: altered, atMs: now(), ...change })
+  const take = (n: number, change: Change = {}) => desk.take(peer(n).peer, bad(n, change))
+  const about = (n: number) => ({ peer: peer(n).peer })
+  const rows = async () =>
+    (await authority.disk.rows()).filter(([key]) => key.startsWith('report/'))
+  const cut = () =>
+    [...(authority.council.roster()?.members.values() ?? [])]
+      .filter(({ cutOff }) => cutOff)
+      .map(({ name }) => name)
 
   it.each<[string, () => HandedReport, PeerName, string]>([
     [
@@ -292,9 +259,9 @@ describe('ReportDesk', () => {
       peer(1).peer,
       'REPORT_OTHER',
     ],
-    ['an old one', () => bad(1, { atMs: startMs - 3_600_000 }), peer(1).peer, 'REPORT_DATE'],
+    ['an old one', () => bad(1, { atMs: now() - 3_600_000 }), peer(1).peer, 'REPORT_DATE'],
     ['one about oneself', () => bad(2), peer(2).peer, 'REPORT_PEER'],
-    ['one about a stranger', () => bad(1, { peer: peer(9).peer }), peer(1).peer, 'REPORT_PEER'],
+    ['one about a stranger', () => bad(1, about(9)), peer(1).peer, 'REPORT_PEER'],
     [
       'one with other bytes than it names',
       () => ({ ...bad(1), served: text }),
@@ -319,16 +286,21 @@ describe('ReportDesk', () => {
       peer(1).peer,
       'REPORT_ENTRY',
     ],
-    ['one about what is right', () => handed({ served: text }), peer(1).peer, 'REPORT_NOTHING'],
+    [
+      'one about what is right',
+      () => handed({ served: text, atMs: now() }),
+      peer(1).peer,
+      'REPORT_NOTHING',
+    ],
   ])('refuses %s and keeps nothing of it', async (_, make, from, code) => {
     expect(await desk.take(from, make())).toMatchObject({ code })
     expect(desk.counts()).toEqual([])
-    expect(await disk.now.rows()).toEqual([])
+    expect(await rows()).toEqual([])
   })
 
   it('keeps a report across a start, and shows it as evidence with both byte strings', async () => {
-    must(await desk.take(peer(1).peer, bad(1)))
-    await open()
+    must(await take(1))
+    await openAgain()
     expect(desk.counts()).toMatchObject([{ peer: accused.peer, reports: 1, by: 1, proofs: 0 }])
     const shown = desk.evidence(accused.peer) ?? ''
     for (const bytes of [altered, text]) {
@@ -338,26 +310,93 @@ describe('ReportDesk', () => {
           .match(/.{1,76}/g) ?? []
       expect(shown).toContain(lines.join('\n'))
     }
-    expect(shown).toContain(Buffer.from(report({ served: idOf(altered) }).text).toString())
+    expect(shown).toContain(Buffer.from(bad(1).report.text).toString())
     expect(desk.evidence(peer(3).peer)).toBeNull()
   })
 
-  it('cuts off once enough operators have reported, one peer in an hour at most', async () => {
-    must(await desk.take(peer(1).peer, bad(1)))
-    expect(cut).toEqual([])
-    must(await desk.take(peer(3).peer, bad(3)))
-    expect(cut).toEqual([
-      [accused.peer, expect.stringContaining('2 spokes of different operators')],
-    ])
-    for (const n of [1, 2]) must(await desk.take(peer(n).peer, bad(n, { peer: peer(4).peer })))
-    expect(cut).toHaveLength(1)
+  it('keeps the same report once, also when it comes twice at once, and drops nothing else with it', async () => {
+    const same = bad(1)
+    const [first, second] = await Promise.all([1, 2].map(() => desk.take(peer(1).peer, same)))
+    expect([first, second]).toMatchObject([{ value: 'checked' }, { value: 'checked' }])
+    expect(await rows()).toHaveLength(1)
+    await openAgain()
+    must(await desk.take(peer(1).peer, same))
+    expect(desk.counts()).toMatchObject([{ reports: 1 }])
+    // Of the newest few that are kept each has its row.
+    for (let n = 0; n < 5; n++) must(await take(1, { atMs: now() + n * 1_000 + 1_000 }))
+    expect(desk.counts()).toMatchObject([{ reports: 5 }])
+    expect(await rows()).toHaveLength(5)
+    await openAgain()
+    expect(desk.counts()).toMatchObject([{ reports: 5 }])
   })
 
-  it('keeps the newest few of each pair', async () => {
-    for (let n = 0; n < 12; n++)
-      must(await desk.take(peer(1).peer, bad(1, { atMs: startMs + n * 1_000 })))
-    expect(desk.counts()).toMatchObject([{ reports: 5 }])
-    expect(await disk.now.rows()).toHaveLength(5)
+  it('takes no more than so many of one member in a time, and goes on with the others', async () => {
+    const word = (n: number) => desk.take(peer(n).peer, handed({ n, atMs: now(), ...about(3) }))
+    for (let n = 0; n < 100; n++) {
+      authority.clock.ms += 1
+      expect((await word(1)).ok, `report ${n}`).toBe(true)
+    }
+    const [kept] = desk.counts()
+    const rowsBefore = await rows()
+    expect(await word(1)).toMatchObject({ code: 'RATE_LIMITED', retryMs: expect.any(Number) })
+    expect(await take(1)).toMatchObject({ code: 'RATE_LIMITED' })
+    expect(desk.counts()).toEqual([kept])
+    expect(await rows()).toEqual(rowsBefore)
+    must(await word(4))
+    authority.clock.ms += 6_000
+    must(await take(1))
+    expect(await take(1, { seq: 4 })).toMatchObject({ code: 'RATE_LIMITED' })
+  })
+
+  it('cuts off once enough operators report the same, with these reports as evidence', async () => {
+    must(await take(1))
+    must(await desk.take(peer(3).peer, handed({ n: 3, atMs: now() })))
+    must(await take(4, { asked: '/log.json', seq: 3 }))
+    expect(cut()).toEqual([])
+    must(await take(3, { asked: '/2026/hello' }))
+    expect(cut()).toEqual(['s2'])
+    const { head } = authority.council.roster() ?? {}
+    const proof = await authority.council.proof(rosterLog, head?.seq ?? 0)
+    const act = must(decodeAct(proof?.text ?? new Uint8Array())).decision
+    if (act.kind !== 'cutoff') throw new Error('another act')
+    expect(act.reason).toBe(
+      '2 spokes of different operators report the same: it shows readers what the author has not signed',
+    )
+    for (const n of [1, 3]) expect(act.evidence).toContain(`Reported by s${n}`)
+    expect(act.evidence).not.toContain('Reported by s4')
+  })
+
+  it('cuts off one peer in an hour at most, also where the authority is started meanwhile', async () => {
+    must(await take(1))
+    must(await take(3))
+    expect(cut()).toEqual(['s2'])
+    const again = async () => {
+      must(await take(1, about(4)))
+      must(await take(3, about(4)))
+    }
+    await again()
+    expect(cut()).toEqual(['s2'])
+    await openAgain()
+    authority.clock.ms += 3_600_000 - 1_000
+    await again()
+    expect(cut()).toEqual(['s2'])
+    // Other acts of this hour, and what an operator decided, are no policy.
+    const write = (decision: Decision) =>
+      authority.council.write(rosterLog, founded.council, () => decision)
+    must(await write({ kind: 'away', peer: peer(3).peer, reason: 'silent', evidence: 'dialled' }))
+    authority.clock.ms += 1_000
+    must(await write({ kind: 'cutoff', peer: peer(3).peer, reason: 'by hand', evidence: null }))
+    must(await write({ kind: 'reinstate', peer: peer(3).peer, reason: 'no', evidence: null }))
+    await openAgain()
+    must(await take(1, about(4)))
+    expect(cut()).toEqual(['s2', 's4'])
+  })
+
+  it('cuts off one of two that are to be cut off at the same moment', async () => {
+    must(await take(1))
+    must(await take(1, about(4)))
+    await Promise.all([take(3), take(3, about(4))])
+    expect(cut()).toHaveLength(1)
   })
 })
 
@@ -368,7 +407,7 @@ describe('writeEvidence', () => {
       ...{ report: must(decodeReport(report({ n }))), worth: 'checked' as const },
       ...{ signed: report({ n }), served: big, answer: said(null), receipt: receipt(2, 3), entry },
     }))
-    const evidence = writeEvidence(kept, rosterOf())
+    const evidence = writeEvidence(kept, founded.roster)
     const at = { council, log: '@roster', head: { seq: 4, id: fakeId('ab') } }
     const decision = { kind: 'cutoff', peer: accused.peer, reason: 'reported', evidence } as const
     const position = { ...at, roster: at.head, dateMs: startMs }

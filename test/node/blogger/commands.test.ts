@@ -1,6 +1,7 @@
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it, onTestFinished } from 'vitest'
 import { bloggerCommands } from '../../../src/node/blogger/commands.ts'
 import { exportLog } from '../../../src/replication/log/archive.ts'
@@ -223,6 +224,31 @@ describe.skipIf(!has('gpg'))('bloggerCommands', () => {
       expect(ran).toMatchObject({ exit: 0, err: expect.stringContaining('.superseded') })
       expect(outbox()).toEqual([expect.stringContaining('.superseded')])
       expect(readFileSync(join(state, outbox()[0] ?? ''), 'utf8')).toContain('title Three')
+    })
+
+    it('says the command that signs again what another entry replaced, whatever its words are', async () => {
+      const title = `It's "$HOME" \\ $(touch never) — 人人; -x`
+      const body = '## Not a header\n\nslug other\n\n$(touch never)\n'
+      spoke.on.set('POST /log', () => ({ status: 500, body: 'crash' }))
+      await publish(body, '--title', title, '--lang', 'es', '--tags', "a b,it's", '--slug', 'words')
+      spoke.on.set('POST /log', (sent, request) => {
+        spoke.on.delete('POST /log')
+        return spoke.taken(spoke.take(sent, request).entry)
+      })
+      const { err } = await publish('# Meanwhile')
+      const line = /^ {2}(sed .*)$/m.exec(err)?.[1] ?? ''
+      const council = `${mkdtempSync(join(folder, 'shell-'))}/council`
+      writeFileSync(council, '#!/bin/sh\nprintf "%s\\0" "$@"; cat\n', { mode: 0o755 })
+      const shell = spawnSync('sh', ['-c', line], { cwd: dirname(council), encoding: 'utf8' })
+      const said = shell.stdout.split('\0')
+      const ran = await run(said.slice(0, -1), { input: said.at(-1) ?? '' })
+      expect(ran).toMatchObject({ exit: 0 })
+      const [lost] = spoke.submitted
+      expect(spoke.submitted.at(-1)?.entry).toMatchObject({
+        ...{ title, body: lost?.entry.body, lang: 'es', tags: ['a b', "it's"], slug: 'words' },
+        prev: spoke.submitted.at(-2)?.entry.id,
+      })
+      expect(readdirSync(dirname(council))).toEqual(['council'])
     })
 
     it.each<[string, number, string, (answer: Record<string, unknown>) => unknown]>([

@@ -213,7 +213,7 @@ async function dig(port: number, ...args: string[]) {
 }
 
 describe.skipIf(!has('dig'))('DnsServer asked by dig (apt-get install bind9-dnsutils)', () => {
-  const soa = `${zone}. 30 IN SOA a.ns.${zone}. hostmaster.${zone}. 20 60 30 604800 30`
+  const soa = `${zone}. 30 IN SOA a.ns.${zone}. hostmaster.${zone}. 21 60 30 604800 30`
 
   describe.each([
     ['udp', '+notcp'],

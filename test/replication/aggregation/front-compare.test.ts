@@ -14,10 +14,10 @@ const post = (blog: string, ageMs = 0): FrontPost => ({
 const front = (
   by: PeerName,
   posts: readonly FrontPost[],
-  { covered = 3, receivedMs = startMs } = {},
+  { covered = 3, receivedMs = startMs, atMs = startMs } = {},
 ): ShownFront => {
   const page: FrontPage = {
-    ...{ council: '', peer: by, run: storeOf(7), round: 3, atMs: startMs, of: 3, covered },
+    ...{ council: '', peer: by, run: storeOf(7), round: 3, atMs, of: 3, covered },
     ...{ roster: { seq: 3, id: fakeId('cc') }, without: [], blogs: 2, manifest: fakeId('ef') },
     posts,
   }
@@ -46,6 +46,17 @@ describe('differencesOf', () => {
       full.map(({ blog }) => [b, a, blog]),
     )
     expect(said([front(a, full), front(b, [post('ana', -61_000)])])).toContainEqual([a, b, 'ana'])
+  })
+
+  it('goes by the clock of the page that may lack a post', () => {
+    const full = Array.from({ length: 20 }, (_, n) => ({ ...post(`x${n}`), seenMs: startMs - n }))
+    const other = (aheadMs: number) =>
+      front(b, [post('ana', -aheadMs)], { atMs: startMs + aheadMs })
+    // A minute later by both clocks, or by that of its maker alone.
+    for (const aheadMs of [-500_000, 0, 500_000])
+      expect(said([front(a, full), other(aheadMs)])).not.toContainEqual([a, b, 'ana'])
+    const late = front(b, [post('ana', -561_000)], { atMs: startMs + 500_000 })
+    expect(said([front(a, full), late])).toContainEqual([a, b, 'ana'])
   })
 })
 

@@ -2,17 +2,8 @@ import { beforeEach, describe, expect, it } from 'vitest'
 import type { Change, CollectedRow } from '../../../src/replication/aggregation/changes.ts'
 import { ReplicationError } from '../../../src/replication/errors.ts'
 import { TestAuthor, TestLog } from '../test-author.ts'
-import { peer, replica, TestCouncil, TestDisk } from '../test-council.ts'
-import {
-  changeOf,
-  feedOf,
-  frameOf,
-  nameOf,
-  rowOf,
-  type TestAggregator,
-  TestRing,
-  textsOf,
-} from './test-ring.ts'
+import { peer, TestCouncil, TestDisk } from '../test-council.ts'
+import { changeOf, feedOf, frameOf, holdsIn, nameOf, rowOf, TestRing } from './test-ring.ts'
 
 const author = await TestAuthor.make('maria')
 const thief = await TestAuthor.make('thief')
@@ -29,10 +20,7 @@ beforeEach(async () => {
   ring.know(maria)
 })
 
-const holds = async (aggregator: TestAggregator, log: TestLog) => {
-  await ring.until(() => expect(aggregator.head(log)).toBe(log.head.seq))
-  expect(await aggregator.texts(log)).toEqual(textsOf(log))
-}
+const holds = holdsIn(() => ring)
 const rowsFrom = (log: TestLog, from: number) => log.entries.slice(from).map((each) => rowOf(each))
 const settled = () => ring.clock.pass(3_000)
 
@@ -492,139 +480,5 @@ describe('Gatherer', () => {
     a.stop()
     await settled()
     expect(s3.server.following).toBe(0)
-  })
-})
-
-describe('Gatherer, of when an entry was first seen', () => {
-  const seenAt = async (a: TestAggregator, seq: number) =>
-    (await a.collection.entry(nameOf(maria), seq))?.seenMs
-  const dated = (seq: number) => maria.at(seq).entry.dateMs
-
-  it('keeps the earliest that it was told', async () => {
-    const told = ring.clock.now() - 50_000
-    ring.liar(4, () => [frameOf(1, changeOf(maria, 0, told))])
-    const a = await ring.aggregator(1, [4])
-    await holds(a, maria)
-    ring.liar(5, () => [frameOf(1, changeOf(maria, 2, told - 10_000))])
-    ring.liar(3, () => [frameOf(1, changeOf(maria, 2, told + 10_000))])
-    a.sources = [3, 4, 5]
-    a.gatherer.reconsider()
-    await ring.until(async () => expect(await seenAt(a, 3)).toBe(told - 10_000))
-    expect(await seenAt(a, 2)).toBe(told - 10_000)
-    expect(await seenAt(a, 1)).toBe(told)
-    a.stop()
-  })
-
-  it('is never later than its own clock, nor before an honest primary could have taken it', async () => {
-    ring.liar(4, () => [frameOf(1, changeOf(maria, 0, ring.clock.now() + 86_400_000))])
-    const a = await ring.aggregator(1, [4])
-    await holds(a, maria)
-    expect(await seenAt(a, 3)).toBeLessThanOrEqual(ring.clock.now())
-    ring.liar(5, () => [frameOf(1, changeOf(maria, 0, 0))])
-    a.sources = [4, 5]
-    a.gatherer.reconsider()
-    await ring.until(async () => expect(await seenAt(a, 3)).toBe(dated(3) - 600_000))
-    a.stop()
-  })
-})
-
-describe('Gatherer, of two versions of a blog', () => {
-  const fork = async (length: number) => {
-    const other = maria.branch(length)
-    await other.add({ kind: 'post', title: 'Written otherwise' })
-    await other.posts(2)
-    return other
-  }
-
-  it('keeps the one it has when the newest act fits it and no replica says otherwise', async () => {
-    const other = await fork(3)
-    await ring.source(2, [maria])
-    const a = await ring.aggregator(1, [2])
-    await holds(a, maria)
-    await ring.source(4, [other])
-    a.sources = [2, 4]
-    a.gatherer.reconsider()
-    await settled()
-    expect(await a.texts(maria)).toEqual(textsOf(maria))
-    expect(a.lies()).toEqual([])
-    a.stop()
-  })
-
-  it('takes the one of the primary instead of what somebody else brought', async () => {
-    const other = await fork(3)
-    await ring.source(4, [other])
-    const a = await ring.aggregator(5, [4])
-    await holds(a, other)
-    await ring.source(1, [maria])
-    a.sources = [1, 4]
-    a.gatherer.reconsider()
-    await holds(a, maria)
-    expect(a.said.at(-1)).toEqual(['maria', 0, 3])
-    a.stop()
-  })
-
-  it('takes the word of a primary that lost its disk against its own of before', async () => {
-    const other = await fork(3)
-    await ring.source(1, [maria])
-    const a = await ring.aggregator(5, [1])
-    await holds(a, maria)
-    await ring.source(1, [other])
-    ring.cut(5, 1)
-    await holds(a, other)
-    expect(a.lies()).toEqual([])
-    a.stop()
-  })
-
-  it('drops what the newest act contradicts, as after a loss that was accepted', async () => {
-    await ring.source(4, [maria])
-    const a = await ring.aggregator(5, [4])
-    await holds(a, maria)
-    const other = await fork(2)
-    ring.know(maria, {
-      ...{ epoch: 2, ends: 'ab'.repeat(32) as never, reason: 'loss accepted' },
-      ...{ head: { seq: 2, id: other.at(2).entry.id }, replicas: [replica(1), replica(2)] },
-    })
-    await ring.source(3, [other])
-    a.sources = [3, 4]
-    a.gatherer.reconsider()
-    await holds(a, other)
-    // The one that still has the other version is behind, and no liar.
-    await settled()
-    expect(await a.texts(other)).toEqual(textsOf(other))
-    expect(a.lies()).toEqual([])
-    a.stop()
-  })
-})
-
-describe('GatheredCollection', () => {
-  const key = (seq: number) => `entry/maria/${String(seq).padStart(16, '0')}`
-
-  it.each<[string, (disk: TestDisk) => Promise<void>]>([
-    ['an entry is gone', (disk) => disk.level.del(key(1))],
-    ['an entry is altered', (disk) => disk.level.put(key(1), Buffer.from('83416141620a', 'hex'))],
-    ['the record is gone', (disk) => disk.level.del('log/maria')],
-    ['the record is altered', (disk) => disk.level.put('log/maria', Buffer.from('a0', 'hex'))],
-    ['all is gone', (disk) => disk.level.clear()],
-  ])('is gathered anew when %s', async (_, damage) => {
-    await ring.source(2, [maria])
-    const before = await ring.aggregator(1, [2])
-    await holds(before, maria)
-    before.stop()
-    await damage(before.disk)
-    const a = await ring.aggregator(1, [2], before.disk)
-    await ring.until(async () => expect(await a.texts(maria)).toEqual(textsOf(maria)))
-    a.stop()
-  })
-
-  it('has what it had after a restart, before anybody answers', async () => {
-    await ring.source(2, [maria])
-    const before = await ring.aggregator(1, [2])
-    await holds(before, maria)
-    before.stop()
-    const again = await ring.collection(before.disk)
-    expect([...again.blogs()]).toEqual(['maria'])
-    expect(again.head(nameOf(maria))).toEqual(maria.head)
-    expect((await again.entries(nameOf(maria), 0, 9, 1e6)).length).toBe(4)
-    expect(await again.keySeqs(nameOf(maria))).toEqual([0])
   })
 })

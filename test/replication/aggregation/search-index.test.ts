@@ -9,13 +9,13 @@ import { realClock } from '../../../src/node/clock.ts'
 import { readDemoBlogs } from '../../../src/node/demo/content.ts'
 import {
   type Change,
-  type IndexedPost,
   maxSearches,
   maxSearchesPerAsker,
-  type Order,
   SearchIndex,
 } from '../../../src/replication/aggregation/search-index.ts'
 import { type ParsedQuery, parseQuery } from '../../../src/replication/aggregation/search-query.ts'
+import type { Order } from '../../../src/replication/aggregation/search-store.ts'
+import type { IndexedPost } from '../../../src/replication/aggregation/search-writer.ts'
 import type { BlogName } from '../../../src/replication/log/entry.ts'
 import type { EntryId } from '../../../src/replication/log/text.ts'
 import { codeOf, must } from '../test-council.ts'

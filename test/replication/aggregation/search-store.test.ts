@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest'
 import { parseQuery } from '../../../src/replication/aggregation/search-query.ts'
-import { type BlogChange, SearchStore } from '../../../src/replication/aggregation/search-store.ts'
+import { SearchStore } from '../../../src/replication/aggregation/search-store.ts'
+import type { BlogChange } from '../../../src/replication/aggregation/search-writer.ts'
 import type { BlogName } from '../../../src/replication/log/entry.ts'
 import { workedMs } from '../../support/worked.ts'
 import { fakeId, must, startMs } from '../test-council.ts'

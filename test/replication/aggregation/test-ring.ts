@@ -1,4 +1,5 @@
 import { decode, encode } from 'cborg'
+import { expect } from 'vitest'
 import type { PeerName } from '../../../src/auth/peer-signature.ts'
 import { KeyRing } from '../../../src/auth/public-key.ts'
 import {
@@ -35,6 +36,7 @@ export const frameOf = (n: number, ...changes: Change[]): ChangesFrame => ({
   ...{ run: 'ab', n, newest: n, changes },
 })
 
+type Page = readonly CollectedRow[] | { at: number; entries: readonly CollectedRow[] }
 type Reported = [event: string, fields: Readonly<Record<string, unknown>>]
 
 /** Peers of one ring, whose frames go from one to the other as real bytes, on one clock. */
@@ -156,15 +158,12 @@ export class TestRing {
   liar(
     n: number,
     frames: (after: unknown) => Iterable<unknown> | AsyncIterable<unknown>,
-    entries: (asked: {
-      blog: string
-      from: number
-      to: number
-    }) => readonly CollectedRow[] | Promise<readonly CollectedRow[]> = () => [],
+    entries: (asked: { blog: string; from: number; to: number }) => Page | Promise<Page> = () => [],
   ): void {
-    this.#handlers.set(peer(n).peer, async (_from, body) => ({
-      entries: await entries(body as never),
-    }))
+    this.#handlers.set(peer(n).peer, async (_from, body) => {
+      const page = await entries(body as never)
+      return Array.isArray(page) ? { entries: page } : page
+    })
     this.#follows.set(peer(n).peer, async function* (_from, body, signal) {
       yield* frames((body as { after: unknown }).after)
       await new Promise((resolve) => signal.addEventListener('abort', resolve))
@@ -300,3 +299,9 @@ export class TestAggregator {
 
 export const textsOf = (log: TestLog) =>
   log.entries.map(({ offer }) => Buffer.from(offer.text).toString())
+
+/** Waits until an aggregator of the ring has exactly the entries of a log. */
+export const holdsIn = (ring: () => TestRing) => async (of: TestAggregator, log: TestLog) => {
+  await ring().until(() => expect(of.head(log)).toBe(log.head.seq))
+  expect(await of.texts(log)).toEqual(textsOf(log))
+}

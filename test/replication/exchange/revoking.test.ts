@@ -47,7 +47,7 @@ async function start(): Promise<void> {
   await self.replicas.start({ assigned: none, grown: none, given: none, received: none })
   revoking = new Revoking({
     ...{ store: disk.store, council: self.council, revocations: self.revocations },
-    ...{ submit: self.submit, clock: self.clock },
+    ...{ toAuthority: self.toAuthority, clock: self.clock },
     held: new HeldKeys(partsOf(self), self.replicas),
     reader: {
       open: async (blog) => {

@@ -1,16 +1,19 @@
 import type { PeerName } from '../../../src/auth/peer-signature.ts'
 import { KeyRing } from '../../../src/auth/public-key.ts'
+import { refuse } from '../../../src/auth/verdict.ts'
 import { ReplicationError } from '../../../src/replication/errors.ts'
 import { Claims, type NameInDns } from '../../../src/replication/exchange/claim.ts'
+import { type DecideClaim, ToAuthority } from '../../../src/replication/exchange/decisions.ts'
 import { Gossip } from '../../../src/replication/exchange/gossip.ts'
 import { Holders } from '../../../src/replication/exchange/holders.ts'
 import { Learners } from '../../../src/replication/exchange/learners.ts'
+import { PrimaryDoor } from '../../../src/replication/exchange/primary-door.ts'
 import { Push } from '../../../src/replication/exchange/push.ts'
 import { type DoorLimits, defaultDoorLimits } from '../../../src/replication/exchange/rates.ts'
 import { Replicas } from '../../../src/replication/exchange/replica.ts'
 import { Revocations } from '../../../src/replication/exchange/revocations.ts'
 import { Seals } from '../../../src/replication/exchange/seals.ts'
-import { type DecideClaim, Submit } from '../../../src/replication/exchange/submit.ts'
+import { Submit } from '../../../src/replication/exchange/submit.ts'
 import { Sync } from '../../../src/replication/exchange/sync.ts'
 import type { BlogName } from '../../../src/replication/log/entry.ts'
 import type { Ingest } from '../../../src/replication/log/ingest.ts'
@@ -26,6 +29,7 @@ import {
   type SignedRow,
 } from '../../../src/replication/registry/proof.ts'
 import { Registry } from '../../../src/replication/registry/registry.ts'
+import { authorityOf } from '../../../src/replication/registry/roster.ts'
 import { noFollow } from '../no-follow.ts'
 import type { TestEntry, TestLog } from '../test-author.ts'
 import {
@@ -70,6 +74,7 @@ export class TestPeer {
   readonly push: Push
   readonly gossip: Gossip
   readonly submit: Submit
+  readonly toAuthority: ToAuthority
   readonly claims: Claims
 
   constructor(
@@ -127,14 +132,24 @@ export class TestPeer {
       askNames: async () => 'unreachable',
       isAuthority: false,
     })
+    const decideClaim: DecideClaim = async (...given) => {
+      if (this.decideClaim === null) throw new Error('this peer is no authority')
+      return this.decideClaim(...given)
+    }
+    const none = async () => refuse('NOT_THE_AUTHORITY', 'This peer decides about claims only.')
+    const door = new PrimaryDoor({
+      ...{ ingest, replicas, clock, revoked, limits: { ...defaultDoorLimits, ...limits } },
+    })
     this.submit = new Submit({
-      ...{ network, ingest, replicas, registry, clock, revoked },
-      ...{ decideRevoke: null, decideDrain: null, hearTrouble: null, authority: () => null },
+      ...{ network, replicas, registry, clock, door },
       takeGenesis: (...given) => this.claims.handedOver(...given),
-      limits: { ...defaultDoorLimits, ...limits },
-      decideClaim: async (...given) => {
-        if (this.decideClaim === null) throw new Error('this peer is no authority')
-        return this.decideClaim(...given)
+      decisions: { decideClaim, decideRevoke: none, decideDrain: none, hearTrouble: () => {} },
+    })
+    this.toAuthority = new ToAuthority({
+      network,
+      authority: () => {
+        const known = this.council.roster()
+        return known === null ? null : authorityOf(known)
       },
     })
     this.gossip = new Gossip({
@@ -159,6 +174,7 @@ export class TestPeer {
         replicas,
         push: this.push,
         submit: this.submit,
+        toAuthority: this.toAuthority,
         keys,
         clock,
       },

@@ -386,7 +386,8 @@ export class Replicas {
     const own = receipts.of(this.#signer.peer)
     if (own !== null && own.head.seq === record.head.seq) return own
     // The last look before the signature: nothing is waited for between the two (REPLICATION 1).
-    if (this.isSealed(assignment)) return null
+    // The store may have become another one since its role was found.
+    if (this.isSealed(assignment) || !names(assignment, this.self())) return null
     const now = this.#clock.now()
     const receipt = signReceipt(this.#signer, {
       council: assignment.council,
@@ -407,7 +408,7 @@ export class Replicas {
   async giveYoung(kept: Kept): Promise<Receipt | null> {
     const own = await this.give(kept)
     if (own === null || this.#clock.now() - own.atMs < recordPeriodMs / 2) return own
-    if (this.isSealed(kept.assignment)) return own
+    if (this.isSealed(kept.assignment) || !names(kept.assignment, this.self())) return own
     const { signed: _, ...fields } = own
     const renewed = signReceipt(this.#signer, { ...fields, atMs: this.#clock.now() })
     await this.#note(kept, renewed)

@@ -89,6 +89,12 @@ describe('a push, as a replica takes it', () => {
     expect(await self.head()).toBe(-1)
   })
 
+  it('is given no receipt by a store that is another one since it learned the act', async () => {
+    await send({ entries: log.entries.slice(0, 2).map(rowOf) })
+    self.storeNumber = 9
+    expect(codeIn(await send({ proof: null }))).toBe('NO_RECEIPT')
+  })
+
   it('is refused under an act that is over', async () => {
     const next = assign(council, log, {
       ...{ epoch: 2, ends: act.act.id, primary: peer(3).peer, via: null },

@@ -31,7 +31,7 @@ const missed: Readonly<Record<BrokenRule, { scene: SceneName; deafTo: readonly R
   own: { scene: 'movedLeader', deafTo: ['promise'] },
   promise: { scene: 'staleLeader', deafTo: ['promise'] },
   prefix: { scene: 'figureEight', deafTo: [] },
-  active: { scene: 'figureEight', deafTo: [] },
+  active: { scene: 'emptied', deafTo: [] },
   order: { scene: 'figureEight', deafTo: ['promise', 'door'] },
   store: { scene: 'emptied', deafTo: ['receipt', 'promise'] },
   inForce: { scene: 'olderState', deafTo: ['receipt', 'holder'] },

@@ -64,6 +64,8 @@ export class TestPeer {
   readonly published: [topic: string, data: Uint8Array][] = []
   /** requests sent: protocol and body */
   readonly sent: [peer: PeerName, protocol: string, body: unknown][] = []
+  /** another one, and this peer's data folder is another store */
+  storeNumber: number
   inDns: NameInDns = 'free'
   decideClaim: DecideClaim | null = null
   readonly ingest: Ingest
@@ -88,7 +90,8 @@ export class TestPeer {
     const { store } = this.disk
     const { clock, keys } = this
     const signer = peer(number)
-    const storeId = () => storeOf(number)
+    this.storeNumber = number
+    const storeId = () => storeOf(this.storeNumber)
     const roster = () => this.council.roster()
     const rules = blogRules(() => council, keys) as LogRules<unknown>
     const ingest = councilIngest(store, roster, () => councilId, rules, clock.now)

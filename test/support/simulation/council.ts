@@ -1,4 +1,6 @@
-import { generateKeyPairFromSeed } from '@libp2p/crypto/keys'
+import { createPrivateKey, createPublicKey } from 'node:crypto'
+import { privateKeyFromRaw } from '@libp2p/crypto/keys'
+import type { Ed25519PrivateKey } from '@libp2p/interface'
 import { decode } from 'cborg'
 import { MemoryLevel } from 'memory-level'
 import { type PeerName, type PeerSigner, peerSigner } from '../../../src/auth/peer-signature.ts'
@@ -104,7 +106,7 @@ export class VirtualCouncil {
       plan.peers.map(async ({ name }) => {
         const draw = randomOf(plan.seed, `key of ${name}`)
         const seed = Uint8Array.from({ length: 32 }, () => draw.between(0, 255))
-        return peerSigner(await generateKeyPairFromSeed('Ed25519', seed))
+        return peerSigner(keyFrom(seed))
       }),
     )
     return new VirtualCouncil(plan, signers)
@@ -495,6 +497,14 @@ export class VirtualCouncil {
       ? signHello(there.signer, council, nonce)
       : refuse('HELLO_UNREACHABLE', `Nobody answers at ${url}.`)
   }
+}
+
+/** An Ed25519 key from its seed, as the library makes it, but by OpenSSL. */
+function keyFrom(seed: Uint8Array) {
+  const der = Buffer.concat([Buffer.from('302e020100300506032b657004220420', 'hex'), seed])
+  const secret = createPrivateKey({ key: der, format: 'der', type: 'pkcs8' })
+  const point = createPublicKey(secret).export({ format: 'der', type: 'spki' }).subarray(-32)
+  return privateKeyFromRaw(Buffer.concat([seed, point])) as Ed25519PrivateKey
 }
 
 type Reported = { readonly peer: PeerName; readonly found: string }

@@ -113,11 +113,16 @@ export class Ledger {
     return this.#holders?.replicas ?? []
   }
 
-  /** A blog's acts in force, the newest first, back to the last that is active: all their sets count (REPLICATION 9). */
-  line(blog: string): AssignFields[] {
+  /**
+   * A blog's acts in force, the newest first, back to the last that is active, and known to be: all
+   * their sets count (REPLICATION 9).
+   *
+   * @param known - the act of the blog that the authority has seen to be active
+   */
+  line(blog: string, known: EntryId | null): AssignFields[] {
     const terms = [...this.#terms.values()].filter((term) => term.blog === blog)
     terms.sort((a, b) => b.epoch - a.epoch)
-    const last = terms.findIndex(({ active }) => active !== null)
+    const last = terms.findIndex(({ id, active }) => active !== null && id === known)
     return last < 0 ? terms : terms.slice(0, last + 1)
   }
 

@@ -279,8 +279,11 @@ export class Run {
     // The act that answers a claim may name this store and no other.
     if (this.writers.some(({ isReady, isTooLate }) => !isReady && !isTooLate)) return false
     const { ledger } = this.council.witness
-    const acts = this.blogs.flatMap((blog) => ledger.line(blog))
     const { authority, copy } = this.council
+    const acts = this.blogs.flatMap((blog) => {
+      const known = authority.disk.read(`active/${blog}`)
+      return ledger.line(blog, known === undefined ? null : (decode(known) as EntryId))
+    })
     if (copy === null && authority.exchange?.council.mayWrite()) this.#isDoubtful = false
     const doubtful = this.#isDoubtful ? authority : null
     return [{ replicas: ledger.holders }, ...acts].every(({ replicas }) => {

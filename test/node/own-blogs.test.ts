@@ -33,7 +33,7 @@ async function keeping() {
         { role: 'primary', assignment: { blog: log.blog, replicas: [replica(1), replica(2)] } },
       ],
       changes: () => log.entries.length,
-      publishedMs: async (_blog: string, seq: number) => startMs + seq,
+      published: { ms: async (_blog: string, seq: number) => startMs + seq },
     } as never,
     ...{ ingest: counting, store, fold: (name: BlogName) => folds.fold(name, { ingest, store }) },
     revocations: {

@@ -8,7 +8,7 @@ import type { Head } from '../log/log.ts'
 import type { Replica, StoreId } from '../log/peer-text.ts'
 import { decodeReceipt, type Receipt, signReceipt } from '../log/receipt.ts'
 import type { Offer } from '../log/rules.ts'
-import type { LogStore } from '../log/store.ts'
+import type { LogRecord, LogStore } from '../log/store.ts'
 import type { Signed } from '../log/text.ts'
 import { proofShape } from '../network.ts'
 import { recordPeriodMs } from '../protocol.ts'
@@ -194,7 +194,7 @@ export class Replicas {
   async learn(row: ProofRow): Promise<Verdict<Kept>> {
     const proof = fromProofRow(row)
     // It comes by several ways, and again with each seal and push: what was checked once holds.
-    const followed = this.#followed(proof.text)
+    const followed = this.#ofAct(proof.text)
     if (followed !== null) return accept(followed)
     const read = readAssignment(proof, this.#roster())
     if (!read.ok) return read
@@ -219,7 +219,7 @@ export class Replicas {
   }
 
   /** The assignment that is followed here, if the text is its act. */
-  #followed(text: Uint8Array): Kept | null {
+  #ofAct(text: Uint8Array): Kept | null {
     const act = decodeAct(text)
     if (!act.ok || act.value.decision.kind !== 'assign') return null
     const kept = this.#kept.get(act.value.decision.blog)
@@ -276,9 +276,28 @@ export class Replicas {
         this.#store.putValue(promiseKey(blog), this.#promised.get(blog) as number),
       ])
       const record = await this.#ingest.record(blog)
-      const { head = null, follows = 0 } = record ?? {}
+      const head = record?.head ?? null
+      const follows = record === null ? 0 : await this.#followed(blog, record)
       return accept(signPromise(this.#signer, { ...seal, replica, head, follows }))
     })
+  }
+
+  /**
+   * The epoch that a log follows. One that was rebuilt, its record being damaged, follows none until it
+   * hears of its primary again, and a shorter one would outdo it (REPLICATION 8): but a receipt that
+   * this store gave says that it was a prefix of that epoch's primary.
+   */
+  async #followed(blog: BlogName, { follows, head }: LogRecord): Promise<number> {
+    if (follows > 0) return follows
+    const { peer, store } = this.self()
+    const given = (await this.#store.receiptsBy(blog, peer, store)).map(decodeReceipt)
+    let newest = 0
+    for (const receipt of given) {
+      if (!receipt.ok || receipt.value.head.seq > head.seq) continue
+      const held = await this.#ingest.idAt(blog, receipt.value.head.seq)
+      if (held === receipt.value.head.id) newest = Math.max(newest, receipt.value.epoch)
+    }
+    return newest
   }
 
   /**

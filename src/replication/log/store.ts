@@ -308,14 +308,14 @@ export class LogStore {
   async receipts(log: LogName, act: EntryId): Promise<Signed[]> {
     const prefix = `receipt/${log}/${act}/`
     const rows = await this.#disk.iterator({ gte: prefix, lt: after(prefix) }).all()
-    // One that does not decode counts as lost: it comes back with the next pull.
-    return rows.flatMap(([, value]) => {
-      try {
-        return [decodeSigned(value)]
-      } catch {
-        return []
-      }
-    })
+    return decodedReceipts(rows)
+  }
+
+  /** The newest receipt that a replica gave under each act of a log. */
+  async receiptsBy(log: LogName, peer: PeerName, store: StoreId): Promise<Signed[]> {
+    const prefix = `receipt/${log}/`
+    const rows = await this.#disk.iterator({ gte: prefix, lt: after(prefix) }).all()
+    return decodedReceipts(rows.filter(([key]) => key.endsWith(`/${peer}/${store}`)))
   }
 
   /** A small value under a key of its owner's own prefix. */
@@ -470,6 +470,16 @@ function isStoredRow(row: unknown): row is StoredRow {
     receipts.every(isSignedRow)
   )
 }
+
+/** One that does not decode counts as lost: it comes back with the next pull. */
+const decodedReceipts = (rows: readonly (readonly [string, Uint8Array])[]): Signed[] =>
+  rows.flatMap(([, value]) => {
+    try {
+      return [decodeSigned(value)]
+    } catch {
+      return []
+    }
+  })
 
 function encodeSigned({ text, signature }: Signed): Uint8Array {
   return encode([text, signature])

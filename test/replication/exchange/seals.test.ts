@@ -50,6 +50,21 @@ describe('a seal, as a replica takes it', () => {
     expect(receipts).toHaveLength(1)
   })
 
+  it.each([
+    ['', act],
+    [', named by a later act too', assign(council, log, { epoch: 2, ends: act.act.id, via: null })],
+  ])('is answered with its epoch by a log that was rebuilt%s', async (_, ended) => {
+    await self.disk.disk.batch([{ type: 'del', key: 'log/maria' }], { sync: true })
+    self = await TestPeer.start(2, council, self.disk)
+    const { id, decision } = ended.act
+    const epoch = decision.kind === 'assign' ? decision.epoch : 0
+    const { promise } = (await seal(sealed({ act: id, epoch }, 0, ended.proof)))
+      .answers[0] as Answers['answers'][0]
+    expect(must(decodePromise(fromSignedRow(promise)))).toMatchObject({
+      ...{ follows: 1, head: { seq: 2 } },
+    })
+  })
+
   it('ends receipts under its act: nothing more gets in, also after a restart', async () => {
     await seal()
     expect(codeIn(await self.answer(1, REPLICA, push(4)))).toBe('LATER_ACT')

@@ -32,6 +32,7 @@ export class Opening {
   readonly #silenceMs: number
   readonly #folderMark: () => Promise<string>
   #stopped = false
+  #isOpening = false
   /** the highest number of a run that a holder knows of */
   #seen = 0
 
@@ -54,8 +55,21 @@ export class Opening {
     await this.#keepMark()
   }
 
-  /** Tries until enough holders have answered; then this peer may write. */
+  /**
+   * Tries until enough holders have answered; then this peer may write. Called again it begins a new
+   * run, and asks all anew; while it tries, nothing.
+   */
   async open(): Promise<void> {
+    if (this.#isOpening) return
+    this.#isOpening = true
+    try {
+      await this.#open()
+    } finally {
+      this.#isOpening = false
+    }
+  }
+
+  async #open(): Promise<void> {
     const startMs = this.#clock.steady()
     for (let tries = 0; !this.#stopped; tries++) {
       const isSole = this.#holders().length === 1
@@ -188,7 +202,11 @@ export class Opening {
     return false
   }
 
-  /** What some holders gave receipts for and that never got into force goes on from here. */
+  /**
+   * What some holders gave receipts for and that never got into force goes on from here. Where a second
+   * process wrote another act in the place of one of this peer's own, one of the two can: a holder gives
+   * one receipt for each place.
+   */
   async #adopt(answers: ReadonlyMap<PeerName, Entered>): Promise<void> {
     const { council } = this.#exchange
     for (const log of [rosterLog, namesLog] as LogName[]) {
@@ -196,10 +214,13 @@ export class Opening {
         const { head = null, held = [] } = logs.get(log) ?? {}
         const from = (head?.seq ?? -1) + 1
         const next = (council.head(log)?.seq ?? -1) + 1
-        const left = held.slice(Math.max(0, next - from))
+        const [left, ...others] = held.slice(Math.max(0, next - from))
+        if (left === undefined || next < from) continue
+        const own = await council.waiting(log)
+        const isOwn = own[0] !== undefined && Buffer.compare(own[0].text, left.text) === 0
         // Acts of its own that wait are finished by the next write.
-        if (left.length === 0 || next < from || (await council.holding.hasHeld(log, next))) continue
-        const adopted = await council.adopt(log, left)
+        if (isOwn || (own.length > 0 && (await council.adopt(log, own)).ok)) continue
+        const adopted = await council.adopt(log, [left, ...others])
         if (!adopted.ok) this.#log.warn('act_waits', { code: adopted.code, reason: adopted.reason })
       }
     }

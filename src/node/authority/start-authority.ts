@@ -93,6 +93,7 @@ export async function startAuthority(
   if (isNew) await opening.found()
   await authority.found({ zone, edit, replicas, holder })
   if (!isNew) void opening.open()
+  council.onContradicted(() => void opening.open())
   const reach = new Reach({ alive, clock, log, fetchHello, self })
   const admissions = new Admissions({ council, store, clock, log, reach, self, policy, tell })
   await admissions.load()

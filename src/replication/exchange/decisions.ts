@@ -51,7 +51,7 @@ export type DecideDrain = (
 
 /**
  * What a replica tells the authority of blogs: `sealed`, its act is ended there and no next one is
- * known; `short`, as their primary it lacks receipts of w replicas for what they end with.
+ * known, or names a head that its primary does not get; `short`, as their primary it lacks receipts of w replicas for what they end with.
  */
 export type Trouble = 'sealed' | 'short'
 export type HearTrouble = (from: PeerName, what: Trouble, blogs: readonly string[]) => void

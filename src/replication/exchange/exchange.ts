@@ -69,7 +69,7 @@ export type ExchangeOptions = {
 }
 
 const checkLaterMs = 500
-/** How long a blog may be sealed without a later act before the authority is told, ms. */
+/** How long a blog may be without an act to go on under before the authority is told, ms. */
 const sealedMs = 10_000
 /** How long a primary may lack receipts of w replicas before it says so, ms (REPLICATION, Silence). */
 const shortMs = 15_000
@@ -478,7 +478,7 @@ export class Exchange {
   /** Blogs that will not go on by themselves: the authority can do something about it. */
   async #tellTrouble(): Promise<void> {
     const short = await this.#stuck.short(shortMs)
-    await this.toAuthority.tellTrouble('sealed', this.#stuck.sealed(sealedMs))
+    await this.toAuthority.tellTrouble('sealed', await this.#stuck.sealed(sealedMs))
     await this.toAuthority.tellTrouble('short', short)
   }
 

@@ -137,13 +137,14 @@ export class Holders {
     log: LogName,
     acts: readonly Signed[],
     by: Run,
-  ): Promise<readonly Signed[] | 'fenced'> {
+  ): Promise<readonly Signed[] | 'fenced' | 'other'> {
     try {
       const asked = { t: 'hold', log, acts: acts.map(signedRow), run: by }
       const { receipts } = await ask(this.#network, peer, REPLICA, asked, holdAnswer)
       return receipts.map(fromSignedRow)
     } catch (error) {
-      return asRefusal(error)?.code === 'HOLDER_FENCED' ? 'fenced' : []
+      const code = asRefusal(error)?.code
+      return code === 'HOLDER_FENCED' ? 'fenced' : code === 'HOLDER_OTHER_ACT' ? 'other' : []
     }
   }
 

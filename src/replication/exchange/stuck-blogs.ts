@@ -5,16 +5,16 @@ import type { Replicas } from './replica.ts'
 
 /** Blogs kept here that do not go on by themselves: only the authority can help them. */
 export class StuckBlogs {
-  readonly #replicas: Pick<Replicas, 'all' | 'isSealed'>
+  readonly #replicas: Pick<Replicas, 'all' | 'followedHead' | 'isSealed'>
   readonly #ingest: Pick<Ingest, 'record'>
   readonly #clock: Pick<Clock, 'steady'>
   /** since when a blog led here lacks receipts of w replicas, ms */
   readonly #shortMs = new Map<BlogName, number>()
-  /** since when a blog is seen to be sealed, ms */
+  /** since when a blog is seen to have no act to go on under, ms */
   readonly #sealedMs = new Map<BlogName, number>()
 
   constructor(parts: {
-    readonly replicas: Pick<Replicas, 'all' | 'isSealed'>
+    readonly replicas: Pick<Replicas, 'all' | 'followedHead' | 'isSealed'>
     readonly ingest: Pick<Ingest, 'record'>
     readonly clock: Pick<Clock, 'steady'>
   }) {
@@ -23,13 +23,21 @@ export class StuckBlogs {
     this.#clock = parts.clock
   }
 
-  /** Blogs whose act has been ended here for `ms`, while no later one is known. */
-  sealed(ms: number): BlogName[] {
+  /**
+   * Blogs that have had no act to go on under for `ms`: it is ended here, and no later one is known; or
+   * it names a head that this peer, its primary, does not get. Who had that may be gone for good, and
+   * nothing can have been published under such an act.
+   */
+  async sealed(ms: number): Promise<BlogName[]> {
     const nowMs = this.#clock.steady()
     const sealed: BlogName[] = []
-    for (const { assignment, role } of this.#replicas.all()) {
-      const { blog } = assignment
-      if (role === 'none' || !this.#replicas.isSealed(assignment)) this.#sealedMs.delete(blog)
+    for (const kept of this.#replicas.all()) {
+      const { blog, epoch } = kept.assignment
+      const isEnded = kept.role !== 'none' && this.#replicas.isSealed(kept.assignment)
+      // The first head is the genesis, which comes with the claim.
+      const isHeadless =
+        kept.role === 'primary' && epoch > 1 && (await this.#replicas.followedHead(kept)) === null
+      if (!isEnded && !isHeadless) this.#sealedMs.delete(blog)
       else if (!this.#sealedMs.has(blog)) this.#sealedMs.set(blog, nowMs)
       else if (nowMs - (this.#sealedMs.get(blog) ?? nowMs) >= ms) sealed.push(blog)
     }

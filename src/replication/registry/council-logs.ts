@@ -6,7 +6,7 @@ import { type Head, type LogName, namesLog, rosterLog } from '../log/log.ts'
 import { type Replica, sameReplica } from '../log/peer-text.ts'
 import { decodeReceipt, majority, type Receipt } from '../log/receipt.ts'
 import type { LogStore } from '../log/store.ts'
-import type { EntryId, Signed } from '../log/text.ts'
+import { type EntryId, prevOf, type Signed } from '../log/text.ts'
 import { type Act, type Decision, decodeAct } from './act.ts'
 import { Holding, type Run } from './holding.ts'
 import type { Names } from './names.ts'
@@ -16,14 +16,15 @@ import { signAct } from './sign-act.ts'
 
 /**
  * Asks another holder for its receipts for new acts, one per act and set that names it; none when it
- * does not answer, `fenced` when it knows of a later run of the authority.
+ * does not answer, `fenced` when it knows of a later run of the authority, `other` when it gave one for
+ * another act of that place before.
  */
 export type AskHolder = (
   holder: PeerName,
   log: LogName,
   acts: readonly Signed[],
   run: Run,
-) => Promise<readonly Signed[] | 'fenced'>
+) => Promise<readonly Signed[] | 'fenced' | 'other'>
 
 /** What an act shall say; or what it shall say of the act before it in the same batch, by its id. */
 export type NextDecision = Decision | ((before: EntryId) => Decision)
@@ -49,6 +50,7 @@ export class CouncilLogs {
   /** the holder's side */
   readonly holding: Holding
   readonly #listeners = new Set<(log: LogName, acts: readonly Act[]) => void>()
+  #contradicted = () => {}
 
   constructor(parts: {
     readonly store: LogStore
@@ -79,6 +81,11 @@ export class CouncilLogs {
   /** Whether this peer is the authority and may write: its holders know of no later run. */
   mayWrite(): boolean {
     return this.#run !== null
+  }
+
+  /** Called when an act did not get into force, as a holder has another one in its place. */
+  onContradicted(listener: () => void): void {
+    this.#contradicted = listener
   }
 
   /** Reads both logs from disk. */
@@ -192,7 +199,7 @@ export class CouncilLogs {
   ): Promise<Verdict<readonly WrittenAct[]>> {
     if (this.#run === null) return mayNotWrite
     for (;;) {
-      const waiting = await this.holding.heldFrom(log, (this.head(log)?.seq ?? -1) + 1)
+      const waiting = await this.waiting(log)
       if (waiting.length === 0) break
       const finished = await this.#putInForce(log, waiting)
       if (!finished.ok) return finished
@@ -213,7 +220,16 @@ export class CouncilLogs {
     return signed.length === 0 ? accept([]) : this.#putInForce(log, signed)
   }
 
-  /** Puts acts into force that another holder gave a receipt for, and that this peer has not. */
+  /** Acts that this peer keeps, and that are to get into force behind the log's head. */
+  async waiting(log: LogName): Promise<readonly Signed[]> {
+    const head = this.head(log)
+    const held = await this.holding.heldFrom(log, (head?.seq ?? -1) + 1)
+    const [first] = held
+    // Behind another act than the one in force none of them ever does.
+    return first === undefined || prevOf(first.text) !== (head?.id ?? null) ? [] : held
+  }
+
+  /** Puts acts into force that some holder gave a receipt for, this peer or another one. */
   adopt(log: LogName, signed: readonly Signed[]): Promise<Verdict<readonly WrittenAct[]>> {
     const run = this.#writing.then(() => this.#putInForce(log, signed))
     this.#writing = run.catch(() => undefined)
@@ -236,8 +252,10 @@ export class CouncilLogs {
     if (!roster.ok) return roster
     if (run === null) return mayNotWrite
     const sets = holdersFor(roster.value, first)
-    const own = await this.holding.hold(log, signed, run)
-    if (!own.ok && own.code === 'HOLDER_FENCED') this.#run = null
+    const held = await this.holding.hold(log, signed, run)
+    if (!held.ok && held.code === 'HOLDER_FENCED') this.#run = null
+    // It gave one for another act of that place: the others may still be enough.
+    const own = !held.ok && held.code === 'HOLDER_OTHER_ACT' ? accept([]) : held
     if (!own.ok) return own
     // Each is read once: it is a signature to check, and a hundred acts have hundreds.
     const given = new Map<EntryId, Receipt[]>(acts.map(({ id }) => [id, []]))
@@ -246,7 +264,9 @@ export class CouncilLogs {
       return acts.every((act) => sets.every((set) => isCovered(set, given.get(act.id) ?? [])))
     }
     note(own.value)
-    await this.#askOthers(log, { signed, sets, run }, (answered) => note(readReceipts(answered)))
+    const isContradicted = await this.#askOthers(log, { signed, sets, run }, (answered) =>
+      note(readReceipts(answered)),
+    )
     if (this.#run !== run) return mayNotWrite
     const proofs = signed.map((each, at) => ({
       ...each,
@@ -255,12 +275,16 @@ export class CouncilLogs {
     const outcome = await this.take(log, proofs, 'submit')
     if (outcome.kind === 'held')
       return accept(proofs.map((proof, at) => ({ act: acts[at] as Act, proof })))
+    if (isContradicted) this.#contradicted()
     return outcome.kind === 'refused'
       ? outcome.refusal
       : refuse('ACT_PLACE', `The act does not fit behind the head of ${log} (${outcome.kind}).`)
   }
 
-  /** Asks all holders but this one side by side, until `isEnough` says so or all have answered. */
+  /**
+   * Asks all holders but this one side by side, until `isEnough` says so or all have answered.
+   * @returns whether one gave a receipt for another act before
+   */
   async #askOthers(
     log: LogName,
     asked: {
@@ -269,19 +293,22 @@ export class CouncilLogs {
       readonly run: Run
     },
     isEnough: (given: readonly Signed[]) => boolean,
-  ): Promise<void> {
+  ): Promise<boolean> {
     const { signed, sets, run } = asked
     const holders = new Set(sets.flatMap((set) => set.holders.map((holder) => holder.peer)))
     holders.delete(this.#signer.peer)
-    if (isEnough([])) return
+    if (isEnough([])) return false
+    let isContradicted = false
     const { promise, resolve } = Promise.withResolvers<void>()
     const asking = [...holders].map(async (holder) => {
       const given = await this.#askHolder(holder, log, signed, run)
-      if (given === 'fenced') this.#run = null
-      if (given === 'fenced' || isEnough(given)) resolve()
+      if (given === 'other') isContradicted = true
+      else if (given === 'fenced') this.#run = null
+      if (given === 'fenced' || (given !== 'other' && isEnough(given))) resolve()
     })
     void Promise.allSettled(asking).then(() => resolve())
     await promise
+    return isContradicted
   }
 
   /** Whether `peer` may be spoken with as a member of the council. */

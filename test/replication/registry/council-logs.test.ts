@@ -36,7 +36,7 @@ class Carrier {
   /** holders that answer, and how */
   readonly holders = new Map<
     PeerName,
-    (log: LogName, acts: readonly Signed[]) => Promise<readonly Signed[]>
+    (log: LogName, acts: readonly Signed[]) => Promise<readonly Signed[] | 'other'>
   >()
   store = storeOf(0)
 
@@ -71,7 +71,8 @@ class Carrier {
     const number = [0, 1, 2, 3, 4].find((n) => storeOf(n) === other.store) as number
     this.holders.set(peer(number).peer, async (log, acts) => {
       const held = await other.logs.holding.hold(log, acts, run)
-      return held.ok ? held.value.map(({ signed }) => signed) : []
+      if (held.ok) return held.value.map(({ signed }) => signed)
+      return held.code === 'HOLDER_OTHER_ACT' ? 'other' : []
     })
     return this
   }
@@ -437,6 +438,34 @@ describe('CouncilLogs.write', () => {
     expect(must(await write())).toEqual([])
     expect([...(authority.logs.names()?.blogs.keys() ?? [])]).toEqual(['maria', 'ana', 'luz'])
     expect(asked).toEqual([3])
+  })
+
+  it('goes on where a second process of it wrote another act, behind whichever comes into force', async () => {
+    council.write(three)
+    const authority = await Carrier.of(0, council)
+    const write = (...names: string[]) =>
+      authority.logs.writeAll(namesLog, council.council, () =>
+        names.map((name, at) =>
+          assignFields({ blog: name as never, genesis: fakeId(`${at + 1}a`) }),
+        ),
+      )
+    expect(codeOf(await write('maria', 'ana'))).toBe('ACT_NOT_IN_FORCE')
+    const others = [await Carrier.of(1, council), await Carrier.of(2, council)]
+    const { proof: theirs } = council.draft(assignFields({ blog: 'luz' as never }))
+    for (const other of others) {
+      must(await other.logs.holding.hold(namesLog, [theirs], run))
+      authority.knows(other)
+    }
+    let contradicted = 0
+    authority.logs.onContradicted(() => contradicted++)
+    expect(codeOf(await write())).toBe('ACT_NOT_IN_FORCE')
+    expect(contradicted).toBe(1)
+    const [adopted] = must(await authority.logs.adopt(namesLog, [theirs]))
+    for (const { logs } of others) await logs.take(namesLog, [adopted?.proof as never], 'pull')
+    // Of what it had written itself nothing waits any more, though it gives no second receipt.
+    expect(codeOf(await write('otto'))).toBe('accepted')
+    expect([...(authority.logs.names()?.blogs.keys() ?? [])]).toEqual(['luz', 'otto'])
+    expect(contradicted).toBe(1)
   })
 
   it('writes one act at a time', async () => {

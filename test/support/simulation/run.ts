@@ -6,7 +6,8 @@ import { namesLog, rosterLog } from '../../../src/replication/log/log.ts'
 import { decodeReceipt } from '../../../src/replication/log/receipt.ts'
 import { blogRules } from '../../../src/replication/log/rules.ts'
 import { LogStore } from '../../../src/replication/log/store.ts'
-import { type EntryId, idOf } from '../../../src/replication/log/text.ts'
+import { type EntryId, idOf, type Signed } from '../../../src/replication/log/text.ts'
+import { type AssignFields, decodeAct } from '../../../src/replication/registry/act.ts'
 import { liveMembers } from '../../../src/replication/registry/roster.ts'
 import { Author, authorNames, type SigningWay } from './author.ts'
 import type { Machine, VirtualCouncil } from './council.ts'
@@ -22,6 +23,9 @@ import { Writer } from './writer.ts'
 const minutes = 60_000
 /** Virtual time from the end of all faults until everything must be equal. */
 const quietMs = 6 * minutes
+
+/** How long an authority may be up and not write before somebody starts it again, ms. */
+const idleMs = 30_000
 
 /** One run: a council founded in fair weather, then what its plan wants, then peace, in which every promise must hold. */
 export class Run {
@@ -234,17 +238,21 @@ export class Run {
     const { council, faults } = this
     if (this.#isLookedAfter) return
     this.#isLookedAfter = true
-    const wrote = new WeakSet<Life>()
+    let idle: { readonly life: Life; readonly sinceMs: number } | null = null
     const look = () => {
       const { authority, copy } = council
       const { life, exchange } = authority
       council.clock.after(1_000, look)
-      if (life === null || exchange === null) return
-      if (exchange.council.mayWrite()) wrote.add(life)
-      else if (wrote.has(life) && copy === null && !faults.isOut(authority)) {
+      const isIdle = exchange?.council.mayWrite() === false && copy === null
+      if (life === null || !isIdle || faults.isOut(authority)) idle = null
+      else if (idle?.life !== life) idle = { life, sinceMs: council.clock.now() }
+      else if (council.clock.now() - idle.sinceMs >= idleMs) {
         council.note(`${authority.name}: is kept from writing, and started again`)
         council.end(authority, 'stop')
         council.launch(authority)
+        // Once for each second process: an authority that cannot write for another reason is a fault.
+        this.#isLookedAfter = false
+        return
       }
     }
     look()
@@ -286,7 +294,7 @@ export class Run {
     })
     if (copy === null && authority.exchange?.council.mayWrite()) this.#isDoubtful = false
     const doubtful = this.#isDoubtful ? authority : null
-    return [{ replicas: ledger.holders }, ...acts].every(({ replicas }) => {
+    return [{ replicas: ledger.holders }, ...acts, ...this.#waitingSets()].every(({ replicas }) => {
       if (!replicas.some(({ peer }) => peer === machine.signer.peer)) return true
       const gone = replicas.filter(({ peer, store }) => {
         const each = this.machineOf(peer)
@@ -294,6 +302,23 @@ export class Run {
       })
       return gone.length <= Math.floor((replicas.length - 1) / 2)
     })
+  }
+
+  /** Sets that acts may name which are on their way: some holder has one, or the authority wants it. */
+  #waitingSets(): Pick<AssignFields, 'replicas'>[] {
+    const { machines, authority, witness } = this.council
+    const held = machines.flatMap(({ disk }) => disk.rows(`held/${namesLog}/`))
+    const acts = held.flatMap(([, value]) => {
+      const act = decodeAct((decode(value) as Signed).text)
+      const decision = act.ok ? act.value.decision : null
+      if (decision?.kind !== 'assign') return []
+      const isWaiting = decision.epoch > (witness.ledger.newest(decision.blog)?.epoch ?? 0)
+      return isWaiting ? [decision] : []
+    })
+    const wanted = authority.disk
+      .rows('sealing/')
+      .map(([, value]) => decode(value) as Pick<AssignFields, 'replicas'>)
+    return [...acts, ...wanted]
   }
 
   get blogs(): string[] {

@@ -187,8 +187,10 @@ describe('Sampler', () => {
   })
   const silent = (): Answer => ({ ok: false, code: 'VISIT_UNREACHABLE', reason: 'no answer' })
 
-  function sampling(given: { isConnected?: boolean; owes?: boolean } = {}) {
-    const { isConnected = true, owes = true } = given
+  function sampling(
+    given: { isConnected?: boolean; owes?: boolean; roster?: () => typeof own.roster } = {},
+  ) {
+    const { isConnected = true, owes = true, roster = () => own.roster } = given
     const clock = new TestClock(startMs + 3_600_000)
     const filed: Finding[] = []
     const kept = {
@@ -198,7 +200,7 @@ describe('Sampler', () => {
     let answer: (paths: readonly string[]) => Answer = allWell
     const sampler = new Sampler({
       exchange: {
-        council: { roster: () => own.roster },
+        council: { roster },
         replicas: { all: () => [kept], isDamaged: () => false, get: () => kept },
         ingest,
         reports: { file: (finding: Finding) => filed.push(finding) },
@@ -244,11 +246,33 @@ describe('Sampler', () => {
     expect(await look(10, status(503))).toEqual([])
   })
 
+  it('begins anew with one that was away meanwhile', async () => {
+    let isAway = false
+    const roster = () => {
+      const members = new Map(own.roster.members)
+      for (const [key, each] of members) {
+        if (each.peer === looked) members.set(key, { ...each, away: isAway })
+      }
+      return { ...own.roster, members }
+    }
+    const look = sampling({ roster })
+    expect(await look(8, status(503))).toEqual([])
+    isAway = true
+    expect(await look(8, status(503))).toEqual([])
+    isAway = false
+    expect(await look(8, status(503))).toEqual([])
+  })
+
   it.each<[string, Parameters<typeof sampling>[0], (paths: readonly string[]) => Answer]>([
     ['one that is not connected', { isConnected: false }, status(503)],
     ['one that has signed for nothing that was asked', { owes: false }, status(503)],
     ['one that answers nobody here, where nobody else is', {}, silent],
     ['one that answers', {}, allWell],
+    [
+      'one behind a proxy that closes each connection',
+      {},
+      () => ({ ok: false, code: 'VISIT_OTHER', reason: 'closed' }),
+    ],
   ])('has nothing against %s', async (_, given, by) => {
     expect(await sampling(given)(40, by)).toEqual([])
   })

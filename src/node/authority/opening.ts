@@ -103,12 +103,16 @@ export class Opening {
     const entered = [...answers].filter(([, each]) => each.run.id === run.id).map(([peer]) => peer)
     const self = { peer: this.#signer.peer, store: this.#exchange.storeId() }
     const isOwn = holders.some((holder) => sameReplica(holder, self))
-    // A folder that was copied may have forgotten what it gave receipts for: it has no say, but where
-    // nobody else has one; then it takes over what any member knows.
-    const own = isOwn && (isSole || (await this.#isSameFolder())) ? [self.peer] : []
+    // A folder that was copied may have forgotten what it gave receipts for, or give a second one where
+    // the other has given one: it has no say, but where nobody else has one; then it takes over what
+    // any member knows.
+    const isCopy = isOwn && !isSole && !(await this.#isSameFolder())
+    const own = isOwn && !isCopy ? [self.peer] : []
     const needed = Math.ceil(holders.length / 2)
     const isOpen = this.#seen === run.count && own.length + entered.length >= needed
     if (isOpen && (!isSole || isWaited || (await this.#isCaughtUp(roster)))) {
+      if (isCopy)
+        await this.#exchange.renewStore('this folder is a copy of the one that the last run wrote')
       council.begin(run)
       await this.#adopt(answers)
       await this.#keepMark()
@@ -158,12 +162,12 @@ export class Opening {
 
   /** Pulls what others have more; when this folder turns out to be an older state, it is a new store. */
   async #takeOver(answers: ReadonlyMap<PeerName, Entered>): Promise<void> {
-    const { sync, renewStore } = this.#exchange
+    const { sync } = this.#exchange
     for (const peer of answers.keys())
       await sync.pull(peer, [rosterLog, namesLog]).catch(() => undefined)
     if (await this.#isOlder(answers)) {
       const why = 'the other holders have acts that this folder has forgotten'
-      await renewStore.call(this.#exchange, why)
+      await this.#exchange.renewStore(why)
     }
   }
 

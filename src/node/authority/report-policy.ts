@@ -63,6 +63,8 @@ export function planCutOff<Each extends Pick<KeptReport, 'report' | 'worth'>>(
     if (operatorOf(member) === operatorOf(accused)) continue
     const misdeed = misdeedOf(report)
     const byOperator = counted.get(misdeed) ?? new Map<string, Each>()
+    // Anew at the end: evidence that does not fit whole leaves out what stands first.
+    byOperator.delete(operatorOf(member))
     counted.set(misdeed, byOperator.set(operatorOf(member), each))
   }
   const [most] = [...counted].toSorted(([, a], [, b]) => b.size - a.size)

@@ -135,10 +135,16 @@ export class ReportDesk {
       receipt: kept.receipt === null ? null : signedRow(kept.receipt),
       entry: signedRow(kept.entry),
     }
-    await store.write([
-      ...over.map((each) => store.deleteValue(keyOf(each))),
-      store.putValue(keyOf(kept), row),
-    ])
+    try {
+      await store.write([
+        ...over.map((each) => store.deleteValue(keyOf(each))),
+        store.putValue(keyOf(kept), row),
+      ])
+    } catch (error) {
+      // Else it would pass for kept when its spoke tries again.
+      this.#kept = this.#kept.filter((each) => each !== kept)
+      throw error
+    }
   }
 
   async #consider(peer: PeerName): Promise<void> {

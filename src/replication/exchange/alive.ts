@@ -227,6 +227,7 @@ export class Alive {
 
   /** Whether a peer says that it has another store now than this one, which is gone then for good. */
   hasOtherStore({ peer, store }: Replica): boolean {
+    if (peer === this.#network.self) return this.#storeId() !== store
     const beat = this.heard(peer)
     return beat !== null && beat.replica.store !== store
   }

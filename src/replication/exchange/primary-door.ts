@@ -38,8 +38,9 @@ export class PrimaryDoor {
 
   /**
    * Takes an entry into the log of a blog that is led here, and answers `published` for it. What only
-   * the moment of taking can show is judged here, once (DESIGN 3.1). Codes: NOT_PRIMARY, those of
-   * `Door.check`, and those of the log's rules.
+   * the moment of taking can show is judged here, once (DESIGN 3.1). Codes: those of
+   * `Door.check`, `Replicas.write`, `readSignature`, `checkRevoked` and `keyStateAt`, TEXT_NOT_NFC,
+   * DATE_IN_FUTURE, SIGNATURE_IN_FUTURE, and those of the log's rules.
    */
   async take(kept: Kept, entry: Entry, offer: Signed): Promise<Verdict<Submitted>> {
     // Damaged here, and brought by its author, or by whoever has it: it is in its place again.

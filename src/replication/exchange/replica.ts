@@ -277,27 +277,30 @@ export class Replicas {
       ])
       const record = await this.#ingest.record(blog)
       const head = record?.head ?? null
-      const follows = record === null ? 0 : await this.#followed(blog, record)
+      const follows = record === null ? 0 : await this.#followed(kept, record)
+      // It may hold what is published, and a shorter log that knows its epoch would outdo it.
+      if (follows === null) return damagedHere(blog)
       return accept(signPromise(this.#signer, { ...seal, replica, head, follows }))
     })
   }
 
   /**
-   * The epoch that a log follows. One that was rebuilt, its record being damaged, follows none until it
-   * hears of its primary again, and a shorter one would outdo it (REPLICATION 8): but a receipt that
-   * this store gave says that it was a prefix of that epoch's primary.
+   * The epoch that a log follows (REPLICATION 8). One that was rebuilt, its record being damaged, does
+   * not know it until it hears of its primary again; but a receipt that this store gave says that it was
+   * a prefix of that epoch's primary. null: there is none under the act that names it, or the log lacks
+   * what it was given for.
    */
-  async #followed(blog: BlogName, { follows, head }: LogRecord): Promise<number> {
-    if (follows > 0) return follows
+  async #followed(kept: Kept, { follows, head, isRebuilt }: LogRecord): Promise<number | null> {
+    if (follows > 0 || isRebuilt !== true) return follows
+    const { blog, epoch } = kept.assignment
     const { peer, store } = this.self()
-    const given = (await this.#store.receiptsBy(blog, peer, store)).map(decodeReceipt)
-    let newest = 0
-    for (const receipt of given) {
-      if (!receipt.ok || receipt.value.head.seq > head.seq) continue
-      const held = await this.#ingest.idAt(blog, receipt.value.head.seq)
-      if (held === receipt.value.head.id) newest = Math.max(newest, receipt.value.epoch)
-    }
-    return newest
+    const read = (await this.#store.receiptsBy(blog, peer, store)).map(decodeReceipt)
+    const given = read.flatMap((receipt) => (receipt.ok ? [receipt.value] : []))
+    const [newest] = given.sort((one, other) => other.epoch - one.epoch)
+    if (newest === undefined || (kept.role !== 'none' && newest.epoch < epoch)) return null
+    const isHeld = newest.head.seq <= head.seq
+    const id = isHeld ? await this.#ingest.idAt(blog, newest.head.seq) : null
+    return id === newest.head.id ? newest.epoch : null
   }
 
   /**

@@ -361,7 +361,7 @@ export class Sync {
       const record = await this.#ingest.record(blog)
       if (record !== null && record.follows === epoch && record.head.seq >= theirs.seq) return
       let from = (record?.head.seq ?? -1) + 1
-      for (let backwards = 0; ; backwards++) {
+      for (let backwards = 0; ; ) {
         const { outcome, at } = await this.#takePages(peer, kept, theirs, from)
         if (outcome.kind === 'held') return
         // Mostly further back, to where the logs agree; from there on again, to where they part.
@@ -369,6 +369,7 @@ export class Sync {
           const why = outcome.kind === 'refused' ? outcome.refusal.reason : outcome.kind
           throw badPage(peer, blog, why)
         }
+        if (outcome.have + 1 < at) backwards++
         from = outcome.have + 1
       }
     })

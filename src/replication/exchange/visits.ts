@@ -272,6 +272,11 @@ export class Visits {
           `${blog} is too large for a visit; its own spokes show it`,
         )
     }
+    // It withholds what it has signed for, or has lost it: whoever else has it is asked.
+    const head = (await visited.ingest.record(blog))?.head.seq ?? -1
+    const signed = given.find(({ replica, log }) => log === blog && replica.peer === holder)
+    if (head < Math.max(0, signed?.head.seq ?? 0))
+      throw new ReplicationError('NOT_READY', `${holder} does not send what it has of ${blog}`)
     // A receipt for another entry than the one shown says nothing of what is shown.
     let other: Receipt | null = null
     for (const receipt of given) {

@@ -83,10 +83,10 @@ export class Ingest {
     /** logs of which what they come down to is kept in memory, those used last; left out: all */
     readonly maxOpen?: number
   }) {
-    this.#store = parts.store
-    this.#rulesOf = parts.rulesOf
-    this.#now = parts.now
     const { store, rulesOf, now, maxOpen } = parts
+    this.#store = store
+    this.#rulesOf = rulesOf
+    this.#now = now
     const damage = () => this.damage
     const alone = <T>(log: LogName, job: () => Promise<T>) => this.alone(log, job)
     const decode = (log: LogName, offer: Offer) => this.#decode(log, offer)
@@ -153,7 +153,7 @@ export class Ingest {
    * item that does not fit ends the offer, and those before it stay.
    *
    * @param checkAll - false in catch-up: every item's place and links are checked, the newest
-   *   signature too; the others wait for `checkSignature` (DESIGN 4, Pull)
+   *   signature too; the others wait for `Signatures.checkSome` (DESIGN 4, Pull)
    * Throws STORE_WRITE_FAILED, then nothing of the offer is in the log.
    */
   offer(
@@ -322,7 +322,7 @@ export class Ingest {
     if (agreed < record.head.seq) await this.#cut(log, agreed, plan)
     if (plan.record !== null) {
       const { head, follows } = plan.record
-      plan.record = { ...plan.record, follows: epochAt(head.seq, follows, following) }
+      plan.record = ofEpoch(plan.record, epochAt(head.seq, follows, following))
     }
     return null
   }
@@ -400,10 +400,12 @@ export class Ingest {
       )
       plan.added.push(item)
       plan.covered = checked
-      plan.record = {
+      const follows = epochAt(item.seq, plan.record?.follows ?? 0, following)
+      const added: LogRecord = {
+        ...(plan.record?.isRebuilt === true ? { isRebuilt: true } : {}),
         head: { seq: item.seq, id: item.id },
         dateMs: item.dateMs,
-        follows: epochAt(item.seq, plan.record?.follows ?? 0, following),
+        follows,
         keys: rules.holdsKeys(item)
           ? [...(plan.record?.keys ?? []), item.seq]
           : (plan.record?.keys ?? []),
@@ -411,6 +413,7 @@ export class Ingest {
         uncheckedFrom: plan.record?.uncheckedFrom ?? (checked ? null : item.seq),
         saved: null,
       }
+      plan.record = ofEpoch(added, follows)
     }
     return null
   }
@@ -455,6 +458,11 @@ export class Ingest {
  */
 const epochAt = (seq: number, follows: number, { epoch, holds = [] }: Following): number =>
   holds.every((each) => each.seq <= seq) ? epoch : follows
+
+/** The record of a log that follows an epoch: then a rebuilt one knows again which. */
+function ofEpoch({ isRebuilt, ...record }: LogRecord, follows: number): LogRecord {
+  return { ...record, follows, ...(isRebuilt === true && follows === 0 ? { isRebuilt } : {}) }
+}
 
 const otherHead = (log: LogName, seq: number): Outcome => ({
   kind: 'refused',

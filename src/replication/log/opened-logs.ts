@@ -50,7 +50,7 @@ export class OpenedLogs {
     return loaded
   }
 
-  /** What the log has become, after the write is durable. */
+  /** What the log has become. Entries are durable before; what was checked since need not be. */
   keep(log: LogName, open: Opened): void {
     this.#open.delete(log)
     this.#open.set(log, open)
@@ -121,7 +121,8 @@ export class OpenedLogs {
       }
       if (rows.length === 0) break
     }
-    const saved = record === null ? null : { ...record, saved: rules.save(state) }
+    const saved: LogRecord | null =
+      record === null ? null : { ...record, saved: rules.save(state), isRebuilt: true }
     if (saved !== null) writes.push(this.#store.putRecord(log, saved))
     await this.#store.write(writes)
     this.#damage().rebuilt(log, saved?.head ?? null)

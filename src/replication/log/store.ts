@@ -71,6 +71,8 @@ export type LogRecord = {
   readonly bytes: number
   /** entries from this seq on may still wait for the check of their own signature; null: none */
   readonly uncheckedFrom: number | null
+  /** it was rebuilt from its entries, and has not heard of a primary since: what it followed is not known */
+  readonly isRebuilt?: true
   /** what the log's rules need to go on without reading the whole log again */
   readonly saved: unknown
 }

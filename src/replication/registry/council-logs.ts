@@ -253,7 +253,7 @@ export class CouncilLogs {
     if (run === null) return mayNotWrite
     const sets = holdersFor(roster.value, first)
     const held = await this.holding.hold(log, signed, run)
-    if (!held.ok && held.code === 'HOLDER_FENCED') this.#run = null
+    if (!held.ok && held.code === 'HOLDER_FENCED') this.#fenced(run)
     // It gave one for another act of that place: the others may still be enough.
     const own = !held.ok && held.code === 'HOLDER_OTHER_ACT' ? accept([]) : held
     if (!own.ok) return own
@@ -281,6 +281,11 @@ export class CouncilLogs {
       : refuse('ACT_PLACE', `The act does not fit behind the head of ${log} (${outcome.kind}).`)
   }
 
+  /** A run is over; another one of this peer may have begun since. */
+  #fenced(run: Run): void {
+    if (this.#run === run) this.#run = null
+  }
+
   /**
    * Asks all holders but this one side by side, until `isEnough` says so or all have answered.
    * @returns whether one gave a receipt for another act before
@@ -303,7 +308,7 @@ export class CouncilLogs {
     const asking = [...holders].map(async (holder) => {
       const given = await this.#askHolder(holder, log, signed, run)
       if (given === 'other') isContradicted = true
-      else if (given === 'fenced') this.#run = null
+      else if (given === 'fenced') this.#fenced(run)
       if (given === 'fenced' || (given !== 'other' && isEnough(given))) resolve()
     })
     void Promise.allSettled(asking).then(() => resolve())

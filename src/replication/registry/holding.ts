@@ -1,4 +1,4 @@
-import { type PeerSigner, verifyPeer } from '../../auth/peer-signature.ts'
+import { type PeerName, type PeerSigner, verifyPeer } from '../../auth/peer-signature.ts'
 import { accept, refuse, type Verdict } from '../../auth/verdict.ts'
 import type { Clock } from '../clock.ts'
 import type { Ingest } from '../log/ingest.ts'
@@ -91,7 +91,10 @@ export class Holding {
     return ((await this.#store.value(runKey)) as Run | undefined) ?? null
   }
 
-  /** Acts from a seq on that this holder gave a receipt for, whether they got into force or not. */
+  /**
+   * Acts from a seq on that this holder gave a receipt for, or wrote as the authority, whether they got
+   * into force or not.
+   */
   async heldFrom(log: LogName, from: number): Promise<Signed[]> {
     const held: Signed[] = []
     for (let seq = from; held.length < maxActsAtOnce; seq++) {
@@ -124,6 +127,7 @@ export class Holding {
       const receipts: Receipt[] = []
       const writes: Write[] = []
       let behind: Act | null = null
+      let other: Verdict<never> | null = null
       const blogs = new Set<string>()
       for (const each of signed) {
         const decoded = decodeAct(each.text)
@@ -133,10 +137,12 @@ export class Holding {
         if (!sets.ok) return sets
         const held = await this.#heldId(log, act.seq)
         if (held !== null && held !== act.id) {
-          return refuse(
+          other ??= refuse(
             'HOLDER_OTHER_ACT',
             `This holder gave a receipt for another act as ${log} ${act.seq}.`,
           )
+          // The authority keeps what else it writes all the same: what others hold is to be known.
+          if (this.#writerOf(log, act) !== this.#signer.peer) return other
         }
         if (held === null) {
           const fits = await this.#fits(log, act, behind)
@@ -153,7 +159,7 @@ export class Holding {
         receipts.push(...this.#receiptsFor(act, sets.value))
       }
       if (writes.length > 0) await this.#store.write(writes)
-      return accept(receipts)
+      return other ?? accept(receipts)
     })
   }
 
@@ -172,15 +178,19 @@ export class Holding {
     const sets = holdersFor(roster.value, act).filter((set) =>
       set.holders.some((holder) => sameReplica(holder, self)),
     )
-    const signer =
-      log === rosterLog
-        ? rosterSigner(this.#roster(), act)
-        : authorityAt(roster.value, (act.roster as Head).seq + 1)
+    const signer = this.#writerOf(log, act)
     if (sets.length === 0 && signer !== self.peer)
       return refuse('HOLDER_NOT_NAMED', '@roster does not name this peer and store as a holder.')
     return signer !== null && verifyPeer(signer, signed.text, signed.signature)
       ? accept(sets)
       : refuse('ACT_SIGNATURE', 'The act is not signed by the authority.')
+  }
+
+  /** Who is the authority for an act, null: nobody is known. */
+  #writerOf(log: LogName, act: Act): PeerName | null {
+    if (log === rosterLog) return rosterSigner(this.#roster(), act)
+    const roster = this.rosterFor(act)
+    return roster.ok ? authorityAt(roster.value, (act.roster as Head).seq + 1) : null
   }
 
   #receiptsFor({ council, log, seq, id }: Act, sets: readonly HolderTerm[]): Receipt[] {

@@ -581,7 +581,7 @@ describe('Submit.submit', () => {
   })
 })
 
-describe('Reader.open', () => {
+describe('Visits.open', () => {
   const reads = async (answer: (from: number) => object) => {
     const visitor = await start(4)
     wire.network(0).handle(READ, async () => ({ proof: proofRow(act.proof), carriesNames: true }))
@@ -605,6 +605,27 @@ describe('Reader.open', () => {
   it('ends a visit to a holder that sends the same page for ever', async () => {
     expect(await reads(() => ({ entries: rows(log.offers), more: true }))).toBe('unreachable')
   })
+
+  it.each([0, 0.9])(
+    'passes by a holder that sends nothing of what it signed for, asked %s',
+    async (at) => {
+      const visitor = await start(4)
+      Object.assign(visitor.clock, { random: () => at })
+      wire.network(0).handle(READ, async () => ({ proof: proofRow(act.proof), carriesNames: true }))
+      const answer = (from: number, entries: object[]) =>
+        wire.network(from).handle(READ, async (_from, body) => ({
+          ...{ act: proofRow(act.proof), more: false },
+          receipts: [signedRow(receiptOf(from, log.head).signed)],
+          entries: entries.slice((body as { from: number }).from),
+        }))
+      answer(2, [])
+      answer(3, rows(log.offers))
+      const visit = await visitor.exchange.visits.open(maria)
+      visitor.exchange.stop()
+      if (typeof visit === 'string') throw new Error(visit)
+      expect((await visit.ingest.record('maria'))?.head).toEqual(log.head)
+    },
+  )
 
   it('counts no receipt for another entry than the one that is shown', async () => {
     const fork = await log.branch(6).posts(1, 'Otherwise')

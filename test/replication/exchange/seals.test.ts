@@ -28,6 +28,12 @@ const sealed = (change: Partial<typeof fields> = {}, by = 0, proof = act.proof) 
   t: 'seal',
   seals: [[signedRow(signSeal(peer(by), { ...fields, ...change })), proofRow(proof)]],
 })
+/** Keys on a peer's disk that begin so. */
+async function keysBelow({ disk }: TestPeer, prefixes: readonly string[]): Promise<string[]> {
+  const ranges = prefixes.map((gte) => disk.disk.iterator({ gte, lt: `${gte}\uffff` }).all())
+  return (await Promise.all(ranges)).flat().map(([key]) => key)
+}
+
 type Answers = { answers: { promise: SignedRow; receipts: SignedRow[] }[] }
 
 describe('a seal, as a replica takes it', () => {
@@ -50,18 +56,39 @@ describe('a seal, as a replica takes it', () => {
     expect(receipts).toHaveLength(1)
   })
 
-  it.each([
-    ['', act],
-    [', named by a later act too', assign(council, log, { epoch: 2, ends: act.act.id, via: null })],
-  ])('is answered with its epoch by a log that was rebuilt%s', async (_, ended) => {
-    await self.disk.disk.batch([{ type: 'del', key: 'log/maria' }], { sync: true })
-    self = await TestPeer.start(2, council, self.disk)
-    const { id, decision } = ended.act
-    const epoch = decision.kind === 'assign' ? decision.epoch : 0
-    const { promise } = (await seal(sealed({ act: id, epoch }, 0, ended.proof)))
-      .answers[0] as Answers['answers'][0]
-    expect(must(decodePromise(fromSignedRow(promise)))).toMatchObject({
-      ...{ follows: 1, head: { seq: 2 } },
+  describe('by a log that was rebuilt', () => {
+    const rebuilt = async (lost: string[] = []) => {
+      const gone = ['log/maria', ...(await keysBelow(self, lost))]
+      await self.disk.disk.batch(
+        gone.map((key) => ({ type: 'del' as const, key })),
+        { sync: true },
+      )
+      self = await TestPeer.start(2, council, self.disk)
+    }
+
+    it('is answered with the epoch of its own receipt', async () => {
+      await rebuilt()
+      const { promise } = (await seal()).answers[0] as Answers['answers'][0]
+      expect(must(decodePromise(fromSignedRow(promise)))).toMatchObject({
+        ...{ follows: 1, head: { seq: 2 } },
+      })
+    })
+
+    it('is answered again as before when its primary has been heard', async () => {
+      await rebuilt(['receipt/maria/'])
+      await self.answer(1, REPLICA, push(3))
+      const { promise } = (await seal()).answers[0] as Answers['answers'][0]
+      expect(must(decodePromise(fromSignedRow(promise)))).toMatchObject({ follows: 1 })
+    })
+
+    it('is refused where nothing says what it followed: a shorter log must not outdo it', async () => {
+      await rebuilt(['receipt/maria/'])
+      expect(await codeOfSeal(sealed())).toBe('LOG_DAMAGED')
+    })
+
+    it('is refused where it lacks what its receipt covers', async () => {
+      await rebuilt(['entry/maria/0000000000000002'])
+      expect(await codeOfSeal(sealed())).toBe('LOG_DAMAGED')
     })
   })
 

@@ -162,7 +162,7 @@ describe('Ingest with an altered record', () => {
     await harm()
     open()
     // Whom it follows nobody can tell any more: it waits for a primary's word.
-    expect(await ingest.record('maria')).toEqual({ ...before, follows: 0 })
+    expect(await ingest.record('maria')).toEqual({ ...before, follows: 0, isRebuilt: true })
     expect(events).toMatchObject([{ kind: 'rebuilt', head: { seq: last } }])
     expect(await offer([])).toMatchObject({ kind: 'held', head: log.head })
     await expectWhole()

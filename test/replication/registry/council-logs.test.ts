@@ -36,7 +36,7 @@ class Carrier {
   /** holders that answer, and how */
   readonly holders = new Map<
     PeerName,
-    (log: LogName, acts: readonly Signed[]) => Promise<readonly Signed[] | 'other'>
+    (log: LogName, acts: readonly Signed[]) => Promise<readonly Signed[] | 'other' | 'fenced'>
   >()
   store = storeOf(0)
 
@@ -463,9 +463,24 @@ describe('CouncilLogs.write', () => {
     const [adopted] = must(await authority.logs.adopt(namesLog, [theirs]))
     for (const { logs } of others) await logs.take(namesLog, [adopted?.proof as never], 'pull')
     // Of what it had written itself nothing waits any more, though it gives no second receipt.
-    expect(codeOf(await write('otto'))).toBe('accepted')
-    expect([...(authority.logs.names()?.blogs.keys() ?? [])]).toEqual(['luz', 'otto'])
+    expect(codeOf(await write('otto', 'rita'))).toBe('accepted')
+    expect([...(authority.logs.names()?.blogs.keys() ?? [])]).toEqual(['luz', 'otto', 'rita'])
     expect(contradicted).toBe(1)
+    // What it has not kept would look, at its next start, as if its folder had forgotten it.
+    const { seq } = authority.logs.head(namesLog) as Head
+    expect(await authority.logs.holding.hasHeld(namesLog, seq)).toBe(true)
+  })
+
+  it('is not kept from writing by a late word about a run before', async () => {
+    council.write(three)
+    const authority = await Carrier.of(0, council)
+    authority.holders.set(peer(1).peer, async () => {
+      authority.logs.begin({ count: 2, id: '2'.repeat(32) })
+      return 'fenced'
+    })
+    const written = await authority.logs.write(rosterLog, council.council, () => admit(4))
+    expect(codeOf(written)).toBe('NOT_READY')
+    expect(authority.logs.mayWrite()).toBe(true)
   })
 
   it('writes one act at a time', async () => {

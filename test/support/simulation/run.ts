@@ -242,7 +242,6 @@ export class Run {
     const look = () => {
       const { authority, copy } = council
       const { life, exchange } = authority
-      council.clock.after(1_000, look)
       const isIdle = exchange?.council.mayWrite() === false && copy === null
       if (life === null || !isIdle || faults.isOut(authority)) idle = null
       else if (idle?.life !== life) idle = { life, sinceMs: council.clock.now() }
@@ -254,6 +253,7 @@ export class Run {
         this.#isLookedAfter = false
         return
       }
+      council.clock.after(1_000, look)
     }
     look()
   }

@@ -52,11 +52,12 @@ export class CouncilView implements Pick<WebSpoke, 'front' | 'search' | 'council
   readonly councilBlogs = async (after: string | null) => {
     const listed = await this.#parts.aggregation.blogs(after, blogsPerPage)
     if (!listed.ok) return listed
-    const { blogs, next, coverage } = listed.value
+    const { blogs, next, coverage, checked } = listed.value
     return accept({
       blogs: blogs.map((each): HomeBlog => ({ ...each, blog: each.blog as BlogName })),
       next,
       coverage: this.#coverageOf(coverage),
+      checked,
     })
   }
 

@@ -72,14 +72,24 @@ export async function lookAtCouncil(address: string): Promise<FoundCouncil> {
     }
   } catch (cause) {
     if (!(cause instanceof ReplicationError)) throw cause
-    throw new CommandError(
-      'unreachable',
-      `No peer of a council answers at ${address}: ${cause.message}.`,
-      { cause },
-    )
+    throw whyNothing(address, cause)
   } finally {
     await rm(folder, { recursive: true, force: true })
   }
+}
+
+/** What went wrong there: nobody answered, or somebody does not say which council it is of. */
+export function whyNothing(address: string, cause: ReplicationError): CommandError {
+  const why = cause.message.replace(/\.$/, '')
+  return cause.code === 'PEER_UNREACHABLE'
+    ? new CommandError('unreachable', `No peer of a council answers at ${address}: ${why}.`, {
+        cause,
+      })
+    : new CommandError(
+        'refused',
+        `The peer at ${address} does not say which council it is of: ${why}.`,
+        { cause },
+      )
 }
 
 function checkAddress(address: string): void {

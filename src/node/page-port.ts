@@ -34,7 +34,7 @@ export function otherPort(roster: Roster, web: Member['web']): OtherPort | null 
 
 /** What that means, and what to do: for the operator of a spoke, by its name. */
 export function sentenceOfPort(name: string, { own, readers }: OtherPort): string {
-  return `${name} serves its pages at port ${shown(own)}, and readers of this council come to port ${shown(readers)}: DNS gives addresses only, so it does not lead them to ${name}, which keeps its copies as before. Let it serve them at port ${shown(readers)} (spoke.port, spoke.addresses and web.origin in its council.json), and start it anew.`
+  return `${name} serves its pages at port ${shown(own)}, and readers of this council come to port ${shown(readers)}: DNS gives addresses only, so it leads them to ${name} only by its own name, or where no other replica is; it keeps its copies as before. Let it serve them at port ${shown(readers)} (spoke.port, spoke.addresses and web.origin in its council.json), and start it anew.`
 }
 
 const shown = (ports: readonly number[]) =>

@@ -1,3 +1,4 @@
+import { cutText } from '../auth/cut-text.ts'
 import type { PeerName } from '../auth/peer-signature.ts'
 import { type Clock, repeat, wait } from '../replication/clock.ts'
 import type { Exchange } from '../replication/exchange/exchange.ts'
@@ -48,7 +49,9 @@ export class Sampler {
   async sample(): Promise<void> {
     const { exchange, clock } = this.#parts
     const roster = exchange.council.roster()
-    const target = roster === null ? null : this.#nextOf(this.#others(roster))
+    const others = roster === null ? [] : this.#others(roster)
+    this.#unanswering.keepOnly(new Set(others.map(({ peer }) => peer)))
+    const target = this.#nextOf(others)
     const kept = exchange.replicas
       .all()
       .filter(
@@ -66,7 +69,7 @@ export class Sampler {
     this.counts.samples++
     const sample = { roster, target, open, ...right }
     const look = await this.#look(sample)
-    if (look.looked !== null) this.#noteAnswer(sample, look.looked, look.why)
+    this.#noteAnswer(sample, look.looked, look.why)
     if (look.findings.length === 0) return
     await wait(clock, lookAgainMs)
     for (const finding of (await this.#look(sample)).findings) this.#file(finding)
@@ -77,7 +80,7 @@ export class Sampler {
     this.#parts.exchange.reports.file(finding)
   }
 
-  #noteAnswer({ target: { peer }, entry }: Sample, looked: LookedAt, why: string): void {
+  #noteAnswer({ target: { peer }, entry }: Sample, looked: LookedAt | null, why: string): void {
     const { exchange, clock } = this.#parts
     if (!exchange.network.connected().includes(peer)) {
       this.#unanswering.forget(peer)
@@ -86,7 +89,7 @@ export class Sampler {
     const forMs = this.#unanswering.note(peer, looked, clock.steady())
     if (forMs === null) return
     const { log, seq, id } = entry
-    const found = `no answer for ${Math.floor(forMs / 60_000)} minutes: ${why}`.slice(0, 200)
+    const found = cutText(`no answer for ${Math.floor(forMs / 60_000)} minutes: ${why}`, 200)
     this.#file({
       ...{ peer, kind: 'page', log, seq, id, asked: `/log/${seq}.txt`, found },
       ...{ served: null, answer: null, receipt: null },
@@ -123,6 +126,9 @@ export class Sampler {
     const wanted = { council: roster.council, peer: target.peer, nonce: newNonce() }
     const host = hostOf(this.#parts.spoke.origin(`${log}.${roster.zone}`))
     const answers = await visit(this.#pick(target.web) ?? '', wanted, host, paths)
+    // A server in front that does not keep a connection open answers: nothing that it says counts.
+    if (!answers.ok && answers.code === 'VISIT_OTHER')
+      return { findings: [], looked: null, why: answers.code }
     if (!answers.ok) return { findings: [], looked: 'silent', why: answers.code }
     const kept = exchange.replicas.get(log)
     const receipt = kept?.receipts.of(target.peer) ?? null

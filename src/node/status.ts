@@ -36,7 +36,7 @@ export async function readStatus(
       dns: member.dns,
       away: member.away,
       cutOff: member.cutOff,
-      // Its pages are at a port to which readers do not come, and DNS does not name it.
+      // Its pages are at a port to which readers do not come: see page-port.ts.
       otherPort: roster === null ? null : otherPort(roster, member.web),
       connected: member.peer === peer.name || connected.has(member.peer),
       // Whether it hears what this peer gossips of the blogs that it leads.

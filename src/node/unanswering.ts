@@ -23,13 +23,18 @@ export class Unanswering {
   #answeredMs = Number.NEGATIVE_INFINITY
 
   /**
+   * @param looked - null: the look says nothing of who answers, only that something did
    * @param nowMs - steady
    * @returns how long it has not answered, ms, when that is to be reported; again after as long
    */
-  note(peer: PeerName, looked: LookedAt, nowMs: number): number | null {
+  note(peer: PeerName, looked: LookedAt | null, nowMs: number): number | null {
     if (looked === 'answered') {
       this.#runs.delete(peer)
       this.#answeredMs = nowMs
+      return null
+    }
+    if (looked === null) {
+      if (this.#runs.get(peer)?.isBusy === false) this.#runs.delete(peer)
       return null
     }
     const run = this.#runs.get(peer) ?? { sinceMs: nowMs, looks: 0, isBusy: false }
@@ -44,7 +49,12 @@ export class Unanswering {
     return forMs
   }
 
-  /** It is not connected, or no member any more: that is a matter of heartbeats. */
+  /** Forgets all but these: who is away, gone or cut off is not looked at any more. */
+  keepOnly(peers: ReadonlySet<PeerName>): void {
+    for (const peer of [...this.#runs.keys()]) if (!peers.has(peer)) this.#runs.delete(peer)
+  }
+
+  /** It is not connected: that is a matter of heartbeats. */
   forget(peer: PeerName): void {
     this.#runs.delete(peer)
   }

@@ -14,6 +14,8 @@ import type { HomeBlog, ListedBlogs, WebSpoke } from './spoke.ts'
 
 /** Blogs in the OPML file, by name; a feed reader has no use for more. */
 const maxOpmlBlogs = 10_000
+/** Pages of the list that are read for it: of some no blog may be left. */
+const maxOpmlPages = 1_000
 /** A cursor is a word of ours that comes back by the reader's hand. */
 const maxCursorCharacters = 100
 
@@ -44,9 +46,10 @@ export function allBlogsPages(spoke: WebSpoke, rates: RateLimits) {
 function blogsPage(
   spoke: WebSpoke,
   after: string | null,
-  { blogs, next, coverage }: ListedBlogs,
+  { blogs, next, coverage, checked }: ListedBlogs,
 ): Html {
-  const none = after === null ? 'No blogs yet.' : 'There are no more blogs.'
+  const ended = after === null ? 'No blogs yet.' : 'There are no more blogs.'
+  const none = next === null ? ended : 'None on this page.'
   const more =
     next === null
       ? ''
@@ -60,7 +63,7 @@ function blogsPage(
 ${blogs.length === 0 ? html`<p>${none}</p>` : blogList(spoke, blogs)}
 ${more}
 ${coverageNote(coverage, spoke.now())}
-${coverage.kind === 'own' || coverage.by === spoke.name ? '' : saidBy(spoke, coverage.by)}
+${coverage.kind === 'own' || coverage.by === spoke.name ? '' : saidBy(spoke, coverage.by, checked)}
 <footer><p>To follow all of them in a feed reader: <a href="${zonePageUrl(spoke, opmlPath)}">OPML</a>.</p>
 <p><a href="${homeUrl(spoke)}">Front page</a></p>
 <p>Served by ${spoke.name}.</p></footer>`,
@@ -68,8 +71,8 @@ ${coverage.kind === 'own' || coverage.by === spoke.name ? '' : saidBy(spoke, cov
 }
 
 /** What nobody has signed in this form. */
-const saidBy = (spoke: WebSpoke, by: string) =>
-  html`<p><small>Titles and numbers of posts are as ${by} says them, but for the blogs that ${spoke.name} keeps. What a blog’s own pages show its author has signed.</small></p>`
+const saidBy = (spoke: WebSpoke, by: string, checked: number) =>
+  html`<p><small>Titles and numbers of posts are as ${by} says them${checked === 0 ? '' : `, but for ${showCount(checked, 'blog')} of this page that ${spoke.name} keeps`}. What a blog’s own pages show its author has signed.</small></p>`
 
 function blogList(spoke: WebSpoke, blogs: readonly HomeBlog[]): Html {
   const items = blogs.map(
@@ -87,14 +90,18 @@ ${items}</ul>`
 
 async function manyBlogs(spoke: WebSpoke): Promise<Verdict<readonly HomeBlog[]>> {
   const blogs: HomeBlog[] = []
-  for (let after: string | null = null; ; ) {
+  let after: string | null = null
+  for (let pages = 0; pages < maxOpmlPages; pages++) {
     const listed: Verdict<ListedBlogs> = await spoke.councilBlogs(after)
     // Half a list would look to a feed reader as if the other blogs were gone.
     if (!listed.ok) return listed
     blogs.push(...listed.value.blogs)
-    after = listed.value.next
-    if (after === null || blogs.length >= maxOpmlBlogs) return accept(blogs.slice(0, maxOpmlBlogs))
+    const { next } = listed.value
+    // A list that does not rise is another server's lie; it would go on for ever.
+    if (next === null || next <= (after ?? '') || blogs.length >= maxOpmlBlogs) break
+    after = next
   }
+  return accept(blogs.slice(0, maxOpmlBlogs))
 }
 
 /** OPML 2.0 (opml.org/spec2.opml): a subscription list, each blog with its feed. */

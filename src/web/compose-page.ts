@@ -15,7 +15,7 @@ import { answerError, statusOf } from './errors.ts'
 import { type Fields, formLimit, hidden, notice, readForm, textArea, textField } from './form.ts'
 import { inLanguage } from './language.ts'
 import type { Html } from './layout.ts'
-import { leftOver } from './left-over.ts'
+import { findLeftOver } from './left-over.ts'
 import { blogUrl, postPath } from './links.ts'
 import { staleForm } from './login-page.ts'
 import type { RenderCache } from './markdown.ts'
@@ -65,8 +65,7 @@ async function openForm(c: Context<WriteEnv>, spoke: WebSpoke) {
   }
   const entry = (await open.entry(revision.seq))?.entry
   if (entry?.kind !== 'post') {
-    const reason = 'None of the servers that keep this post answers now. Try again in a minute.'
-    return answerError(c, spoke, 'ENTRY_UNREACHABLE', reason)
+    return answerError(c, spoke, 'ENTRY_UNREACHABLE', unreachable)
   }
   const isOld = revision.seq !== post.current.seq
   const note = isOld
@@ -76,15 +75,20 @@ async function openForm(c: Context<WriteEnv>, spoke: WebSpoke) {
   return showForm(c, spoke, typedOf(entry, post.current.seq), { note })
 }
 
+const unreachable = 'None of the servers that keep this post answers now. Try again in a minute.'
+
 /** What she signed that no log has, in the form: a post of its own, or the newest version of one. */
 async function openLeft(c: Context<WriteEnv>, spoke: WebSpoke, id: string) {
   const { open } = c.var
-  const found = (await leftOver(open)).find(({ entry }) => entry.id === id)
+  const found = await findLeftOver(open, id)
   if (found?.entry.kind !== 'post') return answerError(c, spoke, 'PAGE_NOT_FOUND', notLeft)
   const { entry, since, again } = found
   const post = open.blog.post(entry.slug)
   const current = post?.current ?? null
-  const newest = current === null || current.seq < since ? null : await open.entry(current.seq)
+  const isChanged = current !== null && current.seq >= since
+  const newest = isChanged ? await open.entry(current.seq) : null
+  // It would be replaced unseen.
+  if (isChanged && newest === null) return answerError(c, spoke, 'ENTRY_UNREACHABLE', unreachable)
   const newer = newest?.entry.kind === 'post' ? newest.entry : undefined
   const note = [
     `You signed this on ${showDay(entry.dateMs)} as entry ${entry.seq}, and it is in no log.`,
@@ -93,6 +97,9 @@ async function openLeft(c: Context<WriteEnv>, spoke: WebSpoke, id: string) {
       ? ''
       : `It becomes the newest version of “${current.title}”${newer === undefined ? '' : ', which was changed since'}.`,
     post?.retracted == null ? '' : 'You removed that post: publishing this brings it back.',
+    entry.aliases.length + entry.attachments.length === 0
+      ? ''
+      : 'Its aliases and attachments do not come along: this form has none.',
     'What you sign now comes behind all that is in the blog.',
   ]
   return showForm(c, spoke, typedOf(entry, current?.seq ?? null), {
@@ -262,7 +269,7 @@ ${formToken(visitor)}${hidden({ base })}${textField({
 </form>
 <p>No draft is stored on a server: keep this tab until you have signed. <a href="/">Back to ${open.blog.name}</a></p>`
   const title = isNew ? 'Write a post' : 'Change a post'
-  const isRefused = c.req.method !== 'GET'
+  const isRefused = !['GET', 'HEAD'].includes(c.req.method)
   const status =
     newer !== undefined && isRefused ? 409 : refusal === undefined ? 200 : statusOf(refusal.code)
   return c.html(accountPage(spoke, visitor, { title, main }), status)

@@ -13,7 +13,7 @@ import { whyNoWriter, writersOnly } from './edit-host.ts'
 import { answerError, statusOf } from './errors.ts'
 import { formLimit, hidden, notice, readForm, textArea, textField } from './form.ts'
 import { inLanguage } from './language.ts'
-import { type LeftOver, leftOver } from './left-over.ts'
+import { findLeftOver, type LeftOver, leftOver } from './left-over.ts'
 import { leftOverNotice } from './left-over-page.ts'
 import { blogUrl, editUrl, historyPath, postPath } from './links.ts'
 import { endLogin, notJoined, staleForm } from './login-page.ts'
@@ -39,7 +39,7 @@ export function editPages(spoke: WebSpoke, desk: AccountDesk) {
     .get('/remove', writersOnly(spoke), async (c) => {
       const left = c.req.query('left')
       if (left === undefined) return askRemove(c, spoke, null)
-      const entry = await leftEntry(c, left)
+      const entry = (await findLeftOver(c.var.open, left))?.entry
       return entry?.kind === 'retract'
         ? askRemove(c, spoke, null, entry)
         : answerError(c, spoke, 'PAGE_NOT_FOUND', notLeft)
@@ -48,7 +48,7 @@ export function editPages(spoke: WebSpoke, desk: AccountDesk) {
     .get('/about', writersOnly(spoke), async (c) => {
       const left = c.req.query('left')
       if (left !== undefined) {
-        const entry = await leftEntry(c, left)
+        const entry = (await findLeftOver(c.var.open, left))?.entry
         if (entry?.kind !== 'profile') return answerError(c, spoke, 'PAGE_NOT_FOUND', notLeft)
         const { title, lang, body: about } = entry
         return askAbout(c, spoke, { title, lang: lang ?? '', about }, null)
@@ -58,11 +58,6 @@ export function editPages(spoke: WebSpoke, desk: AccountDesk) {
     })
     .post('/about', formLimit(spoke), (c) => takeAbout(c, spoke, desk))
     .post('/logout', formLimit(spoke), (c) => endLogin(c, spoke, desk))
-}
-
-/** What she signed that no log has, by its id. */
-async function leftEntry(c: Context<WriteEnv>, id: string) {
-  return (await leftOver(c.var.open)).find(({ entry }) => entry.id === id)?.entry ?? null
 }
 
 /** The edit host in the other form: it sends browsers to the canonical one, for ever. */

@@ -61,7 +61,7 @@ ${said.map(
 function section(blog: Blog, entry: Entry): Html {
   return html`<section>
 <h2 ${inLanguage(languageOf(entry))}>${titleOf(entry)}</h2>
-<p>Entry ${entry.seq}, dated ${dayOf(entry.dateMs)}. Another entry has that number now.</p>
+<p>Entry ${entry.seq}, dated ${dayOf(entry.dateMs)}.${entry.seq <= blog.head.seq ? ' Another entry has that number now.' : ''}</p>
 ${wayBack(blog, entry)}
 <details>
 <summary>The text that you signed</summary>

@@ -34,6 +34,11 @@ export async function leftOver(open: OpenBlog): Promise<LeftOver[]> {
   return found
 }
 
+/** The one with this id; null when none is left over by it. */
+export async function findLeftOver(open: OpenBlog, id: string): Promise<LeftOver | null> {
+  return (await leftOver(open)).find(({ entry }) => entry.id === id) ?? null
+}
+
 /** Those that no entry of the log says again. */
 export const notAgain = (found: readonly LeftOver[]) => found.filter(({ again }) => again === null)
 
@@ -74,8 +79,11 @@ async function findAgain(
   return null
 }
 
-/** All that the author said in it, without its place in a log. */
+/**
+ * All that the author said in it, without its place in a log; nor aliases and attachments, which no
+ * form has: signed again from there it would never count as said.
+ */
 function wordsOf(entry: Entry): string {
   const { id, text, seq, prev, date, dateMs, key, ...words } = entry
-  return JSON.stringify(words)
+  return JSON.stringify({ ...words, aliases: null, attachments: null })
 }

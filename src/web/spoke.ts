@@ -16,11 +16,15 @@ import type { Loss } from '../replication/registry/loss.ts'
 import type { RevokedKey } from '../replication/registry/revoked-keys.ts'
 import type { Roster } from '../replication/registry/roster.ts'
 
-/** `next`: what to hand in as `after` for more; null: these are the last ones. */
+/**
+ * `next`: what to hand in as `after` for more; null: these are the last ones. `checked`: how many of
+ * these are as the spoke itself has them, where another one says the list.
+ */
 export type ListedBlogs = {
   readonly blogs: readonly HomeBlog[]
   readonly next: string | null
   readonly coverage: Coverage
+  readonly checked: number
 }
 
 /** What the pages need from the spoke that serves them. Web knows neither libp2p nor the disk. */

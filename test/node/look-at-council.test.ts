@@ -1,6 +1,12 @@
 import { describe, expect, it } from 'vitest'
 import { confirmCouncil, type Meant } from '../../src/node/confirm-council.ts'
-import { type FoundCouncil, lookAtCouncil, readFounding } from '../../src/node/look-at-council.ts'
+import {
+  type FoundCouncil,
+  lookAtCouncil,
+  readFounding,
+  whyNothing,
+} from '../../src/node/look-at-council.ts'
+import { ReplicationError } from '../../src/replication/errors.ts'
 import type { Offer } from '../../src/replication/log/rules.ts'
 import { peer, TestCouncil } from '../replication/test-council.ts'
 
@@ -44,6 +50,22 @@ describe('lookAtCouncil', () => {
       await expect(lookAtCouncil(address)).rejects.toMatchObject({ exit: 'usage' })
     },
   )
+})
+
+describe('whyNothing', () => {
+  it('tells one that does not answer from one that refuses', () => {
+    const why = (code: 'PEER_UNREACHABLE' | 'PEER_REFUSED') =>
+      whyNothing('/ip4/192.0.2.1/tcp/4001', new ReplicationError(code, 'It says no.'))
+    expect(why('PEER_UNREACHABLE')).toMatchObject({
+      ...{ exit: 'unreachable' },
+      message: 'No peer of a council answers at /ip4/192.0.2.1/tcp/4001: It says no.',
+    })
+    expect(why('PEER_REFUSED')).toMatchObject({
+      ...{ exit: 'refused' },
+      message:
+        'The peer at /ip4/192.0.2.1/tcp/4001 does not say which council it is of: It says no.',
+    })
+  })
 })
 
 describe('confirmCouncil', () => {

@@ -57,6 +57,9 @@ describe('otherPort', () => {
 
   it('says what to do', () => {
     expect(sentenceOfPort('b', { own: [8381], readers: [80] })).toContain(
+      'leads them to b only by its own name, or where no other replica is;',
+    )
+    expect(sentenceOfPort('b', { own: [8381], readers: [80] })).toContain(
       'Let it serve them at port 80 or 443 (spoke.port, spoke.addresses',
     )
   })

@@ -187,22 +187,24 @@ describe('Sampler', () => {
   })
   const silent = (): Answer => ({ ok: false, code: 'VISIT_UNREACHABLE', reason: 'no answer' })
 
-  function sampling(given: { isConnected?: boolean; owes?: boolean } = {}) {
-    const { isConnected = true, owes = true } = given
+  function sampling(
+    given: { isConnected?: boolean; owes?: boolean; roster?: () => typeof own.roster } = {},
+  ) {
+    const { isConnected = true, owes = true, roster = () => own.roster } = given
     const clock = new TestClock(startMs + 3_600_000)
     const filed: Finding[] = []
     const kept = {
       ...{ role: 'secondary', assignment: { blog: 'maria' } },
       receipts: { of: () => (owes ? receipt(4) : null) },
     }
-    let answer: (paths: readonly string[]) => Answer = allWell
+    let answer: (paths: readonly string[], of: string) => Answer = allWell
     const sampler = new Sampler({
       exchange: {
-        council: { roster: () => own.roster },
+        council: { roster },
         replicas: { all: () => [kept], isDamaged: () => false, get: () => kept },
         ingest,
         reports: { file: (finding: Finding) => filed.push(finding) },
-        network: { connected: () => (isConnected ? [looked] : []) },
+        network: { connected: () => (isConnected ? [looked, peer(3).peer] : []) },
       } as never,
       spoke: {
         origin: (host: string) => `http://${host}`,
@@ -215,7 +217,7 @@ describe('Sampler', () => {
         }),
       } as never,
       ...{ self: peer(1).peer, clock, newNonce: () => 'ab' },
-      visit: async (_web, _wanted, _host, paths) => answer(paths),
+      visit: async (_web, { peer: of }, _host, paths) => answer(paths, of),
     })
     /** Looks each minute. */
     const look = async (minutes: number, by: typeof answer) => {
@@ -242,6 +244,33 @@ describe('Sampler', () => {
     expect(await look(10, status(429))).toEqual([])
     expect(await look(1, allWell)).toEqual([])
     expect(await look(10, status(503))).toEqual([])
+  })
+
+  it('takes one that says nothing for silent, not one behind a proxy that closes each connection', async () => {
+    const { roster } = new TestCouncil().admit(1, 2, 3)
+    const run = (code: string) =>
+      sampling({ roster: () => roster })(40, (paths, of) =>
+        of === looked ? { ok: false, code, reason: 'closed' } : allWell(paths),
+      )
+    expect((await run('VISIT_UNREACHABLE')).map(({ peer: of }) => of)).toContain(looked)
+    expect(await run('VISIT_OTHER')).toEqual([])
+  })
+
+  it('begins anew with one that was away meanwhile', async () => {
+    let isAway = false
+    const roster = () => {
+      const members = new Map(own.roster.members)
+      for (const [key, each] of members) {
+        if (each.peer === looked) members.set(key, { ...each, away: isAway })
+      }
+      return { ...own.roster, members }
+    }
+    const look = sampling({ roster })
+    expect(await look(8, status(503))).toEqual([])
+    isAway = true
+    expect(await look(8, status(503))).toEqual([])
+    isAway = false
+    expect(await look(8, status(503))).toEqual([])
   })
 
   it.each<[string, Parameters<typeof sampling>[0], (paths: readonly string[]) => Answer]>([

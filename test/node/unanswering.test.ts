@@ -50,6 +50,19 @@ describe('Unanswering', () => {
     expect(seen.note(one, 'silent', 21 * minuteMs)).toBe(21 * minuteMs)
   })
 
+  it('ends a silent run by a look that says nothing, not a busy one', () => {
+    const seen = new Unanswering()
+    const run = (looked: LookedAt) => {
+      for (let at = 0; at < 9; at++) seen.note(one, looked, at * minuteMs)
+      seen.note(other, 'answered', 9 * minuteMs)
+      expect(seen.note(one, null, 9 * minuteMs)).toBeNull()
+      return seen.note(one, looked, 10 * minuteMs)
+    }
+    expect(run('silent')).toBeNull()
+    seen.keepOnly(new Set())
+    expect(run('busy')).toBe(10 * minuteMs)
+  })
+
   it('begins anew with one that was away', () => {
     const seen = new Unanswering()
     for (let at = 0; at < 10; at++) expect(seen.note(one, 'busy', at * minuteMs)).toBeNull()

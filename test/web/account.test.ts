@@ -1,7 +1,7 @@
 import { generateKey } from 'openpgp'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { Fingerprint } from '../../src/auth/public-key.ts'
-import type { Entry } from '../../src/replication/log/entry.ts'
+import { decodeEntry, type Entry } from '../../src/replication/log/entry.ts'
 import type { OpenBlog, SubmitAnswer, WebSpoke } from '../../src/web/spoke.ts'
 import { has } from '../support/debian.ts'
 import { GpgHome } from '../support/gpg.ts'
@@ -68,7 +68,6 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       { maria: open },
       {
         submit: async (text) => {
-          const { decodeEntry } = await import('../../src/replication/log/entry.ts')
           const entry = decodeEntry(text)
           if (!entry.ok) throw new Error(entry.reason)
           taken.push(entry.value)
@@ -569,7 +568,57 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
           expect.stringContaining('which was changed since'),
         ])
         expect(beside.words).toContain('Changed since')
+        const head = await changed.visitor.open(`${edit}/write?left=${mine?.id}`, {
+          method: 'HEAD',
+        })
+        expect(head.status).toBe(200)
+        await changed.visitor.open(`${edit}/write?left=${mine?.id}`)
         expect(changed.visitor.form('/write').fields).toMatchObject({ title: 'Two', base: '2' })
+      })
+
+      it('does not open over a version that nobody who answers has', async () => {
+        const { open, lost } = withLeft([first, { ...second, title: 'Since' }], first, second)
+        const { visitor } = await author({ ...open, entry: async () => null })
+        const page = await visitor.open(`${edit}/write?left=${lost[1]?.id}`)
+        expect([page.status, page.words]).toEqual([
+          503,
+          expect.stringContaining('None of the servers that keep this post answers now.'),
+        ])
+      })
+
+      it('says that another entry has its number only where one has', async () => {
+        const words = 'Another entry has that number now.'
+        for (const [said, has] of [
+          [[other], true],
+          [[], false],
+        ] as const) {
+          const { visitor } = await author(withLeft(said, cruelPost).open)
+          const page = await visitor.open(`${edit}/left`)
+          expect(page.words.includes(words), String(has)).toBe(has)
+        }
+      })
+
+      it('says that aliases and attachments do not come along, and counts without them', async () => {
+        const plain = Buffer.from(blogOf(first)[1]?.text as Uint8Array).toString()
+        const text = Buffer.from(
+          plain.replace(
+            '\ntitle ',
+            `\nalias /old\nattach ${'ab'.repeat(32)} image/png 9 a.png\ntitle `,
+          ),
+        )
+        const entry = decodeEntry(text)
+        expect(entry.ok).toBe(true)
+        const withIt = (...said: Said[]): OpenBlog => ({
+          ...maria(...said),
+          leftOver: async () => [{ text, signature: Buffer.alloc(0) }],
+        })
+        const { visitor } = await author(withIt(other))
+        const left = await visitor.open(`${edit}/left`)
+        const [, path = ''] = /href="(\/write\?left=[0-9a-f]{64})"/.exec(left.html) ?? []
+        const page = await visitor.open(edit + path)
+        expect(page.words).toContain('Its aliases and attachments do not come along')
+        const again = await author(withIt(other, first))
+        expect((await again.visitor.open(`${edit}/`)).words).not.toContain('Not published')
       })
 
       it('says of a post that was removed since that it comes back', async () => {

@@ -58,6 +58,38 @@ describe('allBlogsPages', () => {
     expect(await validPage(spoke, `${host('')}/blogs?after=zzz`)).toContain('no more blogs')
   })
 
+  const listing = (next: string | null, checked: number, asked = { count: 0 }) =>
+    memorySpoke(
+      { maria },
+      {
+        councilBlogs: async () => {
+          asked.count += 1
+          const coverage = { kind: 'council', spokes: 5, of: 5, blogs: 1, by: 'carl', atMs: 0 }
+          return { ok: true, value: { blogs: [], next, coverage: coverage as never, checked } }
+        },
+      },
+    )
+
+  it('does not say that there are no more beside the way to more', async () => {
+    const page = await validPage(listing('noor', 0), `${host('')}/blogs?after=maria`)
+    expect(page).toContain('More blogs')
+    expect(page).not.toContain('no more blogs')
+  })
+
+  it('claims no more rows of its own than it has', async () => {
+    const read = async (checked: number) =>
+      wordsOf(await validPage(listing(null, checked), `${host('b.spoke')}/blogs`))
+    expect(await read(0)).toContain('as carl says them. What')
+    expect(await read(2)).toContain('but for 2 blogs of this page that')
+  })
+
+  it('ends with a list that does not rise', async () => {
+    const asked = { count: 0 }
+    const answer = await get(listing('noor', 0, asked), `${host('')}/blogs.opml`)
+    expect(answer.status).toBe(200)
+    expect(asked.count).toBe(2)
+  })
+
   it('gives all blogs as OPML, each with its feed, equal after parsing', async () => {
     const answer = await get(spoke, `${host('b.spoke')}/blogs.opml`)
     expect(answer.headers.get('content-type')).toBe('text/x-opml; charset=utf-8')

@@ -123,7 +123,7 @@ export function memorySpoke(
         .sort((a, b) => (a.blog < b.blog ? -1 : 1))
       const shown = all.slice(0, blogsPerPage)
       const next = all.length > shown.length ? (shown.at(-1)?.blog ?? null) : null
-      return accept({ blogs: shown, next, coverage: wholeCouncil })
+      return accept({ blogs: shown, next, coverage: wholeCouncil, checked: 0 })
     },
     submit: async () => ({ kind: 'refused', code: 'TEXT_NOT_UTF8', reason: 'Not UTF-8.' }),
     order: async () => refuse('ORDER_BODY', 'An order has no body.'),

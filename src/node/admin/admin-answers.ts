@@ -66,8 +66,11 @@ export const decidedAnswer = z.object({
   /** web addresses that answered, and those that did not */
   web: z.array(z.string()),
   notReached: z.array(z.string()),
-  /** its pages are at ports to which readers do not come, and DNS does not name it */
-  otherPort: z.object({ own: z.array(z.number()), readers: z.array(z.number()) }).nullable(),
+  /**
+   * its pages are at ports to which readers do not come: DNS names it only by its own name, or where
+   * no other replica is; left out by a peer of an earlier version, as what says `nullish` below
+   */
+  otherPort: z.object({ own: z.array(z.number()), readers: z.array(z.number()) }).nullish(),
 })
 
 const invitation = z.object({
@@ -142,9 +145,9 @@ const replica = z.object({
   /** when it was heard last, by this peer's clock; null: not known, or not since `listened` */
   heard: instant.nullable(),
   /** who heard it: this peer, or the authority, which was asked; null: nobody who could know answers */
-  heardBy: z.enum(['here', 'authority']).nullable(),
+  heardBy: z.enum(['here', 'authority']).nullish(),
   /** since when that peer has listened, where it has heard nothing */
-  listened: instant.nullable(),
+  listened: instant.nullish(),
   away: z.boolean(),
   cutOff: z.boolean(),
 })

@@ -40,7 +40,7 @@ export async function admit(
   for (const url of admitted.notReached) {
     io.say(`  no answer   ${url}: enters DNS as soon as it answers`)
   }
-  if (admitted.otherPort !== null)
+  if (admitted.otherPort != null)
     io.say(`  port        ${sentenceOfPort(admitted.name, admitted.otherPort)}`)
 }
 

@@ -168,10 +168,11 @@ function heardWords(
   nowMs: number,
 ): string {
   if (answers) return 'heard now'
+  if (heardBy === undefined && heard === null) return 'last heard: not known'
   if (heardBy === null) return 'last heard: not known, the authority does not answer'
   const by = heardBy === 'authority' ? ' by the authority' : ''
   return heard === null
-    ? `not heard${by} since it began to listen, ${listened === null ? 'a while ago' : ago(listened, nowMs)}`
+    ? `not heard${by} since it began to listen, ${listened == null ? 'a while ago' : ago(listened, nowMs)}`
     : `last heard${by} ${ago(heard, nowMs)}`
 }
 

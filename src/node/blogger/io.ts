@@ -37,11 +37,12 @@ export const processIo: CommandIo = {
     process.exitCode = code
   },
   confirm: async (question) => {
-    if (!process.stdin.isTTY) return null
+    // The question goes to stderr: where nobody sees it, nobody is asked.
+    if (!process.stdin.isTTY || !process.stderr.isTTY) return null
     const lines = createInterface({ input: process.stdin, output: process.stderr })
-    // Ctrl-D closes it without an answer.
+    // Ctrl-D closes it without an answer; that, and Ctrl-C, may also end the question by an error.
     const closed = once(lines, 'close').then(() => '')
-    const said = await Promise.race([lines.question(question), closed])
+    const said = await Promise.race([lines.question(question).catch(() => ''), closed])
     lines.close()
     return /^y(es)?$/i.test(said.trim())
   },

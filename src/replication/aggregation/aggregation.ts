@@ -9,7 +9,7 @@ import type { EntryId, Signed } from '../log/text.ts'
 import type { Pubsub } from '../network.ts'
 import { liveMembers } from '../registry/roster.ts'
 import { Answers } from './answers.ts'
-import { checkBlogList, isBlogList } from './blog-list.ts'
+import { checkBlogList, isBlogList, ownRows } from './blog-list.ts'
 import { unhurried } from './collection.ts'
 import { CouncilSearch, indexForAnswers, type SearchCoverage } from './council-search.ts'
 import { FrontCompare } from './front-compare.ts'
@@ -47,6 +47,8 @@ export type BlogList = {
   readonly blogs: readonly ListedBlog[]
   readonly next: string | null
   readonly coverage: SearchCoverage
+  /** how many of these are as they are known here, where another peer says the list */
+  readonly checked: number
 }
 
 /**
@@ -175,9 +177,11 @@ export class Aggregation {
       if (answered.kind === 'busy') return searchBusy
       coverage = { kind: 'own', reason: whyOwn(answered.why, this.circle().inner.length) }
     }
-    const blogs = await indexForAnswers(index).blogs(after, limit)
+    const found = await indexForAnswers(index).blogs(after, limit)
+    if (!found.ok) return found
+    const blogs = found.value
     const next = blogs.length < limit ? null : (blogs.at(-1)?.blog ?? null)
-    return accept({ blogs, next, coverage })
+    return accept({ blogs, next, coverage, checked: blogs.length })
   }
 
   #askBlogs(after: string | null, limit: number): Promise<InnerAnswer<BlogList>> {
@@ -187,9 +191,14 @@ export class Aggregation {
       first: null,
       take: async (by, { blogs, next, coverage }) => {
         if (coverage === null) return 'new'
-        if (!isBlogList(blogs, after)) return 'its list of blogs is in no order'
-        const own = await indexForAnswers(this.#parts.index).blogs(after, limit)
-        const names = this.#parts.exchange.council.names()
+        if (!isBlogList({ blogs, next }, after)) return 'its list of blogs is in no order'
+        const { index, gathering, exchange } = this.#parts
+        const indexed = await index.blogs(after, limit)
+        // Where the index has no time the list is the other peer's word alone, and the page says so.
+        const own = indexed.ok
+          ? ownRows(indexed.value, limit, (blog) => gathering.held.head(blog))
+          : { rows: [], upTo: null }
+        const names = exchange.council.names()
         const isGiven = names === null ? null : (blog: string) => names.blogs.has(blog as BlogName)
         const checked = checkBlogList({ blogs, next }, own, { limit, isGiven })
         return { good: { ...checked, coverage: { kind: 'council', by, ...coverage } } }

@@ -40,7 +40,7 @@ export type AnswerIndex = {
       readonly next: string | null
     }>
   >
-  readonly blogs: (after: string | null, limit: number) => Promise<readonly ListedBlog[]>
+  readonly blogs: (after: string | null, limit: number) => Promise<Verdict<readonly ListedBlog[]>>
 }
 
 /**
@@ -96,7 +96,10 @@ export class Answers {
         const held = index()
         if (held === null) return refusalAnswer(noIndex)
         const { limit } = body
-        const blogs = await held.blogs(body.after, limit)
+        const found = await held.blogs(body.after, limit)
+        // An empty list would say that there are none.
+        if (!found.ok) return refusalAnswer(found)
+        const blogs = found.value
         const next = blogs.length < limit ? null : (blogs.at(-1)?.blog ?? null)
         return { blogs: blogs.slice(0, limit), next, coverage: this.#coverage() }
       }

@@ -156,8 +156,14 @@ export class ChangesFeed {
     }
     const follower: Follower = { lacks, carried: null, told, wake: () => undefined }
     this.#followers.add(follower)
-    const wake = () => follower.wake()
-    signal.addEventListener('abort', wake)
+    // At once: a stream that nobody reads may take its time to end.
+    const leave = () => {
+      this.#followers.delete(follower)
+      lacks.clear()
+      follower.carried = null
+      follower.wake()
+    }
+    signal.addEventListener('abort', leave)
     try {
       while (!signal.aborted) {
         yield await this.#frame(follower)
@@ -169,7 +175,7 @@ export class ChangesFeed {
       }
     } finally {
       this.#followers.delete(follower)
-      signal.removeEventListener('abort', wake)
+      signal.removeEventListener('abort', leave)
     }
   }
 

@@ -211,10 +211,12 @@ export function indexForAnswers(index: SearchIndex) {
       const query = parseQuery(text)
       return query.ok ? index.search(query.value, page) : query
     },
-    blogs: async (after: string | null, limit: number): Promise<readonly ListedBlog[]> => {
+    blogs: async (after: string | null, limit: number): Promise<Verdict<readonly ListedBlog[]>> => {
       const blogs = await index.blogs(after, limit)
-      if (!blogs.ok) return []
-      return blogs.value.map(({ blog, title, lang, posts }) => ({ blog, title, lang, posts }))
+      if (!blogs.ok) return blogs
+      return accept(
+        blogs.value.map(({ blog, title, lang, posts }) => ({ blog, title, lang, posts })),
+      )
     },
   }
 }

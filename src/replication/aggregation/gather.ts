@@ -224,11 +224,11 @@ export class Gatherer {
 
   async #advance(source: Source, blog: BlogName, head: Head, told: Told): Promise<void> {
     const done = await this.#blogs.advance(source, blog, head, told)
-    if (done === 'owed') this.#owe(source, blog, head)
+    if (done === 'owed') this.#owe(source, blog, head, told.allToldMs)
   }
 
-  #owe(source: Source, blog: BlogName, head: Head): void {
-    if (source.owed.put(blog, head)) return
+  #owe(source: Source, blog: BlogName, head: Head, allToldMs: number | null): void {
+    if (source.owed.put(blog, head, allToldMs)) return
     source.cursor = null
     source.restMs = allAgainMs
     source.following.abort()
@@ -250,11 +250,12 @@ export class Gatherer {
       await side(source.owed.due(), async ([blog, owed]) => {
         // It is asked for when the source is heard again.
         if (!source.isHeard || !source.owed.has(blog, owed)) return
+        const { allToldMs } = owed
         try {
-          await this.#advance(source, blog, owed.head, nothingTold)
+          await this.#advance(source, blog, owed.head, { ...nothingTold, allToldMs })
         } catch (error) {
           if (isLie(error)) throw error
-          this.#owe(source, blog, owed.head)
+          this.#owe(source, blog, owed.head, allToldMs)
         }
         source.owed.done(blog, owed)
       })

@@ -96,38 +96,53 @@ export class InnerAsking {
         isOver = true
         resolve(answer)
       }
-      const askNext = () => {
-        if (isOver || left.size === 0 || asked === maxPeersAsked) return
-        const peer = this.#next(left, question.first)
+      /** @returns whether it is put to one more; with `haveTime` only to one who can begin at once */
+      const askNext = (haveTime = false): boolean => {
+        const those = [...left].filter((each) => !haveTime || this.#hasTime(each))
+        if (isOver || those.length === 0 || asked === maxPeersAsked) return false
+        const peer = this.#next(those, question.first)
         left.delete(peer)
         asked += 1
         // Others have found so while this question waited elsewhere.
         if ((this.#silentMs.get(peer) ?? Number.NEGATIVE_INFINITY) > beganMs) {
           why.push('silent')
-          askNext()
-          return
+          return askNext(haveTime)
         }
         atWork += 1
-        void askOne(peer).catch(reject)
+        void askOne(peer).catch((error: unknown) => {
+          isOver = true
+          reject(error)
+        })
+        return true
       }
       const askOne = async (peer: PeerName) => {
         let cancel = () => {}
         let isNextAsked = false
-        const goOn = () => {
-          if (!isNextAsked) askNext()
-          isNextAsked = true
+        const goOn = (haveTime: boolean) => {
+          if (!isNextAsked) isNextAsked = askNext(haveTime)
         }
-        const outcome = await this.#inTurn(peer, endMs, async () => {
-          // Another one has answered while this one was busy.
-          if (isOver) return 'late'
-          cancel = clock.after(besideMs, () => {
-            this.#apart.set(peer, clock.now() + apartMs)
-            if (this.#hasTime(left)) goOn()
+        let outcome: Outcome<R>
+        try {
+          outcome = await this.#inTurn(peer, endMs, async () => {
+            // Another one has answered while this one was busy.
+            if (isOver) return 'late'
+            cancel = clock.after(besideMs, () => {
+              this.#apart.set(peer, clock.now() + apartMs)
+              goOn(true)
+            })
+            return this.#put(peer, {
+              ...question,
+              // What this spoke needs to check an answer is no time that the peer took.
+              take: async (by, answer) => {
+                cancel()
+                return isOver ? 'new' : question.take(by, answer)
+              },
+            })
           })
-          return this.#put(peer, question)
-        })
-        cancel()
-        atWork -= 1
+        } finally {
+          cancel()
+          atWork -= 1
+        }
         if (isOver) return
         if (typeof outcome === 'object') {
           end({ kind: 'answer', peer, value: outcome.good })
@@ -135,7 +150,7 @@ export class InnerAsking {
         }
         if (outcome === 'late' || outcome === 'slow') isBusy = true
         else why.push(outcome)
-        goOn()
+        goOn(false)
         if (atWork === 0) end(isBusy ? { kind: 'busy' } : { kind: 'none', why })
       }
       askNext()
@@ -143,9 +158,9 @@ export class InnerAsking {
     })
   }
 
-  /** Whether one of these could begin with a question at once. */
-  #hasTime(peers: ReadonlySet<PeerName>): boolean {
-    return [...peers].some((peer) => this.#load(peer) < maxAskedAtOnce)
+  /** Whether it could begin with a question at once. */
+  #hasTime(peer: PeerName): boolean {
+    return this.#load(peer) < maxAskedAtOnce
   }
 
   /** Who was found lying comes last, before it who did not answer just now. */

@@ -8,8 +8,16 @@ const maxOwed = 1_000
 export const owedMs = 2_000
 const maxOwedWaitMs = 300_000
 
-/** `head`: where the source says that the blog ends. */
-export type Owed = { readonly head: Head; readonly tries: number; readonly dueMs: number }
+/**
+ * `head`: where the source says that the blog ends; `allToldMs`: when it had last told all before the
+ * blog was owed, null: never.
+ */
+export type Owed = {
+  readonly head: Head
+  readonly tries: number
+  readonly dueMs: number
+  readonly allToldMs: number | null
+}
 
 /**
  * The blogs of which a source has more than could be taken of it yet: their acts are not known here,
@@ -28,11 +36,15 @@ export class OwedBlogs {
   }
 
   /** @returns false: that is too much to remember; it is all forgotten then */
-  put(blog: BlogName, head: Head): boolean {
-    const tries = this.#owed.get(blog)?.tries ?? 0
+  put(blog: BlogName, head: Head, toldMs: number | null): boolean {
+    const before = this.#owed.get(blog)
+    const tries = before?.tries ?? 0
+    // What it has told since says nothing of a blog that it told of before.
+    const allToldMs = before === undefined ? toldMs : before.allToldMs
     const waitMs = Math.min(maxOwedWaitMs, owedMs * 2 ** tries)
     this.#owed.delete(blog)
-    this.#owed.set(blog, { head, tries: tries + 1, dueMs: this.#clock.now() + waitMs })
+    const dueMs = this.#clock.now() + waitMs
+    this.#owed.set(blog, { head, tries: tries + 1, dueMs, allToldMs })
     if (this.#owed.size <= maxOwed) return true
     this.#owed.clear()
     return false

@@ -37,10 +37,12 @@ const stillStepMs = 250
 /** First pause before an authority that did not answer is greeted again, ms; then twice as long each time. */
 const firstGreetMs = 500
 const fetchAnswer = z.object({ hello: signedShape })
-const agoShape = z.number().int().min(0).nullable()
+/** Longest time since a peer heard somebody, or began to listen, ms: of a longer one no date can be made. */
+const maxAgoMs = 315_360_000_000
+const agoShape = z.number().int().min(0).max(maxAgoMs).nullable()
 const heardAnswer = z.object({
   agoMs: z.array(agoShape).max(maxReplicas),
-  sinceMs: z.number().int().min(0),
+  sinceMs: z.number().int().min(0).max(maxAgoMs),
 })
 /** How long somebody waits for whom another peer has heard, ms. */
 const heardMs = 3_000

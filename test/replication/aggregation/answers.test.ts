@@ -65,10 +65,12 @@ beforeEach(() => {
       return accept({ hits: all.slice(from, from + limit), next })
     },
     blogs: async (after, limit) =>
-      ['ana', 'eva', 'maria']
-        .filter((each) => each > (after ?? ''))
-        .slice(0, limit)
-        .map((each) => ({ blog: each, title: each, lang: null, posts: 1 })),
+      accept(
+        ['ana', 'eva', 'maria']
+          .filter((each) => each > (after ?? ''))
+          .slice(0, limit)
+          .map((each) => ({ blog: each, title: each, lang: null, posts: 1 })),
+      ),
   }
   const collection = new TestCollection(log, long, aged)
   new Answers({
@@ -207,7 +209,11 @@ describe('Answers', () => {
 
   it("passes the index's refusal on, and says when there is none", async () => {
     const search_ = async () => refuse('QUERY_EMPTY', 'Type a word.')
-    index = { ...(index as AnswerIndex), search: search_ }
+    const blogs = async () => refuse('SEARCH_BUSY', 'Come back.', { retryMs: 100 })
+    index = { ...(index as AnswerIndex), search: search_, blogs }
+    expect(await ask({ t: 'blogs', after: null, limit: 2 })).toMatchObject({
+      error: { code: 'SEARCH_BUSY', retryMs: 100 },
+    })
     expect(await search()).toEqual({ error: { code: 'QUERY_EMPTY', reason: 'Type a word.' } })
     index = null
     expect(await search()).toMatchObject({ error: { code: 'NO_INDEX' } })

@@ -275,6 +275,8 @@ describe('ChangesServer', () => {
     expect(source.server.following).toBe(maxFollowsPerPeer + 1)
     await maria.posts(1)
     await source.publish(maria)
+    // Nothing is kept for those that were ended, though nobody has read to their end.
+    expect(source.feed.queued).toBe(maxFollowsPerPeer + 1)
     const said = await Promise.all(open.map(({ iterator }) => iterator.next()))
     expect(said.map(({ done }) => done)).toEqual(
       [true, true, true, undefined, undefined].map(Boolean),

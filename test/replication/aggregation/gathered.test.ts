@@ -142,6 +142,26 @@ describe('GatheredCollection, of when an entry was first seen', () => {
     expect(await seenAt(a, 3)).toBeGreaterThanOrEqual(beganMs - untoldMs)
     a.stop()
   })
+
+  it('is not set back by one that then hands it out only when it is asked again', async () => {
+    const whole = maria.head
+    let asked = 0
+    ring.liar(
+      4,
+      async function* () {
+        yield frameOf(1, [maria.blog, 2, maria.at(2).entry.id, rowsAt(maria, 0).slice(0, 3)])
+        await ring.clock.pass(4_000)
+        yield frameOf(2, [maria.blog, whole.seq, whole.id, []])
+      },
+      ({ from }) => (asked++ === 0 ? [] : rowsAt(maria, 0).slice(from)),
+    )
+    const beganMs = ring.clock.now()
+    const a = await ring.aggregator(1, [4])
+    await holds(a, maria)
+    expect(asked).toBe(2)
+    expect(await seenAt(a, 3)).toBeGreaterThanOrEqual(beganMs - untoldMs)
+    a.stop()
+  })
 })
 
 /** What a source's clock shows at an instant, and when it says that it saw what was published then. */

@@ -21,7 +21,8 @@ const hangs: Answering = (clock) =>
     clock.after(peerSearchMs, () => reject(new ReplicationError('PEER_UNREACHABLE', 'no answer')))
   })
 
-function askingWith(peers: Record<string, Answering>) {
+type Take = (value: string) => Promise<{ good: string } | string>
+function askingWith(peers: Record<string, Answering>, check?: Take) {
   const clock = new TestClock()
   const asked: PeerName[] = []
   const network = {
@@ -37,7 +38,8 @@ function askingWith(peers: Record<string, Answering>) {
   const ask = (from: PeerName | null = null) =>
     asking.ask({
       ...{ body: {}, shape: z.string(), first: from },
-      take: async (_, value) => (value === 'lie' ? 'it lies' : { good: value }),
+      take: async (_, value) =>
+        check !== undefined ? check(value) : value === 'lie' ? 'it lies' : { good: value },
     })
   return { clock, asked, ask, peers }
 }
@@ -104,6 +106,67 @@ describe('InnerAsking', () => {
     await settle()
     await clock.pass(peerSearchMs - 1)
     expect(asked).toHaveLength(2 * maxAskedAtOnce)
+  })
+
+  it('asks beside it one that has time, though a better one has none', async () => {
+    const third = peer(4).peer
+    const slow: Answering = (clock) =>
+      new Promise((resolve) => clock.after(peerSearchMs - 1, () => resolve('good')))
+    const { ask, asked, clock, peers } = askingWith({
+      ...{ [first]: good, [second]: good, [third]: async () => 'lie' },
+    })
+    await ask(third)
+    Object.assign(peers, { [first]: slow, [second]: slow, [third]: good })
+    const before = asked.length
+    const wished = ask(first)
+    for (let n = 0; n < maxAskedAtOnce; n++) void ask(second)
+    await settle()
+    await clock.pass(besideMs)
+    expect(await wished).toMatchObject({ kind: 'answer', peer: third })
+    expect(asked.slice(before, before + 2 + maxAskedAtOnce)).toEqual([
+      ...[first, ...Array(maxAskedAtOnce).fill(second), third],
+    ])
+  })
+
+  it('does not hold against a peer what the check here takes', async () => {
+    let isSlow = true
+    const { ask, asked, clock } = askingWith({ [first]: good, [second]: good }, (value) =>
+      isSlow
+        ? new Promise((resolve) => clock.after(5 * besideMs, () => resolve({ good: value })))
+        : Promise.resolve({ good: value }),
+    )
+    const answer = ask(first)
+    await settle()
+    await clock.pass(5 * besideMs)
+    expect(await answer).toMatchObject({ kind: 'answer', peer: first })
+    isSlow = false
+    await ask(first)
+    expect(asked).toEqual([first, first])
+  })
+
+  it('checks no answer that comes when there is one', async () => {
+    const slow: Answering = (clock) =>
+      new Promise((resolve) => clock.after(besideMs + 100, () => resolve('late')))
+    const checked: string[] = []
+    const { ask, clock } = askingWith({ [first]: slow, [second]: good }, async (value) => {
+      checked.push(value)
+      return { good: value }
+    })
+    const answer = ask(first)
+    await settle()
+    await clock.pass(besideMs + 200)
+    expect(await answer).toMatchObject({ kind: 'answer', peer: second })
+    expect(checked).toEqual(['good'])
+  })
+
+  it('fails once where the check fails, and asks nobody else then', async () => {
+    const { ask, asked, clock } = askingWith({ [first]: good, [second]: good }, async () => {
+      throw new Error('the disk')
+    })
+    await expect(ask(first)).rejects.toThrow('the disk')
+    await clock.pass(besideMs)
+    expect(asked).toEqual([first])
+    expect(clock.waiting).toBe(0)
   })
 
   it('says that nobody answers, to all who ask, in little more than a second', async () => {

@@ -139,6 +139,10 @@ async function takeForm(
   if (!composed.ok) return showForm(c, spoke, typed, { refusal: composed })
   const newest = (await open.newer()) ?? open
   const newer = await newerVersion(newest, typed)
+  if (newer === 'unreachable') {
+    const refusal = { code: 'ENTRY_UNREACHABLE', reason: unreachable }
+    return showForm(c, spoke, typed, { refusal })
+  }
   if (newer !== null) return showForm(c, spoke, typed, { newer })
   const draft = draftOf(newest.blog, typed, composed.value, spoke.now())
   if (!draft.ok) return showForm(c, spoke, typed, { refusal: draft })
@@ -165,11 +169,15 @@ function readAgain(fields: Fields, blog: Blog): Typed {
 }
 
 /** The version that somebody published since the form was opened; null when there is none. */
-async function newerVersion(open: OpenBlog, { slug, base }: Typed): Promise<Post | null> {
+async function newerVersion(
+  open: OpenBlog,
+  { slug, base }: Typed,
+): Promise<Post | 'unreachable' | null> {
   const current = slug === '' ? undefined : open.blog.post(slug)?.current
   if (base === '' || current === undefined || String(current.seq) === base) return null
-  const entry = (await open.entry(current.seq))?.entry
-  return entry?.kind === 'post' ? entry : null
+  const found = await open.entry(current.seq)
+  if (found === null) return 'unreachable'
+  return found.entry.kind === 'post' ? found.entry : null
 }
 
 /**
@@ -336,8 +344,10 @@ export function showTaken(spoke: WebSpoke): ShowTaken {
     }
     const newest = (await open.newer()) ?? open
     const current = newest.blog.post(entry.slug)?.current ?? null
-    const typed = typedOf(entry, current?.seq ?? null)
     const found = current === null ? null : await newest.entry(current.seq)
+    // Of a version that nobody reads now she has seen nothing: it is asked for again when she sends.
+    const seen = current !== null && found === null ? 0 : (current?.seq ?? null)
+    const typed = typedOf(entry, seen)
     const newer =
       found?.entry.kind === 'post' && found.entry.seq >= entry.seq ? found.entry : undefined
     const said = `${reason} Your text is below: send it once more, and sign what is shown then.`

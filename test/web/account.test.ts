@@ -921,6 +921,20 @@ describe.skipIf(!has('gpg'))('pages for authors', () => {
       expect(toSign((await visitor.send('/write', { action: 'sign' })).html)).toContain('seq 3')
     })
 
+    it('signs nothing over a newer version that nobody who answers has, and keeps the text', async () => {
+      const open = maria(first, second)
+      let isRead = true
+      const { visitor } = await author({
+        ...open,
+        entry: async (seq) => (isRead ? open.entry(seq) : null),
+      })
+      await visitor.open(`${edit}/write?slug=one`)
+      isRead = false
+      const page = await visitor.send('/write', { base: '1', body: 'Mine.', action: 'sign' })
+      expect(page.words).toContain('None of the servers that keep this post answers now.')
+      expect(visitor.form('/write').fields).toMatchObject({ body: 'Mine.', base: '1' })
+    })
+
     it.each([
       ['a language that is none', { lang: 'ελληνικά, mostly' }],
       ['a language as long as a text', { lang: 'x'.repeat(10_000) }],
